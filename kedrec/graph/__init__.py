@@ -1,0 +1,1 @@
+"""Ids and triples as arrays; pairs with hard negatives and their splits."""

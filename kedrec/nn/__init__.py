@@ -1,0 +1,1 @@
+"""Pure functions and small modules of tensors; no Lightning."""

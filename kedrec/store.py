@@ -1,0 +1,155 @@
+"""Prepared artefacts: built once, under a name that is the hash of what went in, and verified before each use.
+
+An artefact is a folder ``<root>/<kind>/<hash>/`` with a ``manifest.json`` of its key, sizes and SHA-256 sums. It is
+built in a ``.partial`` folder beside it under a file lock and renamed into place: a folder with that name is whole.
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kedrec.errors import KedrecError
+
+log = logging.getLogger(__name__)
+
+Key = Mapping[str, Any]
+
+
+def default_root() -> Path:
+    """Return ``$KEDREC_STORE``, or ``kedrec`` in the user's cache folder."""
+    if named := os.environ.get("KEDREC_STORE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kedrec"
+
+
+def key_hash(key: Key) -> str:
+    """Return 20 hex digits that name ``key``; the order of its entries does not matter."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:20]
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextmanager
+def disk_faults_named(place: Path, remedy: str) -> Iterator[None]:
+    """Turn a full disk and a read-only place into one clear error that names ``place`` and ``remedy``."""
+    try:
+        yield
+    except OSError as fault:
+        reason = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up"}.get(fault.errno or 0)
+        reason = reason or ("it cannot be written" if fault.errno in (errno.EROFS, errno.EACCES, errno.EPERM) else None)
+        if reason is None and "No space left on device" not in str(fault):
+            raise
+        raise KedrecError(f"{fault.filename or place}: {reason or 'the disk is full'}; {remedy}") from fault
+    except RuntimeError as fault:  # torch's zip writer and safetensors wrap the system's error in their own
+        if "No space left on device" not in str(fault) and "file write failed" not in str(fault):
+            raise
+        raise KedrecError(f"{place}: the disk is full; {remedy}") from fault
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a text file so that ``path`` holds either its old content or all of the new."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+class Store:
+    """The folder of prepared artefacts.
+
+    Args:
+        root: the folder; ``None`` takes ``$KEDREC_STORE``, else the user's cache folder.
+    """
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        self.root = Path(root) if root is not None else default_root()
+
+    def get(self, kind: str, key: Key, build: Callable[[Path], None]) -> Path:
+        """Return the artefact's folder, built by ``build(folder)`` if it is absent or damaged.
+
+        Args:
+            kind: the sort of artefact, a folder name ("graph", "index", ...).
+            key: everything the content depends on, as JSON values; file inputs by their hash.
+            build: fills the empty folder it is given. One process builds; others wait for it.
+
+        Raises:
+            KedrecError: the store is full or cannot be written.
+        """
+        place = self.root / kind / key_hash(key)
+        if self._whole(place):
+            return place
+        with disk_faults_named(place, "free some space, or set KEDREC_STORE to another folder"):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with self._lock(place):
+                if not self._whole(place):
+                    self._build(place, key, build)
+        return place
+
+    @contextmanager
+    def _lock(self, place: Path) -> Iterator[None]:
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(place.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0.2)
+        except Timeout:
+            print(f"waiting for another process that prepares {place}", file=sys.stderr, flush=True)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _build(self, place: Path, key: Key, build: Callable[[Path], None]) -> None:
+        partial = place.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed: the lock says nobody is in it
+        partial.mkdir()
+        try:
+            build(partial)
+            files = {
+                str(path.relative_to(partial)): {"bytes": path.stat().st_size, "sha256": file_hash(path)}
+                for path in sorted(partial.rglob("*"))
+                if path.is_file()
+            }
+            manifest = {"key": dict(key), "files": files}
+            write_atomic(partial / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True, default=str))
+            if place.exists():
+                shutil.rmtree(place)
+            partial.rename(place)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+    def _whole(self, place: Path) -> bool:
+        """Whether every file of the artefact is there with its size and checksum."""
+        try:
+            files = json.loads((place / "manifest.json").read_text(encoding="utf-8"))["files"]
+        except FileNotFoundError:
+            return False
+        except (ValueError, KeyError):
+            log.warning("%s: its manifest cannot be read; it is built again", place)
+            return False
+        for name, seen in files.items():
+            path = place / name
+            if not path.is_file() or path.stat().st_size != seen["bytes"] or file_hash(path) != seen["sha256"]:
+                log.warning("%s: the file is damaged; the artefact is built again", path)
+                return False
+        return True

@@ -1,0 +1,1 @@
+"""Rationales that the student learns from, with the passages they cite."""

@@ -1,0 +1,1 @@
+"""Passages, the bi-encoder, the index and the retriever."""
