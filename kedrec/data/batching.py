@@ -1,0 +1,102 @@
+"""Length-grouped batches of conversations, in an order that a seed and an epoch decide."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from kedrec.batches import ChatBatch, QuestionBatch
+from kedrec.data.chat import Encoded
+from kedrec.errors import KedrecError
+
+IGNORED = -100
+
+
+class LengthGroupedBatches:
+    """Batches of rows of similar length, shuffled anew each epoch.
+
+    Rows are shuffled, sorted by length within windows of 16 batches, and the batches shuffled again: little padding
+    and an order that still differs from epoch to epoch.
+
+    Args:
+        lengths: tokens of each row.
+        batch_size: rows a batch; the last one of an epoch may be smaller.
+        seed: decides the order together with the epoch; no global state does.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+        self.sampler = self  # where Lightning looks for `set_epoch`
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next iteration gives."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator).tolist()
+        window = 16 * self.batch_size
+        batches = []
+        for start in range(0, len(order), window):
+            rows = sorted(order[start : start + window], key=lambda row: self.lengths[row])
+            batches += [rows[first : first + self.batch_size] for first in range(0, len(rows), self.batch_size)]
+        for index in torch.randperm(len(batches), generator=generator).tolist():
+            yield batches[index]
+
+
+def collate_chats(rows: Sequence[Encoded], pad: int, choice_weight: float) -> ChatBatch:
+    """Pad conversations on the left; label the answer only, its end token included.
+
+    Args:
+        rows: tokenized conversations.
+        pad: token id for padding; never attended to, so it may equal the end token.
+        choice_weight: weight of the tokens that name the drug, where those of the rationale weigh 1.
+
+    Raises:
+        KedrecError: no token of the batch is supervised.
+    """
+    ids = [[*row.prompt, *row.answer] for row in rows]
+    input_ids, mask = _pad_left(ids, pad)
+    labels = torch.full_like(input_ids, IGNORED)
+    weights = torch.zeros(input_ids.shape)
+    for index, row in enumerate(rows):
+        length = len(row.answer)
+        if not length:
+            continue
+        labels[index, -length:] = torch.tensor(row.answer)
+        weights[index, -length:] = 1.0
+        choice = len(row.choices[row.question.correct])
+        weights[index, -length : input_ids.shape[1] - length + choice] = choice_weight
+    if not (labels != IGNORED).any():
+        pairs = ", ".join(row.question.pair for row in rows)
+        raise KedrecError(f"a batch has no supervised token: {pairs}; their answers are empty")
+    return ChatBatch(input_ids, mask, labels, weights)
+
+
+def collate_questions(rows: Sequence[Encoded], pad: int) -> QuestionBatch:
+    """Pad prompts on the left and the two choices of each on the right."""
+    input_ids, mask = _pad_left([row.prompt for row in rows], pad)
+    width = max(len(choice) for row in rows for choice in row.choices)
+    answers = torch.full((len(rows), 2, width), pad)
+    answers_mask = torch.zeros_like(answers)
+    for index, row in enumerate(rows):
+        for side, choice in enumerate(row.choices):
+            answers[index, side, : len(choice)] = torch.tensor(choice)
+            answers_mask[index, side, : len(choice)] = 1
+    return QuestionBatch(input_ids, mask, answers, answers_mask, [row.question for row in rows])
+
+
+def _pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    width = max(len(row) for row in rows)
+    ids = torch.full((len(rows), width), pad)
+    mask = torch.zeros_like(ids)
+    for index, row in enumerate(rows):
+        ids[index, width - len(row) :] = torch.tensor(row)
+        mask[index, width - len(row) :] = 1
+    return ids, mask

@@ -1,0 +1,159 @@
+"""What is known of a pair: its names, the passages retrieved for its drugs, and the teacher's rationale."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from kedrec.batches import Question
+from kedrec.data.chat import Shown
+from kedrec.errors import KedrecError, nearest
+from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
+from kedrec.graph.pairs import Pair
+from kedrec.sources.documents import documents_hash
+from kedrec.sources.names import find_entities_file, load_entity_info
+from kedrec.store import Store, file_hash
+from kedrec.teacher.rationales import Case, Evidence, ExtractiveTeacher, RecordedTeacher, Teacher
+from kedrec.text.encoder import Encoder
+from kedrec.text.excerpt import excerpt, name_pattern
+from kedrec.text.mentions import find_mentions, spoken_names
+from kedrec.text.passages import Passage, sentences
+from kedrec.text.retriever import Retriever, open_corpus, query_text
+
+Gathered = Mapping[tuple[str, str], Sequence[Passage]]
+
+
+class Library:
+    """Graph, names, texts and teacher of one experiment.
+
+    Args:
+        graph: triples, as ``load_graph`` takes them; entity names lie beside them.
+        texts: documents, as ``open_corpus`` takes them.
+        sources: of which passages are shown.
+        encoder: bi-encoder for retrieval.
+        chunk_tokens: length of a passage.
+        rationales: recorded answers; ``None`` for the extractive teacher.
+        store: keeps graph, passages and index.
+
+    Raises:
+        KedrecError: a file is absent or not of its form, or a source is not among the texts.
+    """
+
+    def __init__(
+        self,
+        graph: str,
+        texts: str,
+        sources: Sequence[str],
+        encoder: str,
+        chunk_tokens: int,
+        rationales: str | None,
+        store: Store,
+    ) -> None:
+        self.graph: KnowledgeGraph = load_graph(graph, store)
+        names_file = find_entities_file(graph)
+        self._info = load_entity_info(names_file) if names_file else {}
+        self.teacher: Teacher = ExtractiveTeacher() if rationales is None else RecordedTeacher(rationales)
+        self.sources = sources
+        self.identity = {
+            "graph": self.graph.source_hash,
+            "names": file_hash(names_file) if names_file else None,
+            "texts": documents_hash(texts),
+            "chunk_tokens": chunk_tokens,
+        }
+        # Without passages to show, and with answers recorded, the texts are not needed at all.
+        self.retriever: Retriever | None = None
+        if sources or rationales is None:
+            self.retriever = open_corpus(texts, Encoder(encoder), store, chunk_tokens)
+            for source in sources:
+                if source not in self.retriever.sources:
+                    known = self.retriever.sources
+                    raise KedrecError(
+                        f"{texts}: no passage of source {source!r}{nearest(source, known)}; there are {list(known)}"
+                    )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the run's card says of the data."""
+        graph = self.graph
+        passages = self._passages
+        return {
+            **self.identity,
+            "triples": len(graph.triples),
+            "entities": len(graph.entities),
+            "relations": len(graph.relations),
+            "duplicates": graph.duplicates,
+            "self_loops": graph.self_loops,
+            "passages": len(passages),
+            "licences": sorted({passage.license for passage in passages if passage.license}),
+            "teacher": type(self.teacher).__name__,
+        }
+
+    def names(self, entity: str) -> tuple[str, ...]:
+        """Return the names an entity goes by, the one to write first."""
+        return spoken_names(entity, self._info.get(entity))
+
+    def gather(self, pairs: Sequence[Pair], per_drug: int) -> Gathered:
+        """Retrieve ``per_drug`` passages of each source for each (disease, drug) of the pairs."""
+        if self.retriever is None:
+            return {}
+        keys = sorted({(pair.disease, drug) for pair in pairs for drug in (pair.relevant, pair.irrelevant)})
+        queries = [query_text(self.names(disease)[0], self.names(drug)[0]) for disease, drug in keys]
+        prefer = [self.names(drug) for _, drug in keys]
+        found: dict[tuple[str, str], list[Passage]] = {key: [] for key in keys}
+        for source in self.retriever.sources:
+            for key, hits in zip(keys, self.retriever.retrieve(queries, source, per_drug, prefer=prefer), strict=True):
+                found[key] += [hit.passage for hit in hits]
+        return found
+
+    def explain(self, pair: Pair, gathered: Gathered) -> str:
+        """Return the teacher's rationale, which may cite any passage gathered for the pair."""
+        ids = (pair.disease, pair.relevant, pair.irrelevant)
+        passages = self._both(pair, gathered, (pair.relevant, pair.irrelevant))
+        evidence = [Evidence(passage.id, tuple(sentences(passage.text))) for passage in passages]
+        return self.teacher.explain(Case(*ids, names={i: self.names(i) for i in ids}, evidence=evidence))
+
+    def question(self, pair: Pair, swapped: bool) -> Question:
+        """Return the question in the stored order or the other; passages and reference are filled in later."""
+        drugs = self._order(pair, swapped)
+        return Question(
+            pair="|".join((pair.disease, pair.relevant, pair.irrelevant)),
+            disease=self.names(pair.disease)[0],
+            drugs=(self.names(drugs[0])[0], self.names(drugs[1])[0]),
+            correct=drugs.index(pair.relevant),
+            swapped=swapped,
+            reference="",
+            passages=(),
+        )
+
+    def shown(self, pair: Pair, gathered: Gathered, swapped: bool, words: int) -> list[Shown]:
+        """Return excerpts, of ``words`` words, from the experiment's sources; those of the first drug at the head."""
+        drugs = self._order(pair, swapped)
+        wanted = [name_pattern(self.names(entity)) for entity in (pair.disease, *drugs)]
+        passages = [p for p in self._both(pair, gathered, drugs) if p.source in self.sources]
+        return [Shown(p.id, p.source, excerpt(p.text, wanted, words)) for p in passages]
+
+    def mentioned_together(self, drug: str, disease: str) -> bool:
+        """Whether some passage, of any source, names both."""
+        return bool(self._mentions.get(drug, set()) & self._mentions.get(disease, set()))
+
+    @property
+    def _passages(self) -> list[Passage]:
+        if self.retriever is None:
+            return []
+        return [passage for source in self.retriever.sources for passage in self.retriever.passages(source)]
+
+    @cached_property
+    def _mentions(self) -> dict[str, set[int]]:
+        wanted = [entity for entity in self.graph.entities if entity.startswith(("Compound::", "Disease::"))]
+        passages = self._passages
+        return find_mentions(passages, {entity: self.names(entity) for entity in wanted if entity in self._info})
+
+    @staticmethod
+    def _order(pair: Pair, swapped: bool) -> tuple[str, str]:
+        first_relevant = pair.relevant_first != swapped
+        return (pair.relevant, pair.irrelevant) if first_relevant else (pair.irrelevant, pair.relevant)
+
+    @staticmethod
+    def _both(pair: Pair, gathered: Gathered, drugs: Sequence[str]) -> list[Passage]:
+        """Return what was gathered for the drugs in turn, each passage once."""
+        found = {passage.id: passage for drug in drugs for passage in gathered.get((pair.disease, drug), ())}
+        return list(found.values())

@@ -1,0 +1,200 @@
+"""Questions on drug choice, with retrieved passages and a teacher's rationales, as Lightning batches."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from kedrec.data.batching import LengthGroupedBatches, collate_chats, collate_questions
+from kedrec.data.chat import ChatEncoder, Encoded
+from kedrec.data.evidence import Library
+from kedrec.errors import KedrecError
+from kedrec.graph.pairs import THERAPEUTIC, Pair, load_pairs, sample_pairs, save_pairs
+from kedrec.graph.similarity import neighbourhood_embedding
+from kedrec.sources.pretrained import base_folder
+from kedrec.store import Store, key_hash
+
+
+class InstructionData(LightningDataModule):
+    """From a graph and texts to conversations: pairs, passages, rationales, tokens.
+
+    Args:
+        base: the student's base, whose tokenizer and chat template are used.
+        graph: triples TSV (plain, gz, zst) or a folder that holds one; entity names lie beside it.
+        texts: passages JSONL or a folder of texts.
+        sources: which texts a prompt shows, of those in ``texts``; ``[]`` is the vanilla setting.
+        pairs: Parquet of pairs; ``null`` samples them from the graph.
+        rationales: JSONL of recorded rationales; ``null`` lets the extractive teacher write them.
+        relations: therapeutic relations, whole or by their first two parts.
+        negatives: where a sampled pair's irrelevant drug comes from: any drug, or one whose neighbourhood overlaps.
+        split_by: what the test set has unseen.
+        validation: share of what is split.
+        test: share of what is split.
+        limits: most pairs a split, as ``{train: 1000, ...}``.
+        mentioned: sample only pairs of which some passage names both disease and relevant drug.
+        passages_per_drug: passages of each source for each of the two drugs.
+        passage_words: of each passage the sentences that name disease or drug are shown, to about this many words.
+        encoder: ``minilm`` (bundled), a folder, or a hub name of a bi-encoder.
+        chunk_tokens: passages are cut to about this many tokens at sentence ends.
+        max_tokens: prompt and answer together.
+        choice_weight: weight of the tokens that name the drug, those of the rationale weighing 1.
+        both_orders: train on both orders of the two drugs.
+        batch_size: conversations a training batch.
+        test_batch_size: prompts a test batch.
+        seed: of pairs, order and batches.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        graph: str,
+        texts: str,
+        sources: list[str],
+        pairs: str | None = None,
+        rationales: str | None = None,
+        relations: list[str] = list(THERAPEUTIC),  # noqa: B006  (a schema's default, never changed)
+        negatives: Literal["random", "similar"] = "similar",
+        split_by: Literal["pair", "disease", "drug"] = "disease",
+        validation: float = 0.05,
+        test: float = 0.1,
+        limits: dict[str, int] | None = None,
+        mentioned: bool = False,
+        passages_per_drug: int = 1,
+        passage_words: int = 45,
+        encoder: str = "minilm",
+        chunk_tokens: int = 200,
+        max_tokens: int = 768,
+        choice_weight: float = 1.0,
+        both_orders: bool = True,
+        batch_size: int = 4,
+        test_batch_size: int = 16,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.base = base
+        self.graph_path = graph
+        self.texts = texts
+        self.sources = sources
+        self.pairs_path = pairs
+        self.rationales = rationales
+        self.relations = relations
+        self.negatives = negatives
+        self.split_by = split_by
+        self.fractions = (validation, test)
+        self.limits = limits
+        self.mentioned = mentioned
+        self.passages_per_drug = passages_per_drug
+        self.passage_words = passage_words
+        self.encoder_name = encoder
+        self.chunk_tokens = chunk_tokens
+        self.max_tokens = max_tokens
+        self.choice_weight = choice_weight
+        self.both_orders = both_orders
+        self.batch_size = batch_size
+        self.test_batch_size = test_batch_size
+        self.seed = seed
+        self.pairs: list[Pair] = []
+        self.encoded: dict[str, list[Encoded]] = {}
+        self.facts: dict[str, Any] = {}
+        self._pad = 0
+
+    def prepare_data(self) -> None:
+        """Build what the store lacks (base, graph, passages, index), in one process."""
+        self._prepare(Store())
+
+    def setup(self, stage: str) -> None:
+        """Read, retrieve and tokenize, once."""
+        if not self.encoded:
+            self._prepare(Store())
+
+    def train_dataloader(self) -> Any:
+        """Return length-grouped batches whose place is kept in a checkpoint."""
+        rows = self.encoded["train"]
+        lengths = [len(row.prompt) + len(row.answer) for row in rows]
+        batches = LengthGroupedBatches(lengths, self.batch_size, self.seed)
+        return StatefulDataLoader(rows, batch_sampler=batches, collate_fn=self._collate(collate_chats))
+
+    def val_dataloader(self) -> Any:
+        """Return the validation conversations in their stored order."""
+        return self._plain(self.encoded["validation"], self.batch_size, self._collate(collate_chats))
+
+    def test_dataloader(self) -> Any:
+        """Return each test pair in both orders; the first orders, which are explained, come together, longest first."""
+        rows = sorted(self.encoded["test"], key=lambda row: (row.question.swapped, -len(row.prompt), row.question.pair))
+        return self._plain(rows, self.test_batch_size, partial(collate_questions, pad=self._pad))
+
+    def test_identity(self) -> str:
+        """Return a hash of everything that the test asks: two runs with the same one are asked the same."""
+        rows = [(row.prompt, row.choices, vars(row.question)) for row in self.encoded["test"]]
+        return key_hash({"test": rows})
+
+    def _collate(self, collate: Callable[..., Any]) -> Callable[..., Any]:
+        return partial(collate, pad=self._pad, choice_weight=self.choice_weight)
+
+    @staticmethod
+    def _plain(rows: Sequence[Encoded], batch_size: int, collate: Callable[..., Any]) -> "DataLoader[Any]":
+        return DataLoader(rows, batch_size=batch_size, collate_fn=collate)  # type: ignore[arg-type]
+
+    def _prepare(self, store: Store) -> None:
+        chat = ChatEncoder(base_folder(self.base, store), self.max_tokens)
+        pad = chat.tokenizer.pad_token_id
+        self._pad = chat.tokenizer.eos_token_id if pad is None else pad
+        library = Library(
+            self.graph_path, self.texts, self.sources, self.encoder_name, self.chunk_tokens, self.rationales, store
+        )
+        self.pairs = self._pairs(library, store)
+        evidence = library.gather(self.pairs, self.passages_per_drug)
+        self.encoded = {split: [] for split in ("train", "validation", "test")}
+        for pair in self.pairs:
+            rationale = library.explain(pair, evidence)
+            for swapped in (False, True):
+                if swapped and (pair.split == "validation" or (pair.split == "train" and not self.both_orders)):
+                    continue
+                shown = library.shown(pair, evidence, swapped, self.passage_words)
+                row = chat.encode(library.question(pair, swapped), shown, rationale)
+                self.encoded[pair.split].append(row)
+        for split in ("train", "validation", "test"):
+            if not self.encoded[split]:
+                raise KedrecError(f"{self.pairs_path or self.graph_path}: no pair in the {split} split; see data.init_args")
+        self.facts = {**library.facts, "questions": {split: len(rows) for split, rows in self.encoded.items()}}
+
+    def _pairs(self, library: Library, store: Store) -> list[Pair]:
+        if self.pairs_path is not None:
+            return load_pairs(self.pairs_path)
+        settings = {
+            "relations": self.relations,
+            "negatives": self.negatives,
+            "split_by": self.split_by,
+            "fractions": self.fractions,
+            "limits": self.limits,
+            "mentioned": self.mentioned,
+            "seed": self.seed,
+        }
+
+        def build(folder: Path) -> None:
+            validation, test = self.fractions
+            similar = self.negatives == "similar"
+            pairs = sample_pairs(
+                library.graph,
+                relations=self.relations,
+                negatives=self.negatives,
+                split_by=self.split_by,
+                validation=validation,
+                test=test,
+                seed=self.seed,
+                limit=self.limits,
+                embedding=self._embedding(library) if similar else None,
+                eligible=library.mentioned_together if self.mentioned else None,
+            )
+            save_pairs(pairs, folder / "pairs.parquet")
+
+        place = store.get("pairs", {**settings, **library.identity}, build)
+        return load_pairs(place / "pairs.parquet")
+
+    def _embedding(self, library: Library) -> Any:
+        hidden = library.graph.match_relations(self.relations, optional=THERAPEUTIC)
+        return neighbourhood_embedding(library.graph, without=hidden)

@@ -1,0 +1,28 @@
+"""The process before the heavy imports: banners off the screen, threads that do not spin."""
+
+import logging
+import os
+import warnings
+
+
+def prepare_environment() -> None:
+    """Turn off progress bars, tips and warnings that no user can act on, and spinning barriers; the user's own win."""
+    # A spinning OpenMP barrier on a busy small machine costs ten-fold; libgomp reads this when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("DS_ACCELERATOR_LOG", "0")
+    for name in ("lightning.pytorch", "lightning.fabric", "DeepSpeed", "torch.distributed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        r".*does not have many workers.*",
+        r".*Checkpoint directory .* exists and is not empty.*",
+        r".*loftq_config.*",
+        r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+        r".*number of training batches .* is smaller than the logging interval.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()

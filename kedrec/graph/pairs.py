@@ -1,0 +1,255 @@
+"""Pairs to choose from: for a disease, a drug that treats it and one that is not known to, split without leaks."""
+
+import functools
+import itertools
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from kedrec.errors import KedrecError
+from kedrec.graph.knowledge_graph import KnowledgeGraph
+from kedrec.graph.similarity import neighbourhood_embedding
+from kedrec.graph.splits import SPLITS, Split, check_splits, scatter_items, seeded_number, seeded_order, split_items
+
+log = logging.getLogger(__name__)
+
+THERAPEUTIC = (
+    "DRUGBANK::treats::Compound:Disease",
+    "Hetionet::CtD::Compound:Disease",
+    "Hetionet::CpD::Compound:Disease",
+    "GNBR::T::Compound:Disease",
+)
+SCHEMA = pl.Schema({
+    "disease": pl.String(), "relevant": pl.String(), "irrelevant": pl.String(), "split": pl.String(),
+    "relevant_first": pl.Boolean(), "provenance": pl.String(),
+})  # fmt: skip
+"""Columns of the Parquet file."""
+
+Edge = tuple[str, str]  # drug, disease
+Draw = Callable[[Edge, Split], str | None]  # an irrelevant drug for an edge in its split; None where there is none
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One choice between two drugs.
+
+    Attributes:
+        disease: entity id.
+        relevant: entity id of a drug with a therapeutic edge to the disease.
+        irrelevant: entity id of a drug without one.
+        split: ``train``, ``validation`` or ``test``.
+        relevant_first: whether the relevant drug is shown first.
+        provenance: the relations that state the true edge, joined by ``|``; after ``;`` the kind of negative.
+    """
+
+    disease: str
+    relevant: str
+    irrelevant: str
+    split: Split
+    relevant_first: bool
+    provenance: str
+
+
+def sample_pairs(
+    graph: KnowledgeGraph,
+    *,
+    negatives: Literal["random", "similar"],
+    split_by: Literal["pair", "disease", "drug"],
+    validation: float,
+    test: float,
+    seed: int,
+    relations: Sequence[str] = THERAPEUTIC,
+    limit: Mapping[str, int] | None = None,
+    embedding: npt.NDArray[np.floating] | None = None,
+    nearest: int = 10,
+    eligible: Callable[[str, str], bool] | None = None,
+    drugs: Collection[str] | None = None,
+) -> list[Pair]:
+    """Sample one pair for each (drug, disease) with a therapeutic edge, sorted by split, disease, relevant drug.
+
+    A (drug, disease) counts once, whatever relations state it and in whichever direction. The irrelevant drug has a
+    therapeutic edge to some disease, and none of ``relations`` or ``THERAPEUTIC`` to this one, in either direction and
+    any split. Names and seed alone decide, not the order of the graph.
+
+    Args:
+        graph: where the edges come from.
+        negatives: ``random`` draws the irrelevant drug uniformly; ``similar`` among the ``nearest`` that may be drawn.
+        split_by: what two splits never share; ``drug`` holds for relevant and irrelevant drugs alike.
+        validation: share of the pairs, diseases or relevant drugs.
+        test: likewise; what neither takes is for training.
+        seed: of the experiment.
+        relations: the true edges, by full name or beginning (``DRUGBANK::treats``); some of ``THERAPEUTIC`` may lack.
+        limit: split -> pairs to keep at most; a split that is not named keeps all.
+        embedding: ``(compounds, dim)``, aligned with ``graph.of_type("Compound")``, for ``similar``; ``None`` takes
+            ``neighbourhood_embedding`` without the therapeutic edges.
+        nearest: how many of the drugs nearest to the relevant one, by cosine, ``similar`` draws from.
+        eligible: whether a true (drug, disease) may be used, for instance because texts exist; asked before the split.
+        drugs: the only drugs that may be used, as relevant or irrelevant; ``None`` for all.
+
+    Raises:
+        KedrecError: unknown relations or splits, impossible shares, an embedding of another size, or no pair left.
+    """
+    limit = limit or {}
+    check_splits(limit)
+    therapeutic = graph.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC)
+    stated = _stated(graph, therapeutic)
+    asked = set(graph.match_relations(relations, optional=THERAPEUTIC))
+    pool = {drug for drug, _ in stated if drugs is None or drug in drugs}
+    usable = sorted(edge for edge, by in stated.items() if by & asked and edge[0] in pool)
+    edges = [edge for edge in usable if eligible is None or eligible(*edge)]
+    if not edges:
+        raise KedrecError(f"no (drug, disease) pair is left of the {len(stated)} that the graph's relations state")
+    homes, pools = _split(edges, pool, split_by, validation=validation, test=test, seed=seed)
+    draw = _random(pools, _treating(stated), seed)
+    if negatives == "similar":
+        vectors = neighbourhood_embedding(graph, without=therapeutic) if embedding is None else embedding
+        draw = _similar(graph, vectors, pools, _treating(stated), nearest=nearest, seed=seed)
+    drawn = [
+        Pair(edge[1], edge[0], other, homes[edge], False, f"{'|'.join(sorted(stated[edge]))};{negatives}")
+        for edge in edges
+        if (other := draw(edge, homes[edge]))
+    ]
+    if left_out := len(edges) - len(drawn):
+        log.warning("%d pairs are left out: every drug that could be irrelevant treats the disease", left_out)
+    return [pair for name in SPLITS for pair in _ordered(drawn, name, limit.get(name), seed)]
+
+
+def _stated(graph: KnowledgeGraph, relations: Sequence[str]) -> dict[Edge, set[str]]:
+    """Return each (drug, disease) that the relations link, in either direction, with the relations that do so."""
+    stated: dict[Edge, set[str]] = defaultdict(set)
+    for head, relation, tail in graph.edges(relations).tolist():
+        drug, disease = sorted((graph.entities[head], graph.entities[tail]))  # "Compound::" sorts before "Disease::"
+        if drug.startswith("Compound::") and disease.startswith("Disease::"):
+            stated[drug, disease].add(graph.relations[relation])
+    return stated
+
+
+def _treating(stated: Iterable[Edge]) -> dict[str, set[str]]:
+    treating: dict[str, set[str]] = defaultdict(set)
+    for drug, disease in stated:
+        treating[disease].add(drug)
+    return treating
+
+
+def _split(
+    edges: Sequence[Edge], pool: set[str], split_by: str, *, validation: float, test: float, seed: int
+) -> tuple[dict[Edge, Split], dict[Split, list[str]]]:
+    """Return each edge's split, and for each split the drugs, shuffled, that may be irrelevant in it."""
+    shuffled = seeded_order(pool, seed, "pool")
+    if split_by == "drug":
+        relevant = {drug for drug, _ in edges}
+        # The others go on their own, so that the shares of the relevant drugs are met.
+        home_of = scatter_items(pool - relevant, validation, test, seed)
+        home_of |= split_items(relevant, validation, test, seed)
+        pools = {name: [drug for drug in shuffled if home_of[drug] == name] for name in SPLITS}
+        return {edge: home_of[edge[0]] for edge in edges}, pools
+    names = {edge: edge[1] if split_by == "disease" else "\t".join(edge) for edge in edges}
+    home_of = split_items(names.values(), validation, test, seed)
+    return {edge: home_of[name] for edge, name in names.items()}, dict.fromkeys(SPLITS, shuffled)
+
+
+def _random(pools: Mapping[Split, Sequence[str]], treating: Mapping[str, set[str]], seed: int) -> Draw:
+    """Return a uniform draw among the split's drugs that do not treat the disease."""
+    places = {home: {drug: place for place, drug in enumerate(pool)} for home, pool in pools.items()}
+
+    def draw(edge: Edge, home: Split) -> str | None:
+        taken = sorted(places[home][drug] for drug in treating[edge[1]] if drug in places[home])
+        if not (free := len(pools[home]) - len(taken)):
+            return None
+        chosen = seeded_number(seed, "irrelevant", *edge) % free
+        for place in taken:  # counts over the free drugs without listing them for each disease
+            chosen += place <= chosen
+        return pools[home][chosen]
+
+    return draw
+
+
+def _similar(
+    graph: KnowledgeGraph,
+    embedding: npt.NDArray[np.floating],
+    pools: Mapping[Split, Sequence[str]],
+    treating: Mapping[str, set[str]],
+    *,
+    nearest: int,
+    seed: int,
+) -> Draw:
+    """Return a draw among the ``nearest`` of the split's drugs that do not treat the disease."""
+    compounds = graph.of_type("Compound")
+    if len(embedding) != len(compounds):
+        raise KedrecError(f"the drug embedding has {len(embedding)} rows, but the graph has {len(compounds)} compounds")
+    place = {graph.entities[row]: at for at, row in enumerate(compounds)}
+    pool = seeded_order(set().union(*pools.values()), seed, "pool")
+    allowed = {home: set(members) for home, members in pools.items()}
+    vectors = embedding[[place[drug] for drug in pool]].astype(np.float32)
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    names = sorted(pool)
+    at = {drug: row for row, drug in enumerate(pool)}
+    turn = {drug: number for number, drug in enumerate(names)}
+
+    @functools.lru_cache(maxsize=1)  # the edges come sorted by drug, so each block is made once
+    def likeness(block: int) -> npt.NDArray[np.float32]:
+        rows = [at[drug] for drug in names[block * 256 : (block + 1) * 256]]
+        # Rounded, so that equal likeness stays equal on each machine; ties then keep the pool's seeded order.
+        return np.round(unit[rows] @ unit.T, 5)
+
+    @functools.lru_cache(maxsize=1)
+    def ranked(drug: str) -> npt.NDArray[np.int64]:
+        return np.argsort(-likeness(turn[drug] // 256)[turn[drug] % 256], kind="stable")
+
+    def draw(edge: Edge, home: Split) -> str | None:
+        others = (pool[row] for row in ranked(edge[0]))
+        free = (drug for drug in others if drug in allowed[home] and drug not in treating[edge[1]])
+        near = list(itertools.islice(free, nearest))
+        return near[seeded_number(seed, "irrelevant", *edge) % len(near)] if near else None
+
+    return draw
+
+
+def _ordered(pairs: Iterable[Pair], name: Split, limit: int | None, seed: int) -> list[Pair]:
+    """Return at most ``limit`` pairs of one split, half of them, rounded down, with the relevant drug first."""
+    members = [pair for pair in pairs if pair.split == name]
+    members.sort(key=lambda pair: seeded_number(seed, "order", pair.disease, pair.relevant))
+    kept = members[:limit]
+    turned = [replace(pair, relevant_first=at < len(kept) // 2) for at, pair in enumerate(kept)]
+    return sorted(turned, key=lambda pair: (pair.disease, pair.relevant))
+
+
+def save_pairs(pairs: Sequence[Pair], path: str | Path) -> None:
+    """Write the pairs to a Parquet file with the columns of ``SCHEMA``, in their order."""
+    pl.DataFrame([asdict(pair) for pair in pairs], schema=SCHEMA).write_parquet(path)
+
+
+def load_pairs(path: str | Path) -> list[Pair]:
+    """Read what ``save_pairs`` wrote.
+
+    Raises:
+        KedrecError: a missing file or one that is not Parquet, another set of columns or types, an empty cell, or an
+            unknown split; with the file, the column and the row, counted from 1.
+    """
+    try:
+        frame = pl.read_parquet(path)
+    except FileNotFoundError as fault:
+        raise KedrecError(f"{path}: no such file; expected a Parquet file of pairs") from fault
+    except pl.exceptions.ComputeError as fault:
+        raise KedrecError(f"{path}: not a Parquet file ({fault})") from fault
+    for column in frame.columns:
+        if column not in SCHEMA:
+            raise KedrecError(f"{path}: unknown column {column!r}; expected {', '.join(SCHEMA)}")
+    for column, kind in SCHEMA.items():
+        if column not in frame.columns:
+            raise KedrecError(f"{path}: no column {column!r}; expected {', '.join(SCHEMA)}")
+        if frame[column].dtype != kind:
+            raise KedrecError(f"{path}: column {column!r} is {frame[column].dtype}, expected {kind}")
+        if frame[column].null_count():
+            raise KedrecError(f"{path}: row {frame[column].to_list().index(None) + 1}, column {column!r} is null")
+    for row, name in enumerate(frame["split"], start=1):
+        if name not in SPLITS:
+            raise KedrecError(f"{path}: row {row}, column 'split': {name!r} is no split; expected {', '.join(SPLITS)}")
+    return [Pair(**row) for row in frame.select(list(SCHEMA)).iter_rows(named=True)]

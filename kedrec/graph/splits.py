@@ -1,0 +1,82 @@
+"""Seeded splits that follow from names and a seed alone: not from the order of a file, nor from any global state."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Literal
+
+from kedrec.errors import KedrecError, nearest
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def seeded_number(seed: int, *parts: str) -> int:
+    """Return a number below 2**64 that looks random and depends on the seed and the parts only."""
+    text = "\x1f".join((str(seed), *parts))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def seeded_order(items: Iterable[str], seed: int, purpose: str) -> list[str]:
+    """Return the distinct items, shuffled.
+
+    Args:
+        items: in any order; repeats count once.
+        seed: of the experiment.
+        purpose: another purpose gives an order of its own under the same seed.
+    """
+    return sorted(set(items), key=lambda item: (seeded_number(seed, purpose, item), item))
+
+
+def split_items(items: Iterable[str], validation: float, test: float, seed: int) -> dict[str, Split]:
+    """Put each item into one split.
+
+    The first of the shuffled items are for the test, the next for validation, the rest for training, so that a few
+    items more or less move few of the others.
+
+    Args:
+        items: distinct or not, in any order.
+        validation: the share of the items for validation, at least one item where it is above 0.
+        test: the share of the items for the test, at least one item where it is above 0.
+        seed: of the experiment.
+
+    Raises:
+        KedrecError: the shares are negative or leave nothing for training, or there are too few items.
+    """
+    _check_shares(validation, test)
+    shuffled = seeded_order(items, seed, "split")
+    tested, validated = (max(round(share * len(shuffled)), share > 0) for share in (test, validation))
+    if tested + validated >= len(shuffled):
+        raise KedrecError(
+            f"{len(shuffled)} items are too few to split into train, validation {validation}, test {test}"
+        )
+    return {
+        item: "test" if place < tested else "validation" if place < tested + validated else "train"
+        for place, item in enumerate(shuffled)
+    }
+
+
+def scatter_items(items: Iterable[str], validation: float, test: float, seed: int) -> dict[str, Split]:
+    """Put each item into one split by its own chance: the shares are met about, and no item moves another.
+
+    Arguments and errors are those of ``split_items``, but no number of items is too small.
+    """
+    _check_shares(validation, test)
+    chances = {item: seeded_number(seed, "scatter", item) / 2**64 for item in items}
+    return {
+        item: "test" if chance < test else "validation" if chance < test + validation else "train"
+        for item, chance in chances.items()
+    }
+
+
+def check_splits(names: Iterable[str]) -> None:
+    """Raise a KedrecError if one of the names is no split."""
+    for name in names:
+        if name not in SPLITS:
+            raise KedrecError(f"{name!r} is no split, which are {', '.join(SPLITS)}{nearest(name, SPLITS)}")
+
+
+def _check_shares(validation: float, test: float) -> None:
+    if min(validation, test) < 0 or validation + test >= 1:
+        raise KedrecError(
+            f"validation {validation} and test {test} must be 0 or more and leave some of the data for training"
+        )

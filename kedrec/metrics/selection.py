@@ -1,0 +1,59 @@
+"""Metrics of the choice between two drugs, each question asked in both orders."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torchmetrics.functional.classification import multiclass_f1_score
+
+
+def selection_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the metrics of the choice.
+
+    Args:
+        rows: predictions with ``pair``, ``drugs``, ``correct``, ``choice``, ``scores`` and ``swapped``; two a pair.
+
+    Returns:
+        ``f1``: macro F1 of the position chosen (first, second), over all rows, so both orders: a model that always
+        says "first" gets 1/3. ``accuracy``: the same rows. ``f1_given_order``: F1 of the stored order alone, as a
+        test set of single questions would give it. ``flip_rate``: share of pairs where the drug chosen changes with
+        the order. ``consistent_accuracy``: share right in both orders. ``accuracy_order_averaged``: the drug with the
+        higher log-probability summed over the two orders. ``pairs``: how many.
+    """
+    by_pair: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_pair.setdefault(row["pair"], []).append(row)
+    pairs = [sorted(group, key=lambda row: row["swapped"]) for group in by_pair.values()]
+    given = [group[0] for group in pairs]
+    both = [group for group in pairs if len(group) == 2]
+    flips = [_drug(first) != _drug(second) for first, second in both]
+    consistent = [all(row["choice"] == row["correct"] for row in group) for group in both]
+    averaged = [sum(_margin(row) for row in group) > 0 for group in both]
+    return {
+        "f1": _macro_f1(rows),
+        "f1_given_order": _macro_f1(given),
+        "accuracy": _mean([row["choice"] == row["correct"] for row in rows]),
+        "accuracy_order_averaged": _mean(averaged),
+        "consistent_accuracy": _mean(consistent),
+        "flip_rate": _mean(flips),
+        "pairs": float(len(pairs)),
+    }
+
+
+def _macro_f1(rows: Sequence[Mapping[str, Any]]) -> float:
+    chosen = torch.tensor([row["choice"] for row in rows])
+    correct = torch.tensor([row["correct"] for row in rows])
+    return float(multiclass_f1_score(chosen, correct, num_classes=2, average="macro"))
+
+
+def _drug(row: Mapping[str, Any]) -> str:
+    return str(row["drugs"][row["choice"]])
+
+
+def _margin(row: Mapping[str, Any]) -> float:
+    scores, correct = row["scores"], row["correct"]
+    return float(scores[correct] - scores[1 - correct])
+
+
+def _mean(values: Sequence[bool]) -> float:
+    return sum(values) / len(values) if values else float("nan")

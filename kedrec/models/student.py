@@ -1,0 +1,185 @@
+"""The student: a causal LM that learns, from a teacher's answers, to choose a drug and to explain the choice."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from kedrec.batches import ChatBatch, QuestionBatch
+from kedrec.errors import KedrecError
+from kedrec.metrics.rationale import rationale_metrics
+from kedrec.metrics.selection import selection_metrics
+from kedrec.nn.decoding import choose_and_explain, positions
+from kedrec.nn.losses import answer_loss
+from kedrec.sources.pretrained import base_folder, base_identity
+from kedrec.store import Store
+
+
+class Student(LightningModule):
+    """KEDRec-LM's student (arXiv 2502.20350, stage 3).
+
+    Args:
+        base: ``smollm2`` (bundled), a folder, or a hub name of a causal LM.
+        lora: PEFT's LoRA settings, all fields; ``null`` trains every weight of the base.
+        dtype: of the base's weights. Adapters are float32 whatever it is.
+        learning_rate: peak, reached after the warm-up.
+        weight_decay: of AdamW, on trained weights.
+        warmup_steps: optimizer steps of linear warm-up; a cosine to zero follows.
+        max_new_tokens: bound of a generated rationale, tokens.
+        gradient_checkpointing: recompute activations in the backward pass: less memory, about a third more time.
+        trust_remote_code: run Python code that comes with the base; only for bases whose code you have read.
+        seed: of the adapter's first weights.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        lora: LoraConfig | None = None,
+        dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16",
+        learning_rate: float = 3e-4,
+        weight_decay: float = 0.0,
+        warmup_steps: int = 10,
+        max_new_tokens: int = 80,
+        gradient_checkpointing: bool = False,
+        trust_remote_code: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.base = base
+        self.lora = lora
+        self.dtype_name = dtype
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup_steps = warmup_steps
+        self.max_new_tokens = max_new_tokens
+        self.gradient_checkpointing = gradient_checkpointing
+        self.trust_remote_code = trust_remote_code
+        self.seed = seed
+        self.strict_loading = False  # a checkpoint holds what was trained, not the frozen base
+        self.predictions: list[dict[str, Any]] = []
+        self.net: Any = None
+        self.tokenizer: Any = None
+
+    def configure_model(self) -> None:
+        """Load the base and put the adapter on it, once."""
+        if self.net is not None:
+            return
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        folder = base_folder(self.base, Store())
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=self.trust_remote_code)
+        net = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, self.dtype_name),
+            use_safetensors=True,
+            trust_remote_code=self.trust_remote_code,
+        )
+        if self.lora is not None:
+            with torch.random.fork_rng():
+                torch.manual_seed(self.seed)
+                net = _with_adapter(net, self.lora)
+        if self.gradient_checkpointing:
+            net.enable_input_require_grads()
+            net.gradient_checkpointing_enable()
+        net.train()  # from_pretrained leaves modules in eval mode, where checkpointing is silently off
+        self.net = net
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW with linear warm-up and a cosine to zero, stepped each optimizer step."""
+        from transformers import get_cosine_schedule_with_warmup
+
+        trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=self.learning_rate, weight_decay=self.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = get_cosine_schedule_with_warmup(optimizer, min(self.warmup_steps, steps), steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, batch: ChatBatch, _: int) -> torch.Tensor:
+        """Return the loss of the answers, nats per weighted token."""
+        loss = self._loss(batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.labels))
+        return loss
+
+    def validation_step(self, batch: ChatBatch, _: int) -> None:
+        """Log the loss of the answers."""
+        self.log("validation/loss", self._loss(batch), prog_bar=True, batch_size=len(batch.labels))
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the predictions of an earlier test."""
+        self.predictions = []
+
+    def test_step(self, batch: QuestionBatch, _: int) -> None:
+        """Score both answers; explain each pair once, in its first order."""
+        explain = torch.tensor([not question.swapped for question in batch.questions], device=batch.input_ids.device)
+        end = self.tokenizer.eos_token_id
+        decoded = choose_and_explain(self.net, batch, explain, self.max_new_tokens, end)
+        for question, scores, tokens in zip(batch.questions, decoded.scores, decoded.continuation, strict=True):
+            row = {
+                **vars(question),
+                "scores": [round(score, 5) for score in scores.tolist()],
+                "choice": int(scores.argmax()),
+            }
+            if not question.swapped:
+                row["rationale"] = self.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+            self.predictions.append(row)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the predictions."""
+        self.predictions.sort(key=lambda row: (row["pair"], row["swapped"]))
+        metrics = {**selection_metrics(self.predictions), **rationale_metrics(self.predictions)}
+        self.log_dict({f"test/{name}": value for name, value in metrics.items()})
+
+    @contextmanager
+    def untrained(self) -> Iterator[None]:
+        """Answer as the base does, whatever the adapter has learned; without an adapter only before training."""
+        self.configure_model()
+        if self.lora is None:
+            yield
+        else:
+            with self.net.disable_adapter():
+                yield
+
+    def untrained_key(self) -> dict[str, Any]:
+        """Return what the base's answers depend on, beside the questions."""
+        return {"base": base_identity(self.base, Store()), "dtype": self.dtype_name, "tokens": self.max_new_tokens}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep only what is trained."""
+        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
+
+    def export(self, folder: Path) -> None:
+        """Write ``adapter/`` (PEFT, safetensors), or ``model/`` after full fine-tuning, with tokenizer."""
+        place = folder / ("adapter" if self.lora is not None else "model")
+        self.net.save_pretrained(place)
+        self.tokenizer.save_pretrained(place)
+
+    def _loss(self, batch: ChatBatch) -> torch.Tensor:
+        # Padding is on the left, so every supervised token lies in the last `kept` positions of each row, and the
+        # vocabulary projection, a third of a small model's work, is computed there only.
+        kept = int((batch.labels != -100).any(dim=0).sum())
+        out = self.net(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            position_ids=positions(batch.attention_mask),
+            logits_to_keep=kept + 1,
+            use_cache=False,
+        )
+        return answer_loss(out.logits[:, :-1], batch.labels[:, -kept:], batch.weights[:, -kept:])
+
+
+def _with_adapter(net: Any, lora: LoraConfig) -> PeftModel:
+    try:
+        model = get_peft_model(net, lora)
+    except ValueError as fault:
+        raise KedrecError(f"model.init_args.lora: {fault}") from fault
+    start = [p for name, p in model.named_parameters() if "lora_B" in name and p.requires_grad]
+    if lora.init_lora_weights is True and any(p.count_nonzero() for p in start):
+        raise RuntimeError("LoRA B does not start at zero: the adapter would change the base before training")
+    return model
+

@@ -1,0 +1,24 @@
+"""Losses as pure functions of tensors."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def answer_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Return the mean over rows of each row's weighted mean negative log-likelihood.
+
+    Each conversation counts the same whatever its length, so that accumulating small batches, or sharing a batch out
+    to processes, gives the gradient of the whole batch.
+
+    Args:
+        logits: (batch, time, vocabulary), predictions of the token at the same index of ``labels``.
+        labels: (batch, time), -100 where nothing is supervised.
+        weights: (batch, time), not negative, positive somewhere in each row.
+
+    Returns:
+        A scalar, nats per weighted token.
+    """
+    supervised = labels != -100
+    nats = F.cross_entropy(logits[supervised].float(), labels[supervised], reduction="none")
+    share = weights / (weights * supervised).sum(dim=1, keepdim=True)
+    return (nats * share[supervised]).sum() / len(labels)

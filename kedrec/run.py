@@ -1,0 +1,233 @@
+"""The run folder: settings, checkpoints, predictions, metrics, card and provenance of one run."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from kedrec.config import Experiment
+from kedrec.errors import KedrecError
+from kedrec.store import disk_faults_named, write_atomic
+
+PACKAGES = ("kedrec", "torch", "lightning", "transformers", "peft", "torchmetrics", "hnswlib", "omegaconf", "rouge-score")
+
+
+@runtime_checkable
+class HasBaseline(Protocol):
+    """A model that can answer the test as it was before training."""
+
+    predictions: list[dict[str, Any]]
+
+    def untrained(self) -> Any:
+        """Return a context in which the model answers untrained."""
+
+    def untrained_key(self) -> dict[str, Any]:
+        """Return what the untrained answers depend on, beside the questions."""
+
+
+@runtime_checkable
+class Exports(Protocol):
+    """A model that writes what others load: an adapter, embeddings."""
+
+    def export(self, folder: Path) -> None:
+        """Write it into ``folder``."""
+
+
+class RunFolder:
+    """One run's folder; a second process is kept out of it.
+
+    Args:
+        experiment: decides the folder and is written there as ``config.yaml``.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.path = experiment.run_dir
+        self.checkpoints = self.path / "checkpoints"
+        self.started = time.time()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold the folder for this process.
+
+        Raises:
+            KedrecError: another process holds it, it belongs to another experiment, or it cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        with disk_faults_named(self.path, "free some space, or choose another place with out=DIR"):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise KedrecError(f"{self.path}: another process is at work on this very run; wait for it") from None
+            try:
+                self._claim()
+                yield
+            finally:
+                lock.release()
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """The newest whole checkpoint, if there is one."""
+        path = self.checkpoints / "last.ckpt"
+        return path if path.is_file() else None
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The best checkpoint by validation loss; the last where training ended before the first validation."""
+        best = self.checkpoints / "best.ckpt"
+        return best if best.is_file() else self.checkpoints / "last.ckpt"
+
+    def metrics(self) -> dict[str, float] | None:
+        """Return the metrics of a run that was finished, else ``None``."""
+        path = self.path / "metrics.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the seconds that the block took to ``stage``."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + time.perf_counter() - start, 2)
+
+    def write_rows(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write rows as JSONL, one a line."""
+        write_atomic(self.path / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+    def write_folder(self, name: str, fill: Callable[[Path], None]) -> None:
+        """Let ``fill`` write a folder, and put it under its name when it is whole."""
+        partial = self.path / f".{name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        try:
+            fill(partial)
+            for made in partial.iterdir():
+                shutil.rmtree(self.path / made.name, ignore_errors=True)
+                made.rename(self.path / made.name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def finish(self, metrics: Mapping[str, float], facts: Mapping[str, Any]) -> None:
+        """Write provenance, card and, last, the metrics, whose presence says that the run is whole."""
+        record = {**provenance(), "seconds": self.seconds, "seed": self.experiment.tree["seed"], "data": dict(facts)}
+        write_atomic(self.path / "provenance.json", json.dumps(record, indent=1, default=str) + "\n")
+        write_atomic(self.path / "README.md", card(self.experiment, metrics, record))
+        write_atomic(self.path / "metrics.json", json.dumps(dict(metrics), indent=1) + "\n")
+
+    def _claim(self) -> None:
+        path = self.path / "config.yaml"
+        if path.is_file() and path.read_text(encoding="utf-8") != self.experiment.yaml():
+            raise KedrecError(
+                f"{path}: this folder holds a run with other settings; choose another out=DIR, or remove the folder"
+            )
+        write_atomic(path, self.experiment.yaml())
+
+
+def provenance() -> dict[str, Any]:
+    """Return versions, commit and hardware of this process."""
+    import torch
+
+    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "commit": _commit(),
+        "hardware": {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "gpus": devices,
+        },
+        "peak_memory_bytes": _peak_memory(),
+    }
+
+
+def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[str, Any]) -> str:
+    """Return the run's card in Markdown."""
+    data = record["data"]
+    lines = [
+        f"# {experiment.name} ({experiment.run_id})",
+        "",
+        "Research use, not medical advice: the choices and rationales here are a model's.",
+        "",
+        "## Numbers of the test set",
+        "",
+        *table(metrics),
+        "",
+        "F1 is macro F1 of the position chosen, over both orders of the two drugs; ROUGE is against the teacher's "
+        "rationale, citations taken out.",
+        "",
+        "## Data",
+        "",
+        *(f"* {name.replace('_', ' ')}: {value}" for name, value in data.items()),
+        "",
+        "## Settings",
+        "",
+        "```yaml",
+        experiment.yaml().rstrip(),
+        "```",
+        "",
+        "## Made with",
+        "",
+        f"* commit {record['commit'] or 'unknown'}; "
+        + ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
+        f"* {record['hardware']['processor']}, {record['hardware']['cores']} cores"
+        + "".join(f", {gpu}" for gpu in record["hardware"]["gpus"]),
+        f"* seconds: {', '.join(f'{stage} {seconds:.0f}' for stage, seconds in record['seconds'].items())}; "
+        f"peak memory {record['peak_memory_bytes'] / 2**30:.1f} GiB",
+        "",
+        "## Limits",
+        "",
+        "One test set and one seed: compare runs over several seeds. A choice that agrees with the graph is not a "
+        "finding about a patient, and a fluent rationale is not evidence: read the passages it cites.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def table(metrics: Mapping[str, float]) -> list[str]:
+    """Return a Markdown table with a row a metric and a column a model (base, trained)."""
+    names = list(dict.fromkeys(name.split("/", 1)[1] for name in metrics if "/" in name))
+    columns = {"base": "base/", "trained": "test/"}
+    shown = {title: head for title, head in columns.items() if any(name.startswith(head) for name in metrics)}
+    rows = [f"| metric | {' | '.join(shown)} |", "|---|" + "---|" * len(shown)]
+    for name in names:
+        cells = [f"{metrics[head + name]:.3f}" if head + name in metrics else "" for head in shown.values()]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return rows
+
+
+def _commit() -> str | None:
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None  # installed without git or outside a clone
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _peak_memory() -> int:
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

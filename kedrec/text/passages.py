@@ -1,0 +1,160 @@
+"""Documents cut into passages of about so many tokens, each ending where a sentence ends."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from kedrec.errors import KedrecError
+from kedrec.sources.documents import Document
+
+TokenCounter = Callable[[Sequence[str]], list[int]]
+
+_BATCH = 1000  # documents whose sentences are counted in one call
+_PARAGRAPH = re.compile(r"\n\s*\n")
+# A sentence may end after a mark, closing quotes or brackets, and a space before what can start the next one.
+_END = re.compile(r"(?<=[.!?])([\"'”’)\]]*)\s+(?=[\"'“‘(\[]*[A-Z0-9À-ÞΑ-Ω<≥≤])")  # noqa: RUF001  (quotes and Greek are meant)
+_ABBREVIATIONS = frozenset(
+    re.findall(
+        r"\S+",
+        "e.g i.e cf vs dr prof mr mrs st fig figs eq eqs ref refs nos vol pp approx ca resp al viz spp sp subsp var "
+        "incl excl u.s u.k d.c inc ltd co dept jan feb mar apr jun jul aug sep sept oct nov dec",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of a document, the unit that is retrieved and cited.
+
+    Attributes:
+        id: the document's id; from the second passage of a document on with ``#2``, ``#3``, ... behind it.
+        document: the document's id.
+        source: the document's source, e.g. ``clinical_trials``.
+        title: the document's title.
+        text: one or more whole sentences.
+        date: the document's date.
+        license: the document's terms.
+        url: where a reader finds the document.
+    """
+
+    id: str
+    document: str
+    source: str
+    title: str
+    text: str
+    date: str = ""
+    license: str = ""
+    url: str = ""
+
+    @property
+    def titled_text(self) -> str:
+        """The title and the text: what is embedded, so that a later passage still says what it is about."""
+        end = "" if not self.title or self.title[-1] in ".?!" else "."
+        return f"{self.title}{end} {self.text}".strip()
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of ``text`` in order; abbreviations, initials, decimals and species names end none."""
+    found: list[str] = []
+    for paragraph in _PARAGRAPH.split(text):
+        line = " ".join(paragraph.split())
+        start = 0
+        for end in _END.finditer(line):
+            if not _abbreviated(line[start : end.start()]):
+                found.append(line[start : end.end(1)])
+                start = end.end()
+        if start < len(line):
+            found.append(line[start:])
+    return found
+
+
+def _abbreviated(before: str) -> bool:
+    """Whether the full stop at the end of ``before`` belongs to its last word: ``vs.``, ``e.g.``, an initial."""
+    if before[-1] != ".":
+        return False
+    if before[:-1].isdigit():  # the number of a list's item
+        return True
+    word = before[:-1].rsplit(" ", 1)[-1].lstrip("([\"'“‘")  # noqa: RUF001
+    if len(word) == 1:  # an initial; but "vitamin C." and "group 2." end a sentence as often as not
+        return word.isupper() and word not in "CDI"
+    return word.lower() in _ABBREVIATIONS
+
+
+def chunk(documents: Iterable[Document], count_tokens: TokenCounter, size: int = 200) -> Iterator[Passage]:
+    """Yield the passages of each document, in order.
+
+    A document of more than ``size`` tokens gives passages of about equal length, each of whole sentences and at most
+    an eighth above ``size``; only a sentence longer than ``size`` is cut, between two words.
+
+    Args:
+        documents: what to cut.
+        count_tokens: the number of the encoder's tokens of each text, e.g. ``Encoder.count_tokens``.
+        size: tokens of a passage, about, without its title.
+
+    Raises:
+        KedrecError: two passages would have the same id.
+    """
+    if size < 1:
+        raise KedrecError(f"the size of a passage must be 1 token or more, not {size}")
+    seen: set[str] = set()
+    stream = iter(documents)
+    while batch := list(islice(stream, _BATCH)):
+        split = [sentences(document.text) for document in batch]
+        counts = iter(count_tokens([sentence for found in split for sentence in found]))
+        for document, found in zip(batch, split, strict=True):
+            sized = list(zip(found, islice(counts, len(found)), strict=True))
+            for number, text in enumerate(_pack(sized, count_tokens, size), start=1):
+                passage = _passage(document, text, number)
+                if passage.id in seen:
+                    raise KedrecError(f"two passages have the id {passage.id!r}; rename the document {document.id!r}")
+                seen.add(passage.id)
+                yield passage
+
+
+def _passage(document: Document, text: str, number: int) -> Passage:
+    return Passage(
+        id=document.id if number == 1 else f"{document.id}#{number}",
+        document=document.id,
+        source=document.source,
+        title=document.title,
+        text=text,
+        date=document.date,
+        license=document.license,
+        url=document.url,
+    )
+
+
+def _pack(sized: list[tuple[str, int]], count_tokens: TokenCounter, size: int) -> Iterator[str]:
+    """Yield texts of nearly equal lengths from (sentence, tokens), each closed nearest to its share."""
+    pieces = [piece for sentence, tokens in sized for piece in _cut(sentence, tokens, count_tokens, size)]
+    total = max(1, sum(tokens for _, tokens in pieces))
+    share = total / -(-total // size)
+    held: list[str] = []
+    begun, reached = 0, 0  # tokens of the document before this passage, and before the next sentence
+    for text, tokens in pieces:
+        goal = (round(begun / share) + 1) * share
+        if held and (reached + tokens / 2 > goal or reached + tokens - begun > size + size // 8):
+            yield " ".join(held)
+            held, begun = [], reached
+        held.append(text)
+        reached += tokens
+    if held:
+        yield " ".join(held)
+
+
+def _cut(sentence: str, tokens: int, count_tokens: TokenCounter, size: int) -> Iterator[tuple[str, int]]:
+    """Yield the sentence whole, or the pieces of at most ``size`` tokens between its words if it is longer."""
+    if tokens <= size:
+        yield sentence, tokens
+        return
+    held: list[str] = []
+    length = 0
+    words = sentence.split(" ")
+    for word, cost in zip(words, count_tokens(words), strict=True):
+        if held and length + cost > size:
+            yield " ".join(held), length
+            held, length = [], 0
+        held.append(word)
+        length += cost
+    yield " ".join(held), length
