@@ -1,5 +1,5 @@
 # Every target sets up what it needs from a bare machine: Python 3.11, make, a C++ compiler and a package index.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready

@@ -58,8 +58,7 @@ def write_graph(path: Path, lines: int, seed: int = 0) -> None:
     kind_of = np.array([entity.split("::")[0] for entity in entities])
     kinds = {str(kind): rng.permutation(np.flatnonzero(kind_of == kind)) for kind in np.unique(kind_of)}
     shares = rng.dirichlet(np.full(len(relations), 0.5))
-    counts = np.maximum(rng.multinomial(lines, shares), 1)
-    counts[counts.argmax()] += lines - counts.sum() - len(entities)
+    counts = 1 + rng.multinomial(lines - len(entities) - len(relations), shares)
     parts = [np.stack([np.arange(len(entities)), np.zeros(len(entities), int), rng.permutation(len(entities))], 1)]
     for row, (relation, count) in enumerate(zip(relations, counts, strict=True)):
         head, tail = (
@@ -109,7 +108,7 @@ def child(tool: str, path: str, store: str) -> None:
 def main() -> None:
     """Generate, take turns, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lines", type=int, default=DRKG_LINES)
+    parser.add_argument("--lines", type=int, default=DRKG_LINES, help="100,000 or more: each entity occurs")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--child", nargs=3, metavar=("TOOL", "FILE", "STORE"), help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -62,6 +62,10 @@ class KeepLast(Callback):
 def checkpoint_callbacks(experiment: "Experiment", run: "RunFolder") -> list[Callback]:
     """Return the callbacks that keep ``last.ckpt`` every few steps and ``best.ckpt`` by validation loss."""
     best = ModelCheckpoint(
-        run.checkpoints, filename="best", monitor="validation/loss", save_weights_only=True, enable_version_counter=False
+        run.checkpoints,
+        filename="best",
+        monitor="validation/loss",
+        save_weights_only=True,
+        enable_version_counter=False,
     )
     return [Settings(experiment.yaml()), KeepLast(run.checkpoints), best]

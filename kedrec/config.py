@@ -1,7 +1,7 @@
 """Experiment YAML to typed objects.
 
-OmegaConf composes ``configs/<group>/<name>.yaml`` < experiment < command line; jsonargparse checks the result against the
-constructors and builds the objects. The constructors are the only schema and the only home of defaults.
+OmegaConf composes ``configs/<group>/<name>.yaml`` < experiment < command line; jsonargparse checks the result against
+the constructors and builds the objects. The constructors are the only schema and the only home of defaults.
 """
 
 import re
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
 GROUPS = ("model", "data", "trainer", "logger")
-RESERVED = ("use", *GROUPS, "seed", "out", "run_dir")
-_UNSET_RUN = "(run folder)"
+SETTABLE = ("use", *GROUPS, "seed", "out")
+# Known only once the settings are: where the run is kept and what it is called. For interpolation.
+DERIVED = {"run_dir": "(run folder)", "run_id": "(run id)"}
 
 # `${sample:FILE}` is a file of the embedded sample data, wherever the package lies.
 OmegaConf.register_resolver("sample", lambda name: str(Path(__file__).parent / "sample" / name), replace=True)
@@ -84,14 +85,14 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment
     path = Path(experiment)
     own = _read(path)
     line = _command_line(overrides)
-    layers: list[tuple[str, DictConfig]] = [("defaults", OmegaConf.create({"seed": 0, "run_dir": _UNSET_RUN}))]
+    layers: list[tuple[str, DictConfig]] = [("defaults", OmegaConf.create({"seed": 0, **DERIVED}))]
     layers += _groups(path, OmegaConf.merge(own.get("use") or {}, line.get("use") or {}))
     layers += [(str(path), own), ("command line", line)]
-    _check_top_level(str(path), own, line)
+    _check_top_level(str(path), own, line, layers)
     merged = OmegaConf.create({})
     for origin, layer in layers:
         try:
-            merged = OmegaConf.merge(merged, layer)
+            merged.merge_with(layer)
         except OmegaConfBaseException as fault:
             raise KedrecError(f"{origin}: {fault.full_key}: {_first_line(fault)}") from fault
     merged.pop("use", None)
@@ -99,7 +100,7 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment
     out = tree.pop("out", None)
     run_id = key_hash(tree)[:10]
     run_dir = Path(out) if out else Path("runs") / path.stem / run_id
-    merged["run_dir"] = str(run_dir)
+    merged["run_dir"], merged["run_id"] = str(run_dir), run_id
     tree = _resolve(path, merged)
     tree.pop("out", None)
     return Experiment(path.stem, run_dir, run_id, tree, tuple(layers))
@@ -174,23 +175,25 @@ def _groups(path: Path, use: Any) -> list[tuple[str, DictConfig]]:
     return layers
 
 
-def _check_top_level(path: str, own: DictConfig, line: DictConfig) -> None:
+def _check_top_level(path: str, own: DictConfig, line: DictConfig, layers: Sequence[tuple[str, DictConfig]]) -> None:
     """Beside the reserved keys an experiment may declare plain values for interpolation; nothing else stands on top."""
-    text = OmegaConf.to_yaml(own) + OmegaConf.to_yaml(line)
-    for key in own:
-        if key in RESERVED and key != "run_dir":
+    text = "".join(OmegaConf.to_yaml(layer) for _, layer in layers)
+    for key in map(str, own):
+        if key in SETTABLE:
             continue
         plain = not OmegaConf.is_config(own._get_node(key))
         if not plain or f"${{{key}}}" not in text:
-            remedy = nearest(str(key), RESERVED) or f"; expected one of {', '.join(RESERVED[:-1])}"
+            remedy = nearest(key, SETTABLE) or f"; expected one of {', '.join(SETTABLE)}"
             raise KedrecError(f"{path}: {key}: unknown key, and no other value refers to ${{{key}}}{remedy}")
-    for key in line:
-        if key not in RESERVED[:-1] and key not in own:
-            declared = [*RESERVED[:-1], *map(str, own)]
-            raise KedrecError(f"command line: {key}: {path} declares no such key{nearest(str(key), declared)}")
+    for key in map(str, line):
+        if key not in SETTABLE and key not in list(own.keys()):
+            declared = [*SETTABLE, *map(str, own)]
+            raise KedrecError(f"command line: {key}: {path} declares no such key{nearest(key, declared)}")
 
 
 def _resolve(path: Path, merged: DictConfig) -> dict[str, Any]:
+    for key in sorted(OmegaConf.missing_keys(merged)):
+        raise KedrecError(f"{path}: {key}: no value; give {key}=... on the command line")
     try:
         tree = OmegaConf.to_container(merged, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as fault:
@@ -212,45 +215,44 @@ def _first_line(fault: Exception) -> str:
 
 def _explain(experiment: Experiment, message: str) -> KedrecError:
     """Reduce jsonargparse's nested report to the key, what was expected, and the nearest known name."""
+    node: Any = experiment.tree
     path: list[str] = []
     for part in re.findall(r"Parser key \"([\w.]+)\"", message):
-        path += [*(["init_args"] if path and path[0] != "trainer" else []), *part.split(".")]
-    lines = [line.strip(" -\n") for line in message.splitlines()]
+        node = _descend(node, path, part)
     if found := re.search(r"(?:Option '|does not accept option ')([\w.]+)'", message):
-        name = found.group(1).rsplit(".", 1)[-1]
-        path = path or ["trainer"]
-        parent = ".".join(path)
-        dataclass_node = path[-1] == "lora"
-        key = ".".join([*path, *([] if path == ["trainer"] or dataclass_node else ["init_args"]), name])
-        known = _parameters(experiment, parent)
-        return KedrecError(f"{experiment.origin(key)}: {key}: unknown key{nearest(name, known)}")
+        where = path or ["trainer"]
+        accepts = _parameters(node if path else {})
+        _descend(node, path := list(where), name := found.group(1).rsplit(".", 1)[-1])
+        key = ".".join(path)
+        return KedrecError(f"{experiment.origin(key)}: {key}: unknown key{nearest(name, accepts)}")
     key = ".".join(path)
-    if found := re.search(
-        r"Problem with given class_path '([\w.]+)':\s+(.*(?:no attribute|No module|import).*)", message
-    ):
-        return KedrecError(f"{experiment.origin(key + '.class_path')}: {key}.class_path: {found.group(2)}")
+    if found := re.search(r"given class_path '[\w.]+':\s+(.*(?:no attribute|No module|import).*)", message):
+        return KedrecError(f"{experiment.origin(key + '.class_path')}: {key}.class_path: {found.group(1)}")
     if found := re.search(r"arguments are required: (.+)", message):
         return KedrecError(f"{experiment.origin(key)}: {key}.init_args: missing {found.group(1)}")
+    lines = [line.strip(" -\n") for line in message.splitlines()]
     expected = [line for line in lines if line.startswith("Expected") and "NoneType" not in line] or lines[1:2] or lines
     reason = re.sub(r"<class '([\w.]+)'>", r"\1", expected[0])
     return KedrecError(f"{experiment.origin(key)}: {key}: {reason[0].lower()}{reason[1:]}")
 
 
-def _parameters(experiment: Experiment, parent: str) -> list[str]:
-    """Return the names that the constructor at ``parent`` accepts."""
+def _descend(node: Any, path: list[str], part: str) -> Any:
+    """Extend ``path`` by ``part``, through ``init_args`` where the node is an object's; return the node there."""
+    for name in (*(["init_args"] if isinstance(node, Mapping) and "class_path" in node else []), *part.split(".")):
+        path.append(name)
+        node = node.get(name) if isinstance(node, Mapping) else None
+    return node
+
+
+def _parameters(node: Any) -> list[str]:
+    """Return the names that a node's constructor accepts: its class, or the plain section's it must be."""
     import inspect
     from importlib import import_module
 
-    if parent == "trainer":
-        from lightning import Trainer
+    if isinstance(node, Mapping) and "class_path" in node:
+        module, _, name = node["class_path"].rpartition(".")
+        return list(inspect.signature(getattr(import_module(module), name)).parameters)
+    from lightning import Trainer
+    from peft import LoraConfig
 
-        return list(inspect.signature(Trainer).parameters)
-    if parent.endswith("lora"):
-        from peft import LoraConfig
-
-        return list(inspect.signature(LoraConfig).parameters)
-    node: Any = experiment.tree
-    for part in parent.split("."):
-        node = node[part]
-    module, _, name = node["class_path"].rpartition(".")
-    return list(inspect.signature(getattr(import_module(module), name)).parameters)
+    return [*inspect.signature(Trainer).parameters, *inspect.signature(LoraConfig).parameters]

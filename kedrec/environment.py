@@ -25,4 +25,4 @@ def prepare_environment() -> None:
         warnings.filterwarnings("ignore", message=message)
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

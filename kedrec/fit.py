@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedrec.config import Built, Experiment, build, compose
 from kedrec.errors import KedrecError
-from kedrec.run import Exports, HasBaseline, RunFolder
+from kedrec.run import Asks, Exports, HasBaseline, RunFolder
 from kedrec.store import Store
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     with run.timed("prepare"):
         built.data.prepare_data()
         built.data.setup("fit")
-    metrics = _score_untrained(built, run) if isinstance(built.model, HasBaseline) else {}
+    metrics = (
+        _score_untrained(built, run) if isinstance(built.model, HasBaseline) and isinstance(built.data, Asks) else {}
+    )
     seed_everything(experiment.tree["seed"], verbose=False)
     trainer = _trainer(built, experiment, run)
     _log_config(built, experiment)
@@ -73,7 +75,7 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
         run.write_rows("predictions.jsonl", built.model.predictions)
     if isinstance(built.model, Exports):
         run.write_folder("export", built.model.export)
-    run.finish(metrics, built.data.facts)
+    run.finish(metrics, built.data.facts if isinstance(built.data, Asks) else {})
     built.logger.finalize("success")
     return metrics
 
@@ -95,6 +97,7 @@ def _score_untrained(built: Built, run: RunFolder) -> dict[str, float]:
     from lightning import Trainer
 
     model: Any = built.model
+    data: Any = built.data
 
     def answer(folder: Path) -> None:
         print("scoring the untouched base on the test set", flush=True)
@@ -110,7 +113,7 @@ def _score_untrained(built: Built, run: RunFolder) -> dict[str, float]:
 
     key = {
         **model.untrained_key(),
-        "test": built.data.test_identity(),
+        "test": data.test_identity(),
         "batches": built.trainer["limit_test_batches"],
         "precision": built.trainer["precision"],
     }

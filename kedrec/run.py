@@ -16,7 +16,17 @@ from kedrec.config import Experiment
 from kedrec.errors import KedrecError
 from kedrec.store import disk_faults_named, write_atomic
 
-PACKAGES = ("kedrec", "torch", "lightning", "transformers", "peft", "torchmetrics", "hnswlib", "omegaconf", "rouge-score")
+PACKAGES = (
+    "kedrec",
+    "torch",
+    "lightning",
+    "transformers",
+    "peft",
+    "torchmetrics",
+    "hnswlib",
+    "omegaconf",
+    "rouge-score",
+)
 
 
 @runtime_checkable
@@ -30,6 +40,16 @@ class HasBaseline(Protocol):
 
     def untrained_key(self) -> dict[str, Any]:
         """Return what the untrained answers depend on, beside the questions."""
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """Data that can say what it is and what its test asks."""
+
+    facts: dict[str, Any]
+
+    def test_identity(self) -> str:
+        """Return a hash of everything that the test asks."""
 
 
 @runtime_checkable

@@ -1,7 +1,7 @@
 """From a question and its passages to the tokens of a conversation."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,9 @@ class ChatEncoder:
 
         self.tokenizer = AutoTokenizer.from_pretrained(base)
         if self.tokenizer.eos_token_id is None:
-            raise KedrecError(f"{base}: its tokenizer has no end-of-sequence token; the student could not learn to stop")
+            raise KedrecError(
+                f"{base}: its tokenizer has no end-of-sequence token; the student could not learn to stop"
+            )
         self.max_tokens = max_tokens
         # A passage that spells out a control token, or closes the quotation, must stay text.
         control = [*self.tokenizer.all_special_tokens, "<passages>", "</passages>"]
@@ -106,9 +108,7 @@ class ChatEncoder:
         messages = self.messages(question, passages)
         if self.tokenizer.chat_template is None:
             return self._tokens("\n".join(message["content"] for message in messages) + "\nAnswer: ")
-        encoded: Mapping[str, Any] = self.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, return_dict=True
-        )
+        encoded: Any = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
         return list(encoded["input_ids"])
 
     def _tokens(self, text: str) -> list[int]:

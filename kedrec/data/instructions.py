@@ -159,7 +159,9 @@ class InstructionData(LightningDataModule):
                 self.encoded[pair.split].append(row)
         for split in ("train", "validation", "test"):
             if not self.encoded[split]:
-                raise KedrecError(f"{self.pairs_path or self.graph_path}: no pair in the {split} split; see data.init_args")
+                raise KedrecError(
+                    f"{self.pairs_path or self.graph_path}: no pair in the {split} split; see data.init_args"
+                )
         self.facts = {**library.facts, "questions": {split: len(rows) for split, rows in self.encoded.items()}}
 
     def _pairs(self, library: Library, store: Store) -> list[Pair]:

@@ -1,6 +1,5 @@
 """Pairs to choose from: for a disease, a drug that treats it and one that is not known to, split without leaks."""
 
-import functools
 import itertools
 import logging
 from collections import defaultdict
@@ -15,7 +14,7 @@ import polars as pl
 
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph
-from kedrec.graph.similarity import neighbourhood_embedding
+from kedrec.graph.similarity import nearest_first, neighbourhood_embedding
 from kedrec.graph.splits import SPLITS, Split, check_splits, scatter_items, seeded_number, seeded_order, split_items
 
 log = logging.getLogger(__name__)
@@ -187,21 +186,7 @@ def _similar(
     place = {graph.entities[row]: at for at, row in enumerate(compounds)}
     pool = seeded_order(set().union(*pools.values()), seed, "pool")
     allowed = {home: set(members) for home, members in pools.items()}
-    vectors = embedding[[place[drug] for drug in pool]].astype(np.float32)
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    names = sorted(pool)
-    at = {drug: row for row, drug in enumerate(pool)}
-    turn = {drug: number for number, drug in enumerate(names)}
-
-    @functools.lru_cache(maxsize=1)  # the edges come sorted by drug, so each block is made once
-    def likeness(block: int) -> npt.NDArray[np.float32]:
-        rows = [at[drug] for drug in names[block * 256 : (block + 1) * 256]]
-        # Rounded, so that equal likeness stays equal on each machine; ties then keep the pool's seeded order.
-        return np.round(unit[rows] @ unit.T, 5)
-
-    @functools.lru_cache(maxsize=1)
-    def ranked(drug: str) -> npt.NDArray[np.int64]:
-        return np.argsort(-likeness(turn[drug] // 256)[turn[drug] % 256], kind="stable")
+    ranked = nearest_first(pool, embedding[[place[drug] for drug in pool]])
 
     def draw(edge: Edge, home: Split) -> str | None:
         others = (pool[row] for row in ranked(edge[0]))

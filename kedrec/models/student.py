@@ -73,7 +73,7 @@ class Student(LightningModule):
 
         folder = base_folder(self.base, Store())
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=self.trust_remote_code)
-        net = AutoModelForCausalLM.from_pretrained(
+        net: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, self.dtype_name),
             use_safetensors=True,
@@ -182,4 +182,3 @@ def _with_adapter(net: Any, lora: LoraConfig) -> PeftModel:
     if lora.init_lora_weights is True and any(p.count_nonzero() for p in start):
         raise RuntimeError("LoRA B does not start at zero: the adapter would change the base before training")
     return model
-

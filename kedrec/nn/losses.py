@@ -1,7 +1,7 @@
 """Losses as pure functions of tensors."""
 
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 
 def answer_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -19,6 +19,6 @@ def answer_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         A scalar, nats per weighted token.
     """
     supervised = labels != -100
-    nats = F.cross_entropy(logits[supervised].float(), labels[supervised], reduction="none")
+    nats = functional.cross_entropy(logits[supervised].float(), labels[supervised], reduction="none")
     share = weights / (weights * supervised).sum(dim=1, keepdim=True)
     return (nats * share[supervised]).sum() / len(labels)

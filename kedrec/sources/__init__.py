@@ -1,1 +1,1 @@
-"""Readers of outside material: local files today, the network where a source needs it; nothing else in kedrec reads it."""
+"""Readers of outside material: files, and the network where a source needs it."""

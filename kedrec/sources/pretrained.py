@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 from pathlib import Path
+from typing import Any
 
 from kedrec.errors import KedrecError
 from kedrec.store import Store, file_hash, key_hash
@@ -57,9 +58,9 @@ def _bundled_gguf() -> Path:
 
 
 def _require_hub_file(name: str, file: str) -> None:
+    from httpx import HTTPError
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    from httpx import HTTPError
 
     try:
         hf_hub_download(name, file)
@@ -82,7 +83,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
+    model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
     del model.config.quantization_config
     model.hf_quantizer = None
     model.save_pretrained(folder)

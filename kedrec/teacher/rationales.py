@@ -109,10 +109,10 @@ class ExtractiveTeacher:
         drug, rival, illness = (case.names[i][0] for i in (case.relevant, case.irrelevant, case.disease))
         parts = [f"{drug} is the drug used for {illness}."]
         chosen = sorted(ranked, key=lambda item: item[:2])[: self.sentences]
-        parts += [f"{self._quote(sentence)} [{passage}]." for _, _, sentence, passage in chosen]
+        parts += [f"{self._quote(sentence)} [{source}]." for _, _, sentence, source in chosen]
         if against:
-            _, sentence, passage = min(against, key=lambda item: item[0])
-            parts.append(f"On {rival}: {self._quote(sentence)} [{passage}].")
+            _, sentence, source = min(against, key=lambda item: item[0])
+            parts.append(f"On {rival}: {self._quote(sentence)} [{source}].")
         else:
             parts.append(f"No passage shown connects {rival} with {illness}.")
         return " ".join(parts)
@@ -121,4 +121,3 @@ class ExtractiveTeacher:
         # Brackets of the quoted text would be taken for citations.
         words = sentence.replace("[", "(").replace("]", ")").rstrip(".!? ").split()
         return " ".join(words[: self.words]) + (" ..." if len(words) > self.words else "")
-

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from kedrec.text.passages import sentences
 
@@ -30,6 +31,6 @@ def excerpt(text: str, wanted: Sequence[re.Pattern[str]], words: int) -> str:
             room -= length
     kept.sort()
     joined = [parts[kept[0]]]
-    for before, at in zip(kept, kept[1:], strict=False):
+    for before, at in pairwise(kept):
         joined.append(parts[at] if at == before + 1 else f"... {parts[at]}")
     return " ".join(joined)

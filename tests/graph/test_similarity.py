@@ -7,7 +7,7 @@ import pytest
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import load_graph
 from kedrec.graph.pairs import THERAPEUTIC
-from kedrec.graph.similarity import neighbourhood_embedding
+from kedrec.graph.similarity import nearest_first, neighbourhood_embedding
 from kedrec.store import Store
 
 TREATS = THERAPEUTIC[0]
@@ -78,6 +78,21 @@ def test_nothing_to_compare_is_refused(tmp_path):
     graph = _graph(tmp_path, [("Compound::a", TREATS, "Disease::z"), ("Compound::b", TREATS, "Disease::z")])
     with pytest.raises(KedrecError, match="no two drugs share a neighbour"):
         neighbourhood_embedding(graph, without=[TREATS])
+
+
+def test_nearest_first_ranks_by_cosine_over_blocks_and_keeps_ties_in_order():
+    rng = np.random.default_rng(1)
+    names = [f"Compound::{number}" for number in rng.permutation(600)]
+    vectors = rng.standard_normal((600, 5))
+    vectors[7] = 3 * vectors[3]
+    vectors[9] = 0
+    ranked = nearest_first(names, vectors)
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
+    for place in (3, 100, 599):
+        likeness = unit @ unit[place]
+        assert np.all(np.diff(likeness[ranked(names[place])]) < 2e-5)
+    assert ranked(names[7])[:2].tolist() == [3, 7]
+    assert ranked(names[9]).tolist() == list(range(600))
 
 
 @pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs the real data")

@@ -1,0 +1,142 @@
+"""Models small enough to be made at random for a test run, and an experiment that uses them."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+REPOSITORY = Path(__file__).parents[1]
+CHAT_TEMPLATE = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory):
+    """A LLaMA of 2 layers and 32 dimensions with a byte-level tokenizer of its own and a chat template."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("base")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer.train([str(REPOSITORY / "kedrec" / "sample" / "passages.jsonl")], trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>")
+    fast.chat_template = CHAT_TEMPLATE
+    fast.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(fast),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        eos_token_id=fast.eos_token_id,
+        bos_token_id=None,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """A store that the tests of one run share; named in the environment, as a user would."""
+    folder = tmp_path_factory.mktemp("store")
+    os.environ["KEDREC_STORE"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_experiment(tmp_path_factory, tiny_base, tiny_encoder_folder, store):
+    """The default experiment in little: the sample, cut to a few pairs, and the tiny models."""
+    from kedrec.graph.pairs import load_pairs, save_pairs
+
+    folder = tmp_path_factory.mktemp("experiment")
+    pairs = load_pairs(REPOSITORY / "kedrec" / "sample" / "pairs.parquet")
+    few = {"train": 10, "validation": 2, "test": 3}
+    save_pairs([pair for split, n in few.items() for pair in [p for p in pairs if p.split == split][:n]], folder / "p")
+    content = {
+        "use": {"model": "student_smollm2", "data": "sample", "trainer": "laptop", "logger": "csv"},
+        "model": {
+            "init_args": {
+                "base": str(tiny_base),
+                "learning_rate": 0.01,
+                "max_new_tokens": 8,
+                "lora": {"layers_to_transform": None, "r": 4},
+            }
+        },
+        "data": {"init_args": {"pairs": str(folder / "p"), "encoder": str(tiny_encoder_folder), "batch_size": 2}},
+        "trainer": {"accelerator": "cpu", "max_epochs": 2, "enable_progress_bar": False, "enable_model_summary": False},
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+WORDS = """
+    aspirin warfarin metformin insulin asthma diabetes stroke pain blood sugar heart lung trial patients drug treats
+    prevents causes adults children dose risk of in the for a with and is treatment query passage : . , # 1 2 3
+    """.split()  # noqa: SIM905
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder_folder(tmp_path_factory):
+    """A sentence-transformers folder: BERT of 2 layers and 32 dimensions, mean pooling, normalised."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("encoder")
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters, *(f"##{letter}" for letter in letters)]
+    vocabulary = {token: row for row, token in enumerate(dict.fromkeys(tokens))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", model_max_length=64
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    BertModel(
+        BertConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=64,
+        )
+    ).save_pretrained(folder)
+    kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
+    (folder / "modules.json").write_text(
+        json.dumps(
+            [
+                {"idx": row, "name": str(row), "path": path, "type": f"sentence_transformers.models.{kind}"}
+                for row, (path, kind) in enumerate(kinds.items())
+            ]
+        )
+    )
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(
+        json.dumps({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False})
+    )
+    return folder
