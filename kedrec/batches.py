@@ -43,7 +43,7 @@ class Question:
 
 @dataclass(frozen=True)
 class ChatBatch(Batch):
-    """Tokenized conversations, padded on the left so that all answers end at the last position.
+    """Tokenized conversations, padded on the right: causal attention then needs no mask.
 
     Attributes:
         input_ids: (batch, time) token ids.
@@ -60,7 +60,7 @@ class ChatBatch(Batch):
 
 @dataclass(frozen=True)
 class QuestionBatch(Batch):
-    """Prompts to be answered, padded on the left, and the two answers that are compared, padded on the right.
+    """Prompts to be answered and the two answers that are compared, each padded on the right.
 
     Attributes:
         input_ids: (batch, time) token ids of the prompts.

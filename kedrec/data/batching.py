@@ -51,7 +51,7 @@ class LengthGroupedBatches:
 
 
 def collate_chats(rows: Sequence[Encoded], pad: int, choice_weight: float) -> ChatBatch:
-    """Pad conversations on the left; label the answer only, its end token included.
+    """Pad conversations; label the answer only, its end token included.
 
     Args:
         rows: tokenized conversations.
@@ -62,17 +62,14 @@ def collate_chats(rows: Sequence[Encoded], pad: int, choice_weight: float) -> Ch
         KedrecError: no token of the batch is supervised.
     """
     ids = [[*row.prompt, *row.answer] for row in rows]
-    input_ids, mask = _pad_left(ids, pad)
+    input_ids, mask = _pad(ids, pad)
     labels = torch.full_like(input_ids, IGNORED)
     weights = torch.zeros(input_ids.shape)
     for index, row in enumerate(rows):
-        length = len(row.answer)
-        if not length:
-            continue
-        labels[index, -length:] = torch.tensor(row.answer)
-        weights[index, -length:] = 1.0
-        choice = len(row.choices[row.question.correct])
-        weights[index, -length : input_ids.shape[1] - length + choice] = choice_weight
+        start, choice = len(row.prompt), len(row.choices[row.question.correct])
+        labels[index, start : len(ids[index])] = torch.tensor(row.answer)
+        weights[index, start : len(ids[index])] = 1.0
+        weights[index, start : start + choice] = choice_weight
     if not (labels != IGNORED).any():
         pairs = ", ".join(row.question.pair for row in rows)
         raise KedrecError(f"a batch has no supervised token: {pairs}; their answers are empty")
@@ -80,8 +77,8 @@ def collate_chats(rows: Sequence[Encoded], pad: int, choice_weight: float) -> Ch
 
 
 def collate_questions(rows: Sequence[Encoded], pad: int) -> QuestionBatch:
-    """Pad prompts on the left and the two choices of each on the right."""
-    input_ids, mask = _pad_left([row.prompt for row in rows], pad)
+    """Pad prompts, and the two choices of each."""
+    input_ids, mask = _pad([row.prompt for row in rows], pad)
     width = max(len(choice) for row in rows for choice in row.choices)
     answers = torch.full((len(rows), 2, width), pad)
     answers_mask = torch.zeros_like(answers)
@@ -92,11 +89,11 @@ def collate_questions(rows: Sequence[Encoded], pad: int) -> QuestionBatch:
     return QuestionBatch(input_ids, mask, answers, answers_mask, [row.question for row in rows])
 
 
-def _pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+def _pad(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
     width = max(len(row) for row in rows)
     ids = torch.full((len(rows), width), pad)
     mask = torch.zeros_like(ids)
     for index, row in enumerate(rows):
-        ids[index, width - len(row) :] = torch.tensor(row)
-        mask[index, width - len(row) :] = 1
+        ids[index, : len(row)] = torch.tensor(row)
+        mask[index, : len(row)] = 1
     return ids, mask

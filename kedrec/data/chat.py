@@ -78,18 +78,30 @@ class ChatEncoder:
         choices = (self._tokens(question.drugs[0] + "\n"), self._tokens(question.drugs[1] + "\n"))
         # Tokenized in two parts, so that a choice scored alone has the very tokens that were trained.
         answer = [*choices[question.correct], *self._tokens(reference), self.tokenizer.eos_token_id]
-        fixed = len(self._prompt(question, [])) + len(answer) + 12 * len(passages)
-        room = self.max_tokens - fixed
-        if room < 0:
-            raise KedrecError(
-                f"{question.disease} ({' or '.join(question.drugs)}): question and answer take {fixed} tokens, more "
-                f"than data.init_args.max_tokens={self.max_tokens}; raise it"
-            )
-        texts = self._cut([self._control.sub(" ", passage.text) for passage in passages], room)
-        prompt = self._prompt(question, [Shown(p.id, p.source, text) for p, text in zip(passages, texts, strict=True)])
+        prompt = self._fit(question, passages, self.max_tokens - len(answer))
         shown = tuple(passage.id for passage in passages)
         filled = Question(**{**vars(question), "reference": reference, "passages": shown})
         return Encoded(prompt, choices, answer, filled)
+
+    def _fit(self, question: Question, passages: Sequence[Shown], budget: int) -> list[int]:
+        """Return the prompt with the passages cut so that it takes at most ``budget`` tokens."""
+        texts = [self._control.sub(" ", passage.text) for passage in passages]
+
+        def prompt(room: int) -> list[int]:
+            cut = zip(passages, self._cut(texts, room), strict=True)
+            return self._prompt(question, [Shown(passage.id, passage.source, text) for passage, text in cut])
+
+        room = budget - len(prompt(0))
+        if room < 0:
+            raise KedrecError(
+                f"{question.disease} ({' or '.join(question.drugs)}): question and answer take {-room} tokens more "
+                f"than data.init_args.max_tokens={self.max_tokens}; raise it"
+            )
+        tokens = prompt(room)
+        while len(tokens) > budget:  # where a text is joined to its number, tokens may split otherwise than alone
+            room -= len(tokens) - budget
+            tokens = prompt(max(room, 0))
+        return tokens
 
     def messages(self, question: Question, passages: Sequence[Shown]) -> list[dict[str, str]]:
         """Return the conversation up to the answer, in the form of chat templates."""

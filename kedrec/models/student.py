@@ -14,8 +14,9 @@ from kedrec.batches import ChatBatch, QuestionBatch
 from kedrec.errors import KedrecError
 from kedrec.metrics.rationale import rationale_metrics
 from kedrec.metrics.selection import selection_metrics
-from kedrec.nn.decoding import choose_and_explain, positions
+from kedrec.nn.decoding import choose_and_explain
 from kedrec.nn.losses import answer_loss
+from kedrec.nn.projection import projected_only_at
 from kedrec.sources.pretrained import base_folder, base_identity
 from kedrec.store import Store
 
@@ -160,17 +161,12 @@ class Student(LightningModule):
         self.tokenizer.save_pretrained(place)
 
     def _loss(self, batch: ChatBatch) -> torch.Tensor:
-        # Padding is on the left, so every supervised token lies in the last `kept` positions of each row, and the
-        # vocabulary projection, a third of a small model's work, is computed there only.
-        kept = int((batch.labels != -100).any(dim=0).sum())
-        out = self.net(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            position_ids=positions(batch.attention_mask),
-            logits_to_keep=kept + 1,
-            use_cache=False,
-        )
-        return answer_loss(out.logits[:, :-1], batch.labels[:, -kept:], batch.weights[:, -kept:])
+        supervised = batch.labels != -100
+        before = supervised.roll(-1, dims=1)  # the position whose output predicts the supervised token
+        with projected_only_at(self.net, before):
+            # Padding is on the right, where causal attention never looks: no mask, and the faster kernel.
+            out = self.net(input_ids=batch.input_ids, use_cache=False)
+        return answer_loss(out.logits[0], batch.labels, batch.weights)
 
 
 def _with_adapter(net: Any, lora: LoraConfig) -> PeftModel:

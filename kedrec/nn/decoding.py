@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kedrec.batches import QuestionBatch
+from kedrec.nn.projection import projected_only_at
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ def positions(mask: Tensor) -> Tensor:
     return (mask.cumsum(dim=-1) - 1).clamp(min=0)
 
 
+def last_position(mask: Tensor) -> Tensor:
+    """Return (batch, time) bool, true at the last attended position of each row."""
+    return positions(mask) + 1 == mask.sum(dim=-1, keepdim=True).where(mask.bool(), -1)
+
+
 @torch.inference_mode()
 def choose_and_explain(model: Any, batch: QuestionBatch, explain: Tensor, max_new_tokens: int, end: int) -> Decoded:
     """Score both answers of each row by log-probability, then continue the better one greedily.
@@ -43,10 +49,10 @@ def choose_and_explain(model: Any, batch: QuestionBatch, explain: Tensor, max_ne
         end: id of the token that ends an answer.
     """
     mask = batch.attention_mask
-    out = model(
-        input_ids=batch.input_ids, attention_mask=mask, position_ids=positions(mask), use_cache=True, logits_to_keep=1
-    )
-    cache, first = out.past_key_values, out.logits
+    # Padding is on the right: the prompt needs no mask, only what follows must not look at the gap.
+    with projected_only_at(model, last_position(mask)):
+        out = model(input_ids=batch.input_ids, use_cache=True)
+    cache, first = out.past_key_values, out.logits.transpose(0, 1)
     cache.batch_repeat_interleave(2)
     answers, answers_mask = batch.answers.flatten(0, 1), batch.answers_mask.flatten(0, 1)
     mask = torch.cat([mask.repeat_interleave(2, dim=0), answers_mask], dim=1)

@@ -11,14 +11,14 @@ def answer_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     to processes, gives the gradient of the whole batch.
 
     Args:
-        logits: (batch, time, vocabulary), predictions of the token at the same index of ``labels``.
+        logits: (supervised, vocabulary), predictions of the supervised tokens, row by row.
         labels: (batch, time), -100 where nothing is supervised.
-        weights: (batch, time), not negative, positive somewhere in each row.
+        weights: (batch, time), not negative, positive at some supervised token of each row.
 
     Returns:
         A scalar, nats per weighted token.
     """
     supervised = labels != -100
-    nats = functional.cross_entropy(logits[supervised].float(), labels[supervised], reduction="none")
+    nats = functional.cross_entropy(logits.float(), labels[supervised], reduction="none")
     share = weights / (weights * supervised).sum(dim=1, keepdim=True)
     return (nats * share[supervised]).sum() / len(labels)

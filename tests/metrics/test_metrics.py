@@ -1,0 +1,85 @@
+"""Metrics of choice and rationale on cases whose answer is known."""
+
+import pytest
+
+from kedrec.metrics.rationale import rationale_metrics
+from kedrec.metrics.selection import selection_metrics
+
+
+def _pair(name, choices, relevant_first=True, scores=((0.0, -1.0), (0.0, -1.0))):
+    rows = []
+    for swapped, choice, score in zip((False, True), choices, scores, strict=True):
+        first = relevant_first != swapped
+        drugs = ("good", "bad") if first else ("bad", "good")
+        rows.append(
+            {
+                "pair": name,
+                "drugs": drugs,
+                "correct": drugs.index("good"),
+                "choice": choice,
+                "scores": list(score),
+                "swapped": swapped,
+            }
+        )
+    return rows
+
+
+def test_always_first_flips_every_time_and_gets_a_third():
+    metrics = selection_metrics([*_pair("a", (0, 0)), *_pair("b", (0, 0), relevant_first=False)])
+    assert metrics["flip_rate"] == 1.0
+    assert metrics["accuracy"] == 0.5
+    assert metrics["f1"] == pytest.approx(1 / 3)
+    assert metrics["consistent_accuracy"] == 0.0
+
+
+def test_always_right_is_perfect():
+    metrics = selection_metrics([*_pair("a", (0, 1)), *_pair("b", (1, 0), relevant_first=False)])
+    assert (metrics["f1"], metrics["flip_rate"], metrics["consistent_accuracy"]) == (1.0, 0.0, 1.0)
+    assert metrics["pairs"] == 2
+
+
+def test_always_wrong_is_consistent_but_not_right():
+    metrics = selection_metrics(_pair("a", (1, 0)))
+    assert (metrics["accuracy"], metrics["flip_rate"]) == (0.0, 0.0)
+
+
+def test_macro_f1_equals_scikit_learn():
+    from sklearn.metrics import f1_score
+
+    rows = [*_pair("a", (0, 0)), *_pair("b", (1, 0)), *_pair("c", (0, 1)), *_pair("d", (1, 1))]
+    expected = f1_score([row["correct"] for row in rows], [row["choice"] for row in rows], average="macro")
+    assert selection_metrics(rows)["f1"] == pytest.approx(expected)
+
+
+def test_averaging_over_orders_takes_out_a_preference_for_the_first():
+    # Prefers the first position by 1 nat, and the right drug by half a nat: right in one order only.
+    rows = _pair("a", (0, 0), scores=((0.0, -1.5), (0.0, -0.5)))
+    metrics = selection_metrics(rows)
+    assert metrics["flip_rate"] == 1.0
+    assert metrics["accuracy_order_averaged"] == 1.0
+
+
+def _explained(rationale, reference, passages=("p", "q")):
+    return {"rationale": rationale, "reference": reference, "passages": passages}
+
+
+def test_rouge_ignores_citations_and_is_in_percent():
+    metrics = rationale_metrics([_explained("It opens the airway [1].", "It opens the airway [2].")])
+    assert metrics["rouge1"] == metrics["rouge2"] == metrics["rougeL"] == pytest.approx(100)
+
+
+def test_rouge_of_half_the_words():
+    metrics = rationale_metrics([_explained("alpha beta", "alpha gamma")])
+    assert metrics["rouge1"] == pytest.approx(50)
+    assert metrics["rouge2"] == 0
+
+
+def test_citations_to_nothing_are_counted():
+    rows = [_explained("Yes [1] [7].", "x"), _explained("No.", "x"), _explained("Odd [two].", "x")]
+    metrics = rationale_metrics(rows)
+    assert metrics["citation_validity"] == pytest.approx(1 / 3)
+    assert metrics["citing"] == pytest.approx(1 / 3)
+
+
+def test_rows_without_a_rationale_do_not_count():
+    assert rationale_metrics([{"reference": "x"}, _explained("x", "x")])["rouge1"] == pytest.approx(100)
