@@ -39,8 +39,8 @@ class KeepLast(Callback):
         every: optimizer steps from one to the next: what a kill can cost.
     """
 
-    def __init__(self, folder: Path, every: int = 25) -> None:
-        self.path = folder / "last.ckpt"
+    def __init__(self, folder: str, every: int = 25) -> None:
+        self.path = Path(folder) / "last.ckpt"
         self.every = every
         self._saved = 0
 
@@ -60,7 +60,7 @@ class KeepLast(Callback):
 
 
 def checkpoint_callbacks(experiment: "Experiment", run: "RunFolder") -> list[Callback]:
-    """Return the callbacks that keep ``last.ckpt`` every few steps and ``best.ckpt`` by validation loss."""
+    """Return the callbacks of every run: settings in checkpoints, and ``best.ckpt`` by validation loss."""
     best = ModelCheckpoint(
         run.checkpoints,
         filename="best",
@@ -68,4 +68,4 @@ def checkpoint_callbacks(experiment: "Experiment", run: "RunFolder") -> list[Cal
         save_weights_only=True,
         enable_version_counter=False,
     )
-    return [Settings(experiment.yaml()), KeepLast(run.checkpoints), best]
+    return [Settings(experiment.yaml()), best]

@@ -13,12 +13,18 @@ def prepare_environment() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("DS_ACCELERATOR_LOG", "0")
+    # Lightning turns its own loggers up when it is imported, so it is imported before they are turned down.
+    import lightning  # noqa: F401
+
     for name in ("lightning.pytorch", "lightning.fabric", "DeepSpeed", "torch.distributed"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         r".*does not have many workers.*",
         r".*Checkpoint directory .* exists and is not empty.*",
         r".*loftq_config.*",
+        r".*is_gradient_checkpointing.*",
+        r".*'set_vital' is deprecated.*",
+        r".*found .* module\(s\) in eval mode.*",
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
         r".*number of training batches .* is smaller than the logging interval.*",
     ):

@@ -29,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KedrecError as fault:
         print(f"kedrec: {fault}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Lightning's trainer answers Ctrl-C by leaving with status 1.
+        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
         print("\nkedrec: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
     return 0
@@ -66,8 +69,6 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     _log_config(built, experiment)
     with run.timed("train"):
         trainer.fit(built.model, built.data, ckpt_path=run.last_checkpoint, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     with run.timed("test"):
         trainer.test(built.model, built.data, ckpt_path=run.best_checkpoint, weights_only=True, verbose=False)
     metrics |= {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}

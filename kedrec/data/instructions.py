@@ -101,6 +101,8 @@ class InstructionData(LightningDataModule):
         self.encoded: dict[str, list[Encoded]] = {}
         self.facts: dict[str, Any] = {}
         self._pad = 0
+        self._loader: StatefulDataLoader[Any] | None = None
+        self._place: dict[str, Any] = {}
 
     def prepare_data(self) -> None:
         """Build what the store lacks (base, graph, passages, index), in one process."""
@@ -116,7 +118,21 @@ class InstructionData(LightningDataModule):
         rows = self.encoded["train"]
         lengths = [len(row.prompt) + len(row.answer) for row in rows]
         batches = LengthGroupedBatches(lengths, self.batch_size, self.seed)
-        return StatefulDataLoader(rows, batch_sampler=batches, collate_fn=self._collate(collate_chats))
+        self._loader = StatefulDataLoader(rows, batch_sampler=batches, collate_fn=self._collate(collate_chats))
+        if self._place:
+            self._loader.load_state_dict(self._place)
+            self._place = {}
+        return self._loader
+
+    # Lightning keeps a loader's place too, but gives it back only to a loader that is made after the optimizer, and
+    # the schedule of the learning rate needs the loader's length before.
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place in the training data."""
+        return {} if self._loader is None else {"train": self._loader.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on at the place in the training data."""
+        self._place = state_dict.get("train", {})
 
     def val_dataloader(self) -> Any:
         """Return the validation conversations in their stored order."""

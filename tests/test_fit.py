@@ -1,0 +1,142 @@
+"""The real command line, on models made at random."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def run(experiment, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "kedrec.fit", str(experiment), *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="session")
+def unbroken(tiny_experiment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    done = run(tiny_experiment, f"out={folder}")
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_a_run_leaves_everything_behind(unbroken):
+    folder, done = unbroken
+    assert str(folder) in done.stdout
+    assert "trained" in done.stdout
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert {"base/f1", "test/f1", "base/rouge1", "test/rougeL", "test/flip_rate"} <= metrics.keys()
+    rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    assert len(rows) == 6  # three pairs in two orders
+    assert {"pair", "drugs", "correct", "choice", "scores", "passages"} <= rows[0].keys()
+    assert [("rationale" in row) for row in rows] == [not row["swapped"] for row in rows]
+    adapter = folder / "adapter"
+    assert (adapter / "adapter_model.safetensors").is_file()
+    assert "max_epochs: 2" in (folder / "config.yaml").read_text()
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance["data"]["passages"] > 300
+    assert "Research use" in (folder / "README.md").read_text()
+    assert not [path for path in folder.rglob("*") if "partial" in path.name]
+
+
+def test_training_changes_the_answers(unbroken):
+    folder, _ = unbroken
+    base, trained = ((folder / name).read_text() for name in ("predictions_base.jsonl", "predictions.jsonl"))
+    assert [json.loads(line)["pair"] for line in base.splitlines()] == [
+        json.loads(line)["pair"] for line in trained.splitlines()
+    ]
+    assert base != trained
+
+
+def test_a_checkpoint_holds_the_adapter_and_reloads_safely(unbroken):
+    import torch
+
+    folder, _ = unbroken
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["state_dict"]
+    assert all("lora" in name for name in checkpoint["state_dict"])
+    assert "class_path: kedrec.models.student.Student" in checkpoint["kedrec"]["settings"]
+
+
+def test_the_adapter_loads_with_plain_peft_and_gives_the_scores_of_the_run(unbroken, tiny_base):
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    folder, _ = unbroken
+    base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.bfloat16)
+    model = PeftModel.from_pretrained(base, folder / "adapter")
+    trained = dict(model.named_parameters())
+    kept = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    moved = [name for name in kept if "lora_B" in name and kept[name].abs().max() > 0]
+    assert moved
+    for name in moved:
+        assert torch.equal(trained[name.removeprefix("net.")], kept[name])
+
+
+def test_the_same_command_again_shows_the_results_at_once(unbroken, tiny_experiment):
+    folder, _ = unbroken
+    before = (folder / "metrics.json").stat().st_mtime_ns
+    again = run(tiny_experiment, f"out={folder}")
+    assert again.returncode == 0
+    assert "this run is finished" in again.stdout
+    assert (folder / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_other_settings_in_the_same_folder_are_refused(unbroken, tiny_experiment):
+    folder, _ = unbroken
+    done = run(tiny_experiment, f"out={folder}", "seed=5")
+    assert done.returncode == 2
+    assert "other settings" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("moment", ["4", "11", "validation", "test"])
+def test_after_kill_9_the_same_command_ends_with_the_same_numbers(moment, unbroken, tiny_experiment, tmp_path):
+    folder, _ = unbroken
+    broken = tmp_path / "run"
+    killed = run(tiny_experiment, f"out={broken}", KILL_AT=moment)
+    assert killed.returncode == -9
+    assert not (broken / "metrics.json").exists()
+    resumed = run(tiny_experiment, f"out={broken}")
+    assert resumed.returncode == 0, resumed.stderr
+    assert (broken / "metrics.json").read_text() == (folder / "metrics.json").read_text()
+    assert (broken / "predictions.jsonl").read_text() == (folder / "predictions.jsonl").read_text()
+    name = Path("adapter") / "adapter_model.safetensors"
+    assert (broken / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_ctrl_c_says_how_to_go_on(tiny_experiment, unbroken, tmp_path):
+    folder, _ = unbroken
+    broken = tmp_path / "run"
+    stopped = run(tiny_experiment, f"out={broken}", KILL_AT="7", KILL_GENTLY="1")
+    assert stopped.returncode == 130, stopped.stderr
+    assert "goes on from the last checkpoint" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert run(tiny_experiment, f"out={broken}").returncode == 0
+    assert (broken / "metrics.json").read_text() == (folder / "metrics.json").read_text()
+
+
+def test_faults_of_the_user_are_one_line_without_a_trace(tiny_experiment, tmp_path):
+    for arguments, words in (
+        (["data.init_args.graph=nowhere.tsv"], "nowhere.tsv"),
+        (["data.init_args.sources=[pcm]"], "did you mean 'pmc'"),
+        (["model.init_args.base=nowhere/at-all"], "nowhere/at-all"),
+        (["model.init_args.learning_rte=1"], "did you mean 'learning_rate'"),
+    ):
+        done = run(tiny_experiment, f"out={tmp_path / 'run'}", *arguments)
+        assert done.returncode == 2, done.stderr
+        message = [line for line in done.stderr.splitlines() if line.startswith("kedrec: ")]
+        assert len(message) == 1
+        assert words in message[0]
+        assert "Traceback" not in done.stderr
