@@ -30,6 +30,7 @@ class Question:
         swapped: whether this is the second of the two orders.
         reference: the teacher's rationale, citations as ``[1]`` of the passages shown.
         passages: ids of the passages shown, in the order of their numbers.
+        support: for each of the two drugs the summed similarity of its passages shown to its query.
     """
 
     pair: str
@@ -39,6 +40,7 @@ class Question:
     swapped: bool
     reference: str
     passages: tuple[str, ...]
+    support: tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -192,9 +192,9 @@ def _check_top_level(path: str, own: DictConfig, line: DictConfig, layers: Seque
 
 
 def _resolve(path: Path, merged: DictConfig) -> dict[str, Any]:
-    for key in sorted(OmegaConf.missing_keys(merged)):
-        raise KedrecError(f"{path}: {key}: no value; give {key}=... on the command line")
     try:
+        for key in sorted(OmegaConf.missing_keys(merged)):
+            raise KedrecError(f"{path}: {key}: no value; give {key}=... on the command line")
         tree = OmegaConf.to_container(merged, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as fault:
         raise KedrecError(f"{path}: {fault.full_key}: {_first_line(fault)}") from fault

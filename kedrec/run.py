@@ -146,7 +146,8 @@ class RunFolder:
 
     def _claim(self) -> None:
         path = self.path / "config.yaml"
-        if path.is_file() and path.read_text(encoding="utf-8") != self.experiment.yaml():
+        begun = self.last_checkpoint is not None or (self.path / "metrics.json").is_file()
+        if begun and path.is_file() and path.read_text(encoding="utf-8") != self.experiment.yaml():
             raise KedrecError(
                 f"{path}: this folder holds a run with other settings; choose another out=DIR, or remove the folder"
             )

@@ -82,7 +82,14 @@ def tiny_experiment(tmp_path_factory, tiny_base, tiny_encoder_folder, store):
             }
         },
         "data": {"init_args": {"pairs": str(folder / "p"), "encoder": str(tiny_encoder_folder), "batch_size": 2}},
-        "trainer": {"accelerator": "cpu", "max_epochs": 2, "enable_progress_bar": False, "enable_model_summary": False},
+        "trainer": {
+            "accelerator": "cpu",
+            "max_epochs": 2,
+            "max_steps": -1,
+            "val_check_interval": 10,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+        },
     }
     content["trainer"]["callbacks"] = [
         {"class_path": "kedrec.callbacks.KeepLast", "init_args": {"folder": "${run_dir}/checkpoints", "every": 3}},

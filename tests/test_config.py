@@ -1,5 +1,6 @@
 """Composition and its errors: one line each, with file and key, and the nearest match."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,18 @@ def _one_line_with(fault, words):
     assert len(message) < 400
     for word in words:
         assert word in message
+
+
+SWEEPS = [path for path in YAMLS if "sweeps" in path.parts]
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_every_trial_of_every_sweep_composes(path):
+    sweep = yaml.safe_load(path.read_text())
+    assert sweep["method"] in ("grid", "random", "bayes")
+    assert "${args_no_hyphens}" in sweep["command"]
+    experiment = REPOSITORY / next(part for part in sweep["command"] if part.endswith(".yaml"))
+    values = {name: spec.get("values") or [spec["value"]] for name, spec in sweep["parameters"].items()}
+    trials = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+    runs = {compose(experiment, [f"{name}={value}" for name, value in trial.items()]).run_dir for trial in trials}
+    assert len(runs) == len(trials) > 1

@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).parents[1]
 def run(experiment, *arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "kedrec.fit", str(experiment), *arguments],
+        check=False,
         cwd=REPOSITORY,
         env={**os.environ, **environment},
         capture_output=True,

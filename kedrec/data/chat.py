@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kedrec.batches import Question
@@ -18,10 +18,18 @@ _SOURCE_LABELS = {"clinical_trials": "trial", "pmc": "article"}
 
 @dataclass(frozen=True)
 class Shown:
-    """A passage as it is shown: its id, where it is from, and its text."""
+    """A passage as it is shown.
+
+    Attributes:
+        id: of the passage.
+        source: where it is from.
+        drug: name of the drug it was retrieved for.
+        text: what is shown of it.
+    """
 
     id: str
     source: str
+    drug: str
     text: str
 
 
@@ -89,7 +97,7 @@ class ChatEncoder:
 
         def prompt(room: int) -> list[int]:
             cut = zip(passages, self._cut(texts, room), strict=True)
-            return self._prompt(question, [Shown(passage.id, passage.source, text) for passage, text in cut])
+            return self._prompt(question, [replace(passage, text=text) for passage, text in cut])
 
         room = budget - len(prompt(0))
         if room < 0:
@@ -109,7 +117,7 @@ class ChatEncoder:
         lines = [f"Disease: {question.disease}", f"Drugs: {first} or {second}"]
         if passages:
             quoted = [
-                f"[{number}] ({_SOURCE_LABELS.get(passage.source, passage.source)}) {passage.text}"
+                f"[{number}] ({_SOURCE_LABELS.get(passage.source, passage.source)}, {passage.drug}) {passage.text}"
                 for number, passage in enumerate(passages, start=1)
             ]
             lines += ["<passages>", *quoted, "</passages>"]

@@ -17,9 +17,9 @@ from kedrec.text.encoder import Encoder
 from kedrec.text.excerpt import excerpt, name_pattern
 from kedrec.text.mentions import find_mentions, spoken_names
 from kedrec.text.passages import Passage, sentences
-from kedrec.text.retriever import Retriever, open_corpus, query_text
+from kedrec.text.retriever import Retrieved, Retriever, open_corpus, query_text
 
-Gathered = Mapping[tuple[str, str], Sequence[Passage]]
+Gathered = Mapping[tuple[str, str], Sequence[Retrieved]]
 
 
 class Library:
@@ -98,22 +98,27 @@ class Library:
         keys = sorted({(pair.disease, drug) for pair in pairs for drug in (pair.relevant, pair.irrelevant)})
         queries = [query_text(self.names(disease)[0], self.names(drug)[0]) for disease, drug in keys]
         prefer = [self.names(drug) for _, drug in keys]
-        found: dict[tuple[str, str], list[Passage]] = {key: [] for key in keys}
+        found: dict[tuple[str, str], list[Retrieved]] = {key: [] for key in keys}
         for source in self.retriever.sources:
             for key, hits in zip(keys, self.retriever.retrieve(queries, source, per_drug, prefer=prefer), strict=True):
-                found[key] += [hit.passage for hit in hits]
+                found[key] += hits
         return found
 
     def explain(self, pair: Pair, gathered: Gathered) -> str:
         """Return the teacher's rationale, which may cite any passage gathered for the pair."""
         ids = (pair.disease, pair.relevant, pair.irrelevant)
-        passages = self._both(pair, gathered, (pair.relevant, pair.irrelevant))
-        evidence = [Evidence(passage.id, tuple(sentences(passage.text))) for passage in passages]
+        passages = {
+            hit.passage.id: hit.passage.text
+            for drug in (pair.relevant, pair.irrelevant)
+            for hit in gathered.get((pair.disease, drug), ())
+        }
+        evidence = [Evidence(passage, tuple(sentences(text))) for passage, text in passages.items()]
         return self.teacher.explain(Case(*ids, names={i: self.names(i) for i in ids}, evidence=evidence))
 
-    def question(self, pair: Pair, swapped: bool) -> Question:
+    def question(self, pair: Pair, gathered: Gathered, swapped: bool) -> Question:
         """Return the question in the stored order or the other; passages and reference are filled in later."""
         drugs = self._order(pair, swapped)
+        first, second = (sum(hit.score for hit in self._hits(pair, gathered, drug)) for drug in drugs)
         return Question(
             pair="|".join((pair.disease, pair.relevant, pair.irrelevant)),
             disease=self.names(pair.disease)[0],
@@ -122,14 +127,25 @@ class Library:
             swapped=swapped,
             reference="",
             passages=(),
+            support=(round(first, 5), round(second, 5)),
         )
 
     def shown(self, pair: Pair, gathered: Gathered, swapped: bool, words: int) -> list[Shown]:
-        """Return excerpts, of ``words`` words, from the experiment's sources; those of the first drug at the head."""
+        """Return excerpts, of ``words`` words, of the passages of the experiment's sources, each once.
+
+        Those of one drug stand together; the drug whose passages are nearer to its query, in sum, comes first, so that
+        what is most to the point is read first, whichever drug the question names first.
+        """
         drugs = self._order(pair, swapped)
         wanted = [name_pattern(self.names(entity)) for entity in (pair.disease, *drugs)]
-        passages = [p for p in self._both(pair, gathered, drugs) if p.source in self.sources]
-        return [Shown(p.id, p.source, excerpt(p.text, wanted, words)) for p in passages]
+        found = {drug: self._hits(pair, gathered, drug) for drug in sorted(drugs)}
+        shown: dict[str, Shown] = {}
+        for drug in sorted(found, key=lambda drug: -sum(hit.score for hit in found[drug])):
+            for hit in found[drug]:
+                passage = hit.passage
+                text = excerpt(passage.text, wanted, words)
+                shown.setdefault(passage.id, Shown(passage.id, passage.source, self.names(drug)[0], text))
+        return list(shown.values())
 
     def mentioned_together(self, drug: str, disease: str) -> bool:
         """Whether some passage, of any source, names both."""
@@ -147,13 +163,10 @@ class Library:
         passages = self._passages
         return find_mentions(passages, {entity: self.names(entity) for entity in wanted if entity in self._info})
 
+    def _hits(self, pair: Pair, gathered: Gathered, drug: str) -> list[Retrieved]:
+        return [hit for hit in gathered.get((pair.disease, drug), ()) if hit.passage.source in self.sources]
+
     @staticmethod
     def _order(pair: Pair, swapped: bool) -> tuple[str, str]:
         first_relevant = pair.relevant_first != swapped
         return (pair.relevant, pair.irrelevant) if first_relevant else (pair.irrelevant, pair.relevant)
-
-    @staticmethod
-    def _both(pair: Pair, gathered: Gathered, drugs: Sequence[str]) -> list[Passage]:
-        """Return what was gathered for the drugs in turn, each passage once."""
-        found = {passage.id: passage for drug in drugs for passage in gathered.get((pair.disease, drug), ())}
-        return list(found.values())

@@ -64,11 +64,11 @@ class InstructionData(LightningDataModule):
         limits: dict[str, int] | None = None,
         mentioned: bool = False,
         passages_per_drug: int = 1,
-        passage_words: int = 45,
+        passage_words: int = 32,
         encoder: str = "minilm",
         chunk_tokens: int = 200,
         max_tokens: int = 768,
-        choice_weight: float = 1.0,
+        choice_weight: float = 4.0,
         both_orders: bool = True,
         batch_size: int = 4,
         test_batch_size: int = 16,
@@ -171,7 +171,7 @@ class InstructionData(LightningDataModule):
                 if swapped and (pair.split == "validation" or (pair.split == "train" and not self.both_orders)):
                     continue
                 shown = library.shown(pair, evidence, swapped, self.passage_words)
-                row = chat.encode(library.question(pair, swapped), shown, rationale)
+                row = chat.encode(library.question(pair, evidence, swapped), shown, rationale)
                 self.encoded[pair.split].append(row)
         for split in ("train", "validation", "test"):
             if not self.encoded[split]:

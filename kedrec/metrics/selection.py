@@ -18,7 +18,8 @@ def selection_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         says "first" gets 1/3. ``accuracy``: the same rows. ``f1_given_order``: F1 of the stored order alone, as a
         test set of single questions would give it. ``flip_rate``: share of pairs where the drug chosen changes with
         the order. ``consistent_accuracy``: share right in both orders. ``accuracy_order_averaged``: the drug with the
-        higher log-probability summed over the two orders. ``pairs``: how many.
+        higher log-probability summed over the two orders. ``control_nearest_passage``: accuracy of a control that reads
+        nothing and takes the drug whose passages are nearer to its query, ties counted half. ``pairs``: how many.
     """
     by_pair: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -36,6 +37,7 @@ def selection_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "accuracy_order_averaged": _mean(averaged),
         "consistent_accuracy": _mean(consistent),
         "flip_rate": _mean(flips),
+        "control_nearest_passage": _nearest_passage(given),
         "pairs": float(len(pairs)),
     }
 
@@ -44,6 +46,11 @@ def _macro_f1(rows: Sequence[Mapping[str, Any]]) -> float:
     chosen = torch.tensor([row["choice"] for row in rows])
     correct = torch.tensor([row["correct"] for row in rows])
     return float(multiclass_f1_score(chosen, correct, num_classes=2, average="macro"))
+
+
+def _nearest_passage(rows: Sequence[Mapping[str, Any]]) -> float:
+    ahead = [row["support"][row["correct"]] - row["support"][1 - row["correct"]] for row in rows]
+    return sum(1.0 if lead > 0 else 0.5 if lead == 0 else 0.0 for lead in ahead) / max(len(ahead), 1)
 
 
 def _drug(row: Mapping[str, Any]) -> str:

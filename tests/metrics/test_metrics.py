@@ -19,6 +19,7 @@ def _pair(name, choices, relevant_first=True, scores=((0.0, -1.0), (0.0, -1.0)))
                 "choice": choice,
                 "scores": list(score),
                 "swapped": swapped,
+                "support": (0.9, 0.4) if first else (0.4, 0.9),
             }
         )
     return rows
@@ -49,6 +50,12 @@ def test_macro_f1_equals_scikit_learn():
     rows = [*_pair("a", (0, 0)), *_pair("b", (1, 0)), *_pair("c", (0, 1)), *_pair("d", (1, 1))]
     expected = f1_score([row["correct"] for row in rows], [row["choice"] for row in rows], average="macro")
     assert selection_metrics(rows)["f1"] == pytest.approx(expected)
+
+
+def test_the_control_takes_the_drug_with_the_nearer_passages():
+    assert selection_metrics(_pair("a", (1, 1), relevant_first=False))["control_nearest_passage"] == 1.0
+    silent = [{**row, "support": (0.0, 0.0)} for row in _pair("a", (0, 0))]
+    assert selection_metrics(silent)["control_nearest_passage"] == 0.5
 
 
 def test_averaging_over_orders_takes_out_a_preference_for_the_first():
