@@ -57,6 +57,8 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     prepare_environment()
     from lightning import seed_everything
 
+    from kedrec.tracking import report_to_wandb
+
     built = build(experiment)
     with run.timed("prepare"):
         built.data.prepare_data()
@@ -66,7 +68,7 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     )
     seed_everything(experiment.tree["seed"], verbose=False)
     trainer = _trainer(built, experiment, run)
-    _log_config(built, experiment)
+    built.logger.log_hyperparams(experiment.tree)
     with run.timed("train"):
         trainer.fit(built.model, built.data, ckpt_path=run.last_checkpoint, weights_only=True)
     with run.timed("test"):
@@ -77,6 +79,7 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     if isinstance(built.model, Exports):
         run.write_folder("export", built.model.export)
     run.finish(metrics, built.data.facts if isinstance(built.data, Asks) else {})
+    report_to_wandb(built.logger, run, metrics)
     built.logger.finalize("success")
     return metrics
 
@@ -124,10 +127,6 @@ def _score_untrained(built: Built, run: RunFolder) -> dict[str, float]:
     run.write_rows("predictions_base.jsonl", [json.loads(row) for row in rows])
     numbers = json.loads((place / "metrics.json").read_text(encoding="utf-8"))
     return {name.replace("test/", "base/"): value for name, value in numbers.items()}
-
-
-def _log_config(built: Built, experiment: Experiment) -> None:
-    built.logger.log_hyperparams(experiment.tree)
 
 
 def _show(metrics: dict[str, float], place: Path) -> None:

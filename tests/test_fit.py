@@ -117,6 +117,82 @@ def test_after_kill_9_the_same_command_ends_with_the_same_numbers(moment, unbrok
     assert (broken / name).read_bytes() == (folder / name).read_bytes()
 
 
+def test_wandb_offline_keeps_its_id_over_a_resume_and_gets_examples_and_adapter(tiny_experiment, tmp_path):
+    folder = tmp_path / "run"
+    arguments = (f"out={folder}", "use.logger=wandb")
+    assert run(tiny_experiment, *arguments, WANDB_MODE="offline", KILL_AT="8").returncode == -9
+    done = run(tiny_experiment, *arguments, WANDB_MODE="offline")
+    assert done.returncode == 0, done.stderr
+    attempts = [path.name for path in (folder / "wandb").glob("offline-run-*")]
+    assert len(attempts) == 2
+    assert len({name.rsplit("-", 1)[1] for name in attempts}) == 1
+    tables = list(folder.glob("wandb/offline-run-*/files/media/table/examples*.json"))
+    assert len(tables) == 1
+    assert len(json.loads(tables[0].read_text())["data"]) == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+def test_a_read_only_store_and_a_full_disk_are_one_line_each(tiny_experiment, unbroken, store, tmp_path):
+    empty = tmp_path / "store"
+    empty.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(empty)], check=True)
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "none", str(small)], check=True)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    subprocess.run(["mount", "--bind", "-o", "ro", str(store), str(whole)], check=True)
+    subprocess.run(["mount", "-o", "remount,ro,bind", str(whole)], check=True)
+    try:
+        refused = run(tiny_experiment, f"out={tmp_path / 'a'}", KEDREC_STORE=str(empty))
+        full = run(tiny_experiment, f"out={small / 'run'}")
+        served = run(tiny_experiment, f"out={tmp_path / 'b'}", KEDREC_STORE=str(whole))
+        left = [path.name for path in small.rglob("*") if "partial" in path.name]
+    finally:
+        for place in (empty, small, whole):
+            subprocess.run(["umount", str(place)], check=True)
+    assert refused.returncode == 2
+    assert "it cannot be written; free some space, or set KEDREC_STORE" in refused.stderr
+    assert full.returncode == 2
+    assert "the disk is full; free some space, or choose another place with out=DIR" in full.stderr
+    for done in (refused, full):
+        assert "Traceback" not in done.stderr
+    assert not left
+    assert served.returncode == 0, served.stderr
+    metrics = (tmp_path / "b" / "metrics.json").read_text()
+    assert metrics == (unbroken[0] / "metrics.json").read_text()
+
+
+def test_two_fits_at_once_on_an_empty_store_build_once_and_agree(tiny_experiment, unbroken, tmp_path):
+    command = [sys.executable, "-m", "kedrec.fit", str(tiny_experiment)]
+    environment = {**os.environ, "KEDREC_STORE": str(tmp_path / "store")}
+    both = [
+        subprocess.Popen(
+            [*command, f"out={tmp_path / name}"],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for name in "ab"
+    ]
+    outputs = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    for name in "ab":
+        assert (tmp_path / name / "metrics.json").read_text() == (unbroken[0] / "metrics.json").read_text()
+
+
+def test_a_second_process_is_kept_out_of_a_run(tiny_experiment, tmp_path):
+    from filelock import FileLock
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with FileLock(folder / ".lock"):
+        done = run(tiny_experiment, f"out={folder}")
+    assert done.returncode == 2
+    assert "another process is at work on this very run" in done.stderr
+
+
 def test_ctrl_c_says_how_to_go_on(tiny_experiment, unbroken, tmp_path):
     folder, _ = unbroken
     broken = tmp_path / "run"

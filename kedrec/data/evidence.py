@@ -7,6 +7,7 @@ from typing import Any
 from kedrec.batches import Question
 from kedrec.data.chat import Shown
 from kedrec.errors import KedrecError, nearest
+from kedrec.graph.aliases import merge_namesakes
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
 from kedrec.graph.pairs import Pair
 from kedrec.sources.documents import documents_hash
@@ -146,6 +147,14 @@ class Library:
                 text = excerpt(passage.text, wanted, words)
                 shown.setdefault(passage.id, Shown(passage.id, passage.source, self.names(drug)[0], text))
         return list(shown.values())
+
+    def merged_graph(self) -> KnowledgeGraph:
+        """Return the graph with drugs and diseases of one name merged, as pairs are sampled from it."""
+        return merge_namesakes(self.graph, self.names, ("Compound", "Disease"))
+
+    def mentioned(self) -> set[str]:
+        """Return the drugs and diseases that some passage, of any source, names."""
+        return set(self._mentions)
 
     def mentioned_together(self, drug: str, disease: str) -> bool:
         """Whether some passage, of any source, names both."""

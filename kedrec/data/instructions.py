@@ -14,7 +14,6 @@ from kedrec.data.chat import ChatEncoder, Encoded
 from kedrec.data.evidence import Library
 from kedrec.errors import KedrecError
 from kedrec.graph.pairs import THERAPEUTIC, Pair, load_pairs, sample_pairs, save_pairs
-from kedrec.graph.similarity import neighbourhood_embedding
 from kedrec.sources.pretrained import base_folder
 from kedrec.store import Store, key_hash
 
@@ -195,9 +194,8 @@ class InstructionData(LightningDataModule):
 
         def build(folder: Path) -> None:
             validation, test = self.fractions
-            similar = self.negatives == "similar"
             pairs = sample_pairs(
-                library.graph,
+                library.merged_graph(),
                 relations=self.relations,
                 negatives=self.negatives,
                 split_by=self.split_by,
@@ -205,14 +203,11 @@ class InstructionData(LightningDataModule):
                 test=test,
                 seed=self.seed,
                 limit=self.limits,
-                embedding=self._embedding(library) if similar else None,
+                # An irrelevant drug without a passage would be known by its silence.
+                drugs=library.mentioned() if self.mentioned else None,
                 eligible=library.mentioned_together if self.mentioned else None,
             )
             save_pairs(pairs, folder / "pairs.parquet")
 
         place = store.get("pairs", {**settings, **library.identity}, build)
         return load_pairs(place / "pairs.parquet")
-
-    def _embedding(self, library: Library) -> Any:
-        hidden = library.graph.match_relations(self.relations, optional=THERAPEUTIC)
-        return neighbourhood_embedding(library.graph, without=hidden)

@@ -1,0 +1,35 @@
+"""Two ids of one disease are one when pairs are sampled."""
+
+from kedrec.graph.aliases import merge_namesakes
+from kedrec.graph.knowledge_graph import load_graph
+from kedrec.graph.pairs import sample_pairs
+from kedrec.store import Store
+
+NAMES = {"Disease::DOID:2841": ["asthma"], "Disease::MESH:D001249": ["Asthma", "Bronchial Asthma"]}
+LINES = [
+    ("Compound::A", "DRUGBANK::treats::Compound:Disease", "Disease::MESH:D001249"),
+    ("Compound::B", "Hetionet::CtD::Compound:Disease", "Disease::DOID:2841"),
+    ("Compound::A", "Hetionet::CtD::Compound:Disease", "Disease::DOID:2841"),
+    ("Compound::C", "DRUGBANK::treats::Compound:Disease", "Disease::MESH:D000002"),
+]
+
+
+def _graph(tmp_path):
+    (tmp_path / "g.tsv").write_text("".join("\t".join(line) + "\n" for line in LINES))
+    graph = load_graph(tmp_path / "g.tsv", Store(tmp_path / "store"))
+    return merge_namesakes(graph, lambda entity: NAMES.get(entity, [entity]), ("Disease",))
+
+
+def test_the_mesh_id_stands_for_both(tmp_path):
+    graph = _graph(tmp_path)
+    tails = {graph.entities[row] for row in graph.triples[:, 2]}
+    assert tails == {"Disease::MESH:D001249", "Disease::MESH:D000002"}
+    assert len(graph.triples) == 4  # the two statements of A stay apart: their relations differ
+
+
+def test_a_drug_that_treats_it_under_the_other_id_is_no_negative(tmp_path):
+    for seed in range(5):
+        pairs = sample_pairs(_graph(tmp_path), negatives="random", split_by="pair", validation=0.2, test=0.2, seed=seed)
+        for pair in pairs:
+            if pair.disease == "Disease::MESH:D001249":
+                assert pair.irrelevant == "Compound::C"
