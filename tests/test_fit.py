@@ -217,3 +217,27 @@ def test_faults_of_the_user_are_one_line_without_a_trace(tiny_experiment, tmp_pa
         assert len(message) == 1
         assert words in message[0]
         assert "Traceback" not in done.stderr
+
+
+def test_a_graph_and_texts_of_ones_own(tiny_base, tiny_encoder_folder, store, tmp_path):
+    sample = REPOSITORY / "kedrec" / "sample"
+    done = run(
+        REPOSITORY / "experiments" / "real_graph.yaml",
+        f"graph={sample / 'triples.tsv'}",
+        f"texts={sample / 'passages.jsonl'}",
+        f"out={tmp_path / 'run'}",
+        f"model.init_args.base={tiny_base}",
+        "model.init_args.lora.layers_to_transform=null",
+        "model.init_args.max_new_tokens=4",
+        f"data.init_args.encoder={tiny_encoder_folder}",
+        "data.init_args.max_tokens=1500",
+        "data.init_args.limits={train: 8, validation: 2, test: 4}",
+        "trainer.max_steps=3",
+        "trainer.enable_progress_bar=false",
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    assert len(rows) == 8
+    assert all("is the drug used for" in row["reference"] for row in rows)
+    facts = json.loads((tmp_path / "run" / "provenance.json").read_text())["data"]
+    assert facts["teacher"] == "ExtractiveTeacher"

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import polars as pl
 
 from kedrec.errors import KedrecError, nearest
-from kedrec.sources.names import ENDINGS, find_beside, is_entity, line_blocks
+from kedrec.sources.compressed import ENDINGS, find_beside, line_blocks
+from kedrec.sources.names import is_entity
 from kedrec.store import Store, file_hash, key_hash, write_atomic
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ itself), ``pubmed_abstracts.jsonl`` and ``trials_phase123.csv`` (the columns of 
 import ast
 import csv
 import hashlib
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kedrec.errors import KedrecError
+from kedrec.sources.compressed import text_lines
 from kedrec.store import file_hash
 
 _FORMS = re.compile(r"(passages.*\.jsonl|pubmed_abstracts\.jsonl|trials_phase123\.csv)(\.gz|\.zst)?")
@@ -96,25 +96,8 @@ def _read_file(file: Path) -> Iterator[tuple[int, Document]]:
     return ((line, _document(row, file, line)) for line, row in _json_rows(file))
 
 
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number, line) of a text file; only a newline ends a line, not U+2028 and its like."""
-    import pyarrow as pa
-
-    line = 0
-    try:
-        # pyarrow rather than zstandard: the latter takes a truncated file for a whole one
-        raw = pa.input_stream(str(file), compression={".gz": "gzip", ".zst": "zstd"}.get(file.suffix))
-        with io.BufferedReader(raw, 1 << 20) as stream:
-            for line, content in enumerate(stream, start=1):
-                yield line, content.decode("utf-8")
-    except UnicodeDecodeError as fault:
-        raise KedrecError(f"{file}:{line}: not UTF-8 ({fault.reason}); save the file as UTF-8") from fault
-    except OSError as fault:
-        raise KedrecError(f"{file}: cannot be read past line {line} ({fault}); fetch or compress it again") from fault
-
-
 def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, content in _lines(file):
+    for line, content in text_lines(file):
         if not content.strip():
             continue
         try:
@@ -164,7 +147,7 @@ def _abstract(row: dict[str, Any], file: Path, line: int) -> Document:
 def _trials(file: Path) -> Iterator[tuple[int, Document]]:
     """Yield one document a trial; its rows, which repeat some of the values, are merged."""
     trials: dict[str, tuple[int, dict[str, list[str]]]] = {}
-    reader = csv.DictReader(content for _, content in _lines(file))
+    reader = csv.DictReader(f"{content}\n" for _, content in text_lines(file))
     columns = ("nctid", "phase", "status", "diseases", "drugs", "criteria")
     if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
         raise KedrecError(f"{file}:1: the table has no column {', '.join(missing)}; expected {', '.join(columns)}")

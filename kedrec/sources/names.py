@@ -1,18 +1,12 @@
-"""Names, synonyms and descriptions of entities, and the line reader that the graph's TSV files share with them."""
+"""Names, synonyms and descriptions of entities."""
 
-import codecs
-import gzip
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-
-import zstandard
 
 from kedrec.errors import KedrecError
+from kedrec.sources.compressed import find_beside, line_blocks
 
-ENDINGS = ("", ".gz", ".zst")
 HEADER = ("entity", "name", "synonyms", "description")
 
 
@@ -29,81 +23,6 @@ class EntityInfo:
     name: str
     synonyms: tuple[str, ...]
     description: str
-
-
-def line_blocks(path: Path, size: int = 1 << 25) -> Iterator[bytes]:
-    """Yield a plain, gzip (``.gz``) or Zstandard (``.zst``) file's content in blocks that end with a whole line.
-
-    A byte order mark at the start is dropped.
-
-    Args:
-        path: the file; its ending tells the compression.
-        size: about so many bytes a block.
-
-    Raises:
-        KedrecError: the file is missing, cannot be read, or is not a whole compressed file.
-    """
-    rest = b""
-    first = True
-    try:
-        with path.open("rb") as handle:
-            for chunk in _chunks(path, handle, size):
-                if first:
-                    chunk = chunk.removeprefix(codecs.BOM_UTF8)  # noqa: PLW2901
-                    first = False
-                end = chunk.rfind(b"\n") + 1
-                if end:
-                    yield rest + chunk[:end]
-                    rest = chunk[end:]
-                else:
-                    rest += chunk
-    except FileNotFoundError as fault:
-        raise KedrecError(f"{path}: no such file") from fault
-    except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as fault:
-        raise KedrecError(f"{path}: the compressed file is damaged or cut short ({fault}); fetch it again") from fault
-    except (PermissionError, IsADirectoryError) as fault:
-        raise KedrecError(f"{path}: cannot be read ({fault.strerror})") from fault
-    if rest:
-        yield rest
-
-
-def _chunks(path: Path, handle: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield decompressed chunks of about ``size`` bytes."""
-    if path.suffix == ".zst":
-        yield from _zstd_chunks(handle, size)
-        return
-    with gzip.open(handle) if path.suffix == ".gz" else handle as stream:
-        while chunk := stream.read(size):
-            yield chunk
-
-
-def _zstd_chunks(handle: BinaryIO, size: int) -> Iterator[bytes]:
-    """Decompress frame by frame: zstandard's own stream reader takes a file cut short for a whole one."""
-    held: list[bytes] = []
-    length = 0
-    frame = zstandard.ZstdDecompressor().decompressobj()
-    begun = False
-    while data := handle.read(1 << 16):
-        while data:
-            begun = True
-            piece = frame.decompress(data)
-            held.append(piece)
-            length += len(piece)
-            data = frame.unused_data if frame.eof else b""
-            if frame.eof:
-                frame, begun = zstandard.ZstdDecompressor().decompressobj(), False
-        if length >= size:
-            yield b"".join(held)
-            held, length = [], 0
-    if begun:
-        raise EOFError("it ends in the middle of a frame")
-    if length:
-        yield b"".join(held)
-
-
-def find_beside(place: Path, stems: tuple[str, ...]) -> Path | None:
-    """Return the first of ``stem[.gz|.zst]`` in the folder ``place``, or ``None``."""
-    return next((path for stem in stems for end in ENDINGS if (path := place / f"{stem}{end}").is_file()), None)
 
 
 def find_entities_file(graph_path: str | Path) -> Path | None:

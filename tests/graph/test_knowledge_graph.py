@@ -9,7 +9,7 @@ import zstandard
 
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import load_graph
-from kedrec.sources.names import line_blocks
+from kedrec.sources.compressed import line_blocks
 from kedrec.store import Store, file_hash
 
 TREATS = "DRUGBANK::treats::Compound:Disease"

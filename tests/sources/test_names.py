@@ -6,7 +6,8 @@ import pytest
 import zstandard
 
 from kedrec.errors import KedrecError
-from kedrec.sources.names import EntityInfo, find_entities_file, line_blocks, load_entity_info
+from kedrec.sources.compressed import line_blocks
+from kedrec.sources.names import EntityInfo, find_entities_file, load_entity_info
 
 CONTENT = (
     b"entity\tname\tsynonyms\tdescription\n"

@@ -1,0 +1,61 @@
+"""README's commands are real: each is run, as far as it can be without training."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kedrec.config import build, compose
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.split("  #")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.strip() and not line.startswith("#")
+]
+
+
+def test_there_are_commands_and_they_are_of_known_kinds():
+    assert len(COMMANDS) >= 8
+    assert {command.split()[0] for command in COMMANDS} <= {"make", "python", "sbatch", "wandb"}
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make")])
+def test_make_targets_exist(command):
+    done = subprocess.run(
+        ["make", "--dry-run", *shlex.split(command)[1:]], cwd=REPOSITORY, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "kedrec.fit" in c or "slurm/fit" in c])
+def test_experiments_compose_and_build(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    words = shlex.split(command)
+    at = next(index for index, word in enumerate(words) if word.endswith(".yaml"))
+    overrides = [word for word in words[at + 1 :] if not word.startswith("out=")]
+    build(compose(REPOSITORY / words[at], [*overrides, f"out={tmp_path}"]))
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "benchmarks/" in c])
+def test_benchmarks_say_how_they_are_used(command):
+    script = next(word for word in shlex.split(command) if word.endswith(".py"))
+    done = subprocess.run(
+        [REPOSITORY / ".venv/bin/python", script, "--help"], cwd=REPOSITORY, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_is_short():
+    assert README.count("\n") <= 250
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"`((?:configs|experiments|kedrec|slurm|sweeps|benchmarks)/[\w./]+)`", README)))
+)
+def test_paths_exist(path):
+    assert (REPOSITORY / path).exists()
