@@ -33,6 +33,7 @@ class Library:
         encoder: bi-encoder for retrieval.
         chunk_tokens: length of a passage.
         rationales: recorded answers; ``None`` for the extractive teacher.
+        naming_drugs: index only passages that name a drug of the graph: no query is about anything else.
         store: keeps graph, passages and index.
 
     Raises:
@@ -47,6 +48,7 @@ class Library:
         encoder: str,
         chunk_tokens: int,
         rationales: str | None,
+        naming_drugs: bool,
         store: Store,
     ) -> None:
         self.graph: KnowledgeGraph = load_graph(graph, store)
@@ -64,6 +66,8 @@ class Library:
         self.retriever: Retriever | None = None
         if sources or rationales is None:
             self.retriever = open_corpus(texts, Encoder(encoder), store, chunk_tokens)
+            if naming_drugs:
+                self.retriever = self._naming_drugs(self.retriever)
             for source in sources:
                 if source not in self.retriever.sources:
                     known = self.retriever.sources
@@ -171,6 +175,17 @@ class Library:
         wanted = [entity for entity in self.graph.entities if entity.startswith(("Compound::", "Disease::"))]
         passages = self._passages
         return find_mentions(passages, {entity: self.names(entity) for entity in wanted if entity in self._info})
+
+    def _naming_drugs(self, retriever: Retriever) -> Retriever:
+        drugs = {entity: self.names(entity) for entity in self.graph.entities if entity.startswith("Compound::")}
+        passages = [passage for source in retriever.sources for passage in retriever.passages(source)]
+        named = set().union(*find_mentions(passages, drugs).values())
+        kept = {passages[row].id for row in named}
+        if not kept:
+            raise KedrecError(
+                "no passage names a drug of the graph; does an entities.tsv with names lie beside the graph?"
+            )
+        return retriever.restricted(lambda passage: passage.id in kept)
 
     def _hits(self, pair: Pair, gathered: Gathered, drug: str) -> list[Retrieved]:
         return [hit for hit in gathered.get((pair.disease, drug), ()) if hit.passage.source in self.sources]

@@ -34,7 +34,8 @@ class InstructionData(LightningDataModule):
         validation: share of what is split.
         test: share of what is split.
         limits: most pairs a split, as ``{train: 1000, ...}``.
-        mentioned: sample only pairs of which some passage names both disease and relevant drug.
+        mentioned: sample only pairs of which some passage names both disease and relevant drug, and index only
+            passages that name a drug of the graph.
         passages_per_drug: passages of each source for each of the two drugs.
         passage_words: of each passage the sentences that name disease or drug are shown, to about this many words.
         encoder: ``minilm`` (bundled), a folder, or a hub name of a bi-encoder.
@@ -159,7 +160,14 @@ class InstructionData(LightningDataModule):
         pad = chat.tokenizer.pad_token_id
         self._pad = chat.tokenizer.eos_token_id if pad is None else pad
         library = Library(
-            self.graph_path, self.texts, self.sources, self.encoder_name, self.chunk_tokens, self.rationales, store
+            self.graph_path,
+            self.texts,
+            self.sources,
+            self.encoder_name,
+            self.chunk_tokens,
+            self.rationales,
+            self.mentioned,
+            store,
         )
         self.pairs = self._pairs(library, store)
         evidence = library.gather(self.pairs, self.passages_per_drug)

@@ -5,7 +5,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,6 +88,11 @@ class Retriever:
                 + nearest(source, self.sources)
             )
         return self._passages[source]
+
+    def restricted(self, keep: Callable[[Passage], bool]) -> "Retriever":
+        """Return a retriever over the passages that ``keep`` holds for; the others are never embedded for it."""
+        kept = [passage for source in self.sources for passage in self._passages[source] if keep(passage)]
+        return Retriever(kept, self.encoder, self.store, pool=self.pool, **self._index_settings)
 
     def retrieve(
         self, queries: Sequence[str], source: str, k: int, prefer: Sequence[Sequence[str]] | None = None
