@@ -241,3 +241,25 @@ def test_a_graph_and_texts_of_ones_own(tiny_base, tiny_encoder_folder, store, tm
     assert all("is the drug used for" in row["reference"] for row in rows)
     facts = json.loads((tmp_path / "run" / "provenance.json").read_text())["data"]
     assert facts["teacher"] == "ExtractiveTeacher"
+
+
+@pytest.mark.real_weights
+@pytest.mark.timeout(3600)
+def test_the_default_job_with_the_real_weights(tmp_path):
+    """``make fit``, whole: the bundled student and encoder on the sample, in a store of its own."""
+    folder = tmp_path / "run"
+    done = subprocess.run(
+        ["/usr/bin/env", sys.executable, "-m", "kedrec.fit", "experiments/both_sources.yaml", f"out={folder}"],
+        cwd=REPOSITORY,
+        env={**os.environ, "KEDREC_STORE": str(tmp_path / "store")},
+        capture_output=True,
+        text=True,
+        timeout=3000,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["test/pairs"] == 60
+    assert metrics["test/rougeL"] > metrics["base/rougeL"]
+    assert metrics["test/citing"] > metrics["base/citing"]
+    assert json.loads((folder / "provenance.json").read_text())["peak_memory_bytes"] < 6 * 2**30

@@ -86,7 +86,7 @@ class Student(LightningModule):
                 net = _with_adapter(net, self.lora)
         if self.gradient_checkpointing:
             net.enable_input_require_grads()
-            net.gradient_checkpointing_enable()
+            net.activation_checkpointing_enable()
         net.train()  # from_pretrained leaves modules in eval mode, where checkpointing is silently off
         self.net = net
 
