@@ -12,7 +12,7 @@ trains through Lightning's Trainer, TRL through its SFTTrainer, in all else at i
 run in a process of its own; the first steps are not timed. Tokens are those of the conversations, prompts included and
 padding not. "cores" is processor time over wall time: well below two, other programs took their share.
 
-Each keeps its own loss: kedrec averages over the tokens of an answer, then over conversations (``choice_weight`` 1),
+Each keeps its own loss: kedrec averages over the tokens of an answer, then over conversations (``choice_weight`` 0),
 TRL over all answer tokens of a batch. With one conversation a batch the two are the same number, which is shown first
 (the first learning rate of the warm-up is zero; from the third step on bfloat16's rounding moves single losses apart).
 At the end one evaluator, the plain mean negative log-likelihood of the answers' tokens on the validation
@@ -79,7 +79,7 @@ def kedrec_run(spec: Spec, rows: list[Row], clock: Clock) -> tuple[Any, Callable
                 clock.losses.append(float(outputs["loss"]))
 
     encoded = [Encoded(**{**row, "question": Question(**row["question"])}) for row in rows]
-    collate = partial(collate_chats, pad=spec["pad"], choice_weight=1.0)
+    collate = partial(collate_chats, pad=spec["pad"])
     loader: Any = DataLoader(encoded, batch_size=spec["batch_size"], collate_fn=collate)
     student: Any = build(compose(EXPERIMENT)).model
     student.configure_model()
@@ -207,7 +207,7 @@ def prepare(folder: Path, steps: int, batch_size: int) -> Spec:
     from kedrec.sources.pretrained import base_folder
     from kedrec.store import Store
 
-    changes = ["data.init_args.choice_weight=1", f"data.init_args.batch_size={batch_size}"]
+    changes = ["model.init_args.choice_weight=0", f"data.init_args.batch_size={batch_size}"]
     experiment = compose(EXPERIMENT, changes)
     built: Any = build(experiment)
     built.data.setup("fit")

@@ -51,13 +51,15 @@ class ChatBatch(Batch):
         input_ids: (batch, time) token ids.
         attention_mask: (batch, time), 1 for tokens, 0 for padding.
         labels: (batch, time), the token id where the answer is supervised, -100 elsewhere.
-        weights: (batch, time) float, the weight of each supervised position in the loss.
+        decisive: (batch, time) bool, true at the one token of each row's answer where the two choices part.
+        rivals: (batch,) the token that the other choice has there.
     """
 
     input_ids: Tensor
     attention_mask: Tensor
     labels: Tensor
-    weights: Tensor
+    decisive: Tensor
+    rivals: Tensor
 
 
 @dataclass(frozen=True)

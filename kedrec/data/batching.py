@@ -50,30 +50,33 @@ class LengthGroupedBatches:
             yield batches[index]
 
 
-def collate_chats(rows: Sequence[Encoded], pad: int, choice_weight: float) -> ChatBatch:
+def collate_chats(rows: Sequence[Encoded], pad: int) -> ChatBatch:
     """Pad conversations; label the answer only, its end token included.
 
     Args:
         rows: tokenized conversations.
         pad: token id for padding; never attended to, so it may equal the end token.
-        choice_weight: weight of the tokens that name the drug, where those of the rationale weigh 1.
 
     Raises:
-        KedrecError: no token of the batch is supervised.
+        KedrecError: no token of a row is supervised.
     """
+    if silent := [row.question.pair for row in rows if not row.answer]:
+        raise KedrecError(
+            f"a batch holds conversations with no supervised token: {', '.join(silent)}; they have no answer"
+        )
     ids = [[*row.prompt, *row.answer] for row in rows]
     input_ids, mask = _pad(ids, pad)
     labels = torch.full_like(input_ids, IGNORED)
-    weights = torch.zeros(input_ids.shape)
+    decisive = torch.zeros(input_ids.shape, dtype=torch.bool)
+    rivals = torch.zeros(len(rows), dtype=torch.long)
     for index, row in enumerate(rows):
-        start, choice = len(row.prompt), len(row.choices[row.question.correct])
+        start = len(row.prompt)
         labels[index, start : len(ids[index])] = torch.tensor(row.answer)
-        weights[index, start : len(ids[index])] = 1.0
-        weights[index, start : start + choice] = choice_weight
-    if not (labels != IGNORED).any():
-        pairs = ", ".join(row.question.pair for row in rows)
-        raise KedrecError(f"a batch has no supervised token: {pairs}; their answers are empty")
-    return ChatBatch(input_ids, mask, labels, weights)
+        right, wrong = row.choices[row.question.correct], row.choices[1 - row.question.correct]
+        part = next(at for at, (mine, other) in enumerate(zip(right, wrong, strict=False)) if mine != other)
+        decisive[index, start + part] = True
+        rivals[index] = wrong[part]
+    return ChatBatch(input_ids, mask, labels, decisive, rivals)
 
 
 def collate_questions(rows: Sequence[Encoded], pad: int) -> QuestionBatch:

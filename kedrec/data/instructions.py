@@ -41,7 +41,6 @@ class InstructionData(LightningDataModule):
         encoder: ``minilm`` (bundled), a folder, or a hub name of a bi-encoder.
         chunk_tokens: passages are cut to about this many tokens at sentence ends.
         max_tokens: prompt and answer together.
-        choice_weight: weight of the tokens that name the drug, those of the rationale weighing 1.
         both_orders: train on both orders of the two drugs.
         batch_size: conversations a training batch.
         test_batch_size: prompts a test batch.
@@ -68,7 +67,6 @@ class InstructionData(LightningDataModule):
         encoder: str = "minilm",
         chunk_tokens: int = 200,
         max_tokens: int = 768,
-        choice_weight: float = 4.0,
         both_orders: bool = True,
         batch_size: int = 4,
         test_batch_size: int = 16,
@@ -92,7 +90,6 @@ class InstructionData(LightningDataModule):
         self.encoder_name = encoder
         self.chunk_tokens = chunk_tokens
         self.max_tokens = max_tokens
-        self.choice_weight = choice_weight
         self.both_orders = both_orders
         self.batch_size = batch_size
         self.test_batch_size = test_batch_size
@@ -118,7 +115,7 @@ class InstructionData(LightningDataModule):
         rows = self.encoded["train"]
         lengths = [len(row.prompt) + len(row.answer) for row in rows]
         batches = LengthGroupedBatches(lengths, self.batch_size, self.seed)
-        self._loader = StatefulDataLoader(rows, batch_sampler=batches, collate_fn=self._collate(collate_chats))
+        self._loader = StatefulDataLoader(rows, batch_sampler=batches, collate_fn=partial(collate_chats, pad=self._pad))
         if self._place:
             self._loader.load_state_dict(self._place)
             self._place = {}
@@ -136,7 +133,7 @@ class InstructionData(LightningDataModule):
 
     def val_dataloader(self) -> Any:
         """Return the validation conversations in their stored order."""
-        return self._plain(self.encoded["validation"], self.batch_size, self._collate(collate_chats))
+        return self._plain(self.encoded["validation"], self.batch_size, partial(collate_chats, pad=self._pad))
 
     def test_dataloader(self) -> Any:
         """Return each test pair in both orders; the first orders, which are explained, come together, longest first."""
@@ -147,9 +144,6 @@ class InstructionData(LightningDataModule):
         """Return a hash of everything that the test asks: two runs with the same one are asked the same."""
         rows = [(row.prompt, row.choices, vars(row.question)) for row in self.encoded["test"]]
         return key_hash({"test": rows})
-
-    def _collate(self, collate: Callable[..., Any]) -> Callable[..., Any]:
-        return partial(collate, pad=self._pad, choice_weight=self.choice_weight)
 
     @staticmethod
     def _plain(rows: Sequence[Encoded], batch_size: int, collate: Callable[..., Any]) -> "DataLoader[Any]":

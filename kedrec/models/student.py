@@ -15,7 +15,7 @@ from kedrec.errors import KedrecError
 from kedrec.metrics.rationale import rationale_metrics
 from kedrec.metrics.selection import selection_metrics
 from kedrec.nn.decoding import choose_and_explain
-from kedrec.nn.losses import answer_loss
+from kedrec.nn.losses import answer_loss, choice_loss
 from kedrec.nn.projection import projected_only_at
 from kedrec.sources.pretrained import base_folder, base_identity
 from kedrec.store import Store
@@ -29,6 +29,7 @@ class Student(LightningModule):
         lora: PEFT's LoRA settings, all fields; ``null`` trains every weight of the base.
         dtype: of the base's weights. Adapters are float32 whatever it is.
         learning_rate: peak, reached after the warm-up.
+        choice_weight: of the choice's loss, that of the whole answer weighing 1.
         weight_decay: of AdamW, on trained weights.
         warmup_steps: optimizer steps of linear warm-up; a cosine to zero follows.
         max_new_tokens: bound of a generated rationale, tokens.
@@ -43,6 +44,7 @@ class Student(LightningModule):
         lora: LoraConfig | None = None,
         dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16",
         learning_rate: float = 1e-3,
+        choice_weight: float = 2.0,
         weight_decay: float = 0.0,
         warmup_steps: int = 10,
         max_new_tokens: int = 72,
@@ -55,6 +57,7 @@ class Student(LightningModule):
         self.lora = lora
         self.dtype_name = dtype
         self.learning_rate = learning_rate
+        self.choice_weight = choice_weight
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
         self.max_new_tokens = max_new_tokens
@@ -101,14 +104,20 @@ class Student(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: ChatBatch, _: int) -> torch.Tensor:
-        """Return the loss of the answers, nats per weighted token."""
-        loss = self._loss(batch)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.labels))
-        return loss
+        """Return the loss: of the answers, nats per token, and of the choices, nats per choice, weighted."""
+        answer, choice = self.losses(batch)
+        size = len(batch.labels)
+        self.log("train/answer_loss", answer, prog_bar=True, batch_size=size)
+        self.log("train/choice_loss", choice, prog_bar=True, batch_size=size)
+        return answer + self.choice_weight * choice
 
     def validation_step(self, batch: ChatBatch, _: int) -> None:
-        """Log the loss of the answers."""
-        self.log("validation/loss", self._loss(batch), prog_bar=True, batch_size=len(batch.labels))
+        """Log the same losses; the best checkpoint is that of the lowest ``validation/loss``."""
+        answer, choice = self.losses(batch)
+        size = len(batch.labels)
+        self.log("validation/answer_loss", answer, batch_size=size)
+        self.log("validation/choice_loss", choice, batch_size=size)
+        self.log("validation/loss", answer + self.choice_weight * choice, prog_bar=True, batch_size=size)
 
     def on_test_epoch_start(self) -> None:
         """Forget the predictions of an earlier test."""
@@ -160,13 +169,15 @@ class Student(LightningModule):
         self.net.save_pretrained(place)
         self.tokenizer.save_pretrained(place)
 
-    def _loss(self, batch: ChatBatch) -> torch.Tensor:
+    def losses(self, batch: ChatBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the losses of the answers and of the choices, two scalars."""
         supervised = batch.labels != -100
         before = supervised.roll(-1, dims=1)  # the position whose output predicts the supervised token
         with projected_only_at(self.net, before):
             # Padding is on the right, where causal attention never looks: no mask, and the faster kernel.
             out = self.net(input_ids=batch.input_ids, use_cache=False)
-        return answer_loss(out.logits[0], batch.labels, batch.weights)
+        logits = out.logits[0]
+        return answer_loss(logits, batch.labels), choice_loss(logits, batch.labels, batch.decisive, batch.rivals)
 
 
 def _with_adapter(net: Any, lora: LoraConfig) -> PeftModel:

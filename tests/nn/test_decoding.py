@@ -1,11 +1,13 @@
 """Scores over the shared cache are the naive ones; the continuation is plain greedy decoding."""
 
+import math
+
 import pytest
 import torch
 
 from kedrec.batches import Question, QuestionBatch
 from kedrec.nn.decoding import choose_and_explain, last_position
-from kedrec.nn.losses import answer_loss
+from kedrec.nn.losses import answer_loss, choice_loss
 from kedrec.nn.projection import projected_only_at
 
 PROMPTS = [[5, 9, 17, 33, 40], [7, 8], [100, 101, 102]]
@@ -80,21 +82,30 @@ def test_projection_gives_the_logits_of_the_chosen_positions_and_leaves_the_mode
     assert model(batch.input_ids).logits.shape == full.shape
 
 
-def test_loss_does_not_depend_on_how_rows_are_batched():
+def _losses(logits, labels, decisive, rivals):
+    chosen = logits[labels != -100]
+    return answer_loss(chosen, labels), choice_loss(chosen, labels, decisive, rivals)
+
+
+def test_losses_do_not_depend_on_how_rows_are_batched():
     torch.manual_seed(0)
     labels = torch.tensor([[-100, 3, 4, -100], [-100, -100, 5, 6], [-100, 1, 2, 3]])
-    weights = torch.rand(labels.shape) + 0.1
+    decisive = torch.tensor([[0, 1, 0, 0], [0, 0, 0, 1], [0, 1, 0, 0]]).bool()
+    rivals = torch.tensor([8, 7, 6])
     logits = torch.randn(*labels.shape, 9)
-    whole = answer_loss(logits[labels != -100], labels, weights)
+    whole = _losses(logits, labels, decisive, rivals)
     parts = [
-        answer_loss(logits[row : row + 1][labels[row : row + 1] != -100], labels[row : row + 1], weights[row : row + 1])
+        _losses(*(part[row : row + 1] for part in (logits, labels, decisive)), rivals[row : row + 1])
         for row in range(3)
     ]
-    assert whole.item() == pytest.approx(torch.stack(parts).mean().item(), rel=1e-5)
+    for at in (0, 1):
+        assert whole[at].item() == pytest.approx(torch.stack([part[at] for part in parts]).mean().item(), rel=1e-5)
 
 
-def test_loss_of_one_row_is_the_weighted_mean():
-    labels, weights = torch.tensor([[0, 1]]), torch.tensor([[3.0, 1.0]])
-    logits = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
-    nats = torch.nn.functional.cross_entropy(logits, labels[0], reduction="none")
-    assert answer_loss(logits, labels, weights).item() == pytest.approx(((3 * nats[0] + nats[1]) / 4).item())
+def test_losses_by_hand():
+    labels, decisive, rivals = torch.tensor([[0, 1]]), torch.tensor([[True, False]]), torch.tensor([2])
+    logits = torch.tensor([[[2.0, 0.0, 1.0], [0.0, 0.0, 0.0]]])
+    answer, choice = _losses(logits, labels, decisive, rivals)
+    nats = torch.nn.functional.cross_entropy(logits[0], labels[0], reduction="none")
+    assert answer.item() == pytest.approx(nats.mean().item())
+    assert choice.item() == pytest.approx(math.log(1 + math.exp(-1.0)))
