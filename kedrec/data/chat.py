@@ -86,10 +86,11 @@ class ChatEncoder:
         """
         reference = renumber(rationale, [passage.id for passage in passages])
         # A letter goes before the name: names differ in how likely they are, whatever is asked, by several nats.
-        named = [f"{letter}: {drug}\n" for letter, drug in zip(LETTERS, question.drugs, strict=True)]
+        # "Why:" keeps a base from going on with the other letter where the explanation belongs.
+        named = [f"{letter}: {drug}\nWhy:" for letter, drug in zip(LETTERS, question.drugs, strict=True)]
         choices = (self._tokens(named[0]), self._tokens(named[1]))
         # Tokenized in two parts, so that a choice scored alone has the very tokens that were trained.
-        answer = [*choices[question.correct], *self._tokens(reference), self.tokenizer.eos_token_id]
+        answer = [*choices[question.correct], *self._tokens(f" {reference}"), self.tokenizer.eos_token_id]
         prompt = self._fit(question, passages, self.max_tokens - len(answer))
         shown = tuple(passage.id for passage in passages)
         filled = Question(**{**vars(question), "reference": reference, "passages": shown})

@@ -44,7 +44,7 @@ class Student(LightningModule):
         lora: LoraConfig | None = None,
         dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16",
         learning_rate: float = 1e-3,
-        choice_weight: float = 2.0,
+        choice_weight: float = 1.0,
         weight_decay: float = 0.0,
         warmup_steps: int = 10,
         max_new_tokens: int = 72,

@@ -21,7 +21,7 @@ def chat(tiny_base):
 def test_the_answer_is_the_choice_the_rationale_and_the_end(chat):
     row = chat.encode(QUESTION, [], RATIONALE)
     text = chat.tokenizer.decode(row.answer)
-    assert text == "A: salbutamol\nSalbutamol relaxes airways. Propranolol narrows them.<|im_end|>"
+    assert text == "A: salbutamol\nWhy: Salbutamol relaxes airways. Propranolol narrows them.<|im_end|>"
     assert row.answer[: len(row.choices[0])] == row.choices[0]
 
 
