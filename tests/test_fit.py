@@ -131,11 +131,13 @@ def test_wandb_offline_keeps_its_id_over_a_resume_and_gets_examples_and_adapter(
     assert len(json.loads(tables[0].read_text())["data"]) == 3
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
 def test_a_read_only_store_and_a_full_disk_are_one_line_each(tiny_experiment, unbroken, store, tmp_path):
     empty = tmp_path / "store"
     empty.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(empty)], check=True)
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "ro", "none", str(empty)], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("mounts are not allowed here")
     small = tmp_path / "small"
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "none", str(small)], check=True)
