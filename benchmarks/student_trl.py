@@ -81,7 +81,7 @@ def kedrec_run(spec: Spec, rows: list[Row], clock: Clock) -> tuple[Any, Callable
     encoded = [Encoded(**{**row, "question": Question(**row["question"])}) for row in rows]
     collate = partial(collate_chats, pad=spec["pad"])
     loader: Any = DataLoader(encoded, batch_size=spec["batch_size"], collate_fn=collate)
-    student: Any = build(compose(EXPERIMENT)).model
+    student: Any = build(compose(EXPERIMENT, ["model.init_args.choice_weight=0"])).model
     student.configure_model()
     trainer = Trainer(
         accelerator="cpu",
@@ -207,7 +207,7 @@ def prepare(folder: Path, steps: int, batch_size: int) -> Spec:
     from kedrec.sources.pretrained import base_folder
     from kedrec.store import Store
 
-    changes = ["model.init_args.choice_weight=0", f"data.init_args.batch_size={batch_size}"]
+    changes = [f"data.init_args.batch_size={batch_size}"]
     experiment = compose(EXPERIMENT, changes)
     built: Any = build(experiment)
     built.data.setup("fit")
