@@ -87,6 +87,11 @@ def test_relevant_drugs_treat_and_irrelevant_ones_do_not(graph, pairs):
         assert abs(sum(first) - len(first) / 2) <= 1
 
 
+def test_in_training_the_name_of_a_drug_tells_nothing(pairs):
+    train = [pair for pair in pairs if pair.split == "train"]
+    assert Counter(pair.relevant for pair in train) == Counter(pair.irrelevant for pair in train)
+
+
 def test_each_pair_has_a_rationale_that_names_both_drugs_and_cites_passages(pairs, documents):
     ids = {document.id for document in documents}
     info = load_entity_info(SAMPLE / "entities.tsv")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from kedrec.batches import Question
 from kedrec.data.chat import Shown
@@ -21,6 +21,7 @@ from kedrec.text.passages import Passage, sentences
 from kedrec.text.retriever import Retrieved, Retriever, open_corpus, query_text
 
 Gathered = Mapping[tuple[str, str], Sequence[Retrieved]]
+PassageOrder = Literal["nearest", "question"]
 
 
 class Library:
@@ -56,15 +57,16 @@ class Library:
         self._info = load_entity_info(names_file) if names_file else {}
         self.teacher: Teacher = ExtractiveTeacher() if rationales is None else RecordedTeacher(rationales)
         self.sources = sources
+        # With no passages to show, answers recorded and pairs that need not be named, no text is read.
+        reads = bool(sources) or rationales is None or naming_drugs
         self.identity = {
             "graph": self.graph.source_hash,
             "names": file_hash(names_file) if names_file else None,
-            "texts": documents_hash(texts),
+            "texts": documents_hash(texts) if reads else None,
             "chunk_tokens": chunk_tokens,
         }
-        # Without passages to show, and with answers recorded, the texts are not needed at all.
         self.retriever: Retriever | None = None
-        if sources or rationales is None:
+        if reads:
             self.retriever = open_corpus(texts, Encoder(encoder), store, chunk_tokens)
             if naming_drugs:
                 self.retriever = self._naming_drugs(self.retriever)
@@ -135,17 +137,21 @@ class Library:
             support=(round(first, 5), round(second, 5)),
         )
 
-    def shown(self, pair: Pair, gathered: Gathered, swapped: bool, words: int) -> list[Shown]:
+    def shown(
+        self, pair: Pair, gathered: Gathered, swapped: bool, words: int, order: PassageOrder = "nearest"
+    ) -> list[Shown]:
         """Return excerpts, of ``words`` words, of the passages of the experiment's sources, each once.
 
-        Those of one drug stand together; the drug whose passages are nearer to its query, in sum, comes first, so that
-        what is most to the point is read first, whichever drug the question names first.
+        Those of one drug stand together. By ``nearest`` the drug whose passages are nearer to its query, in sum, comes
+        first, so that what is most to the point is read first; by ``question`` the drug that the question names first,
+        so that the order of the passages tells nothing.
         """
         drugs = self._order(pair, swapped)
         wanted = [name_pattern(self.names(entity)) for entity in (pair.disease, *drugs)]
-        found = {drug: self._hits(pair, gathered, drug) for drug in sorted(drugs)}
+        found = {drug: self._hits(pair, gathered, drug) for drug in drugs}
+        by_support = sorted(sorted(drugs), key=lambda drug: -sum(hit.score for hit in found[drug]))
         shown: dict[str, Shown] = {}
-        for drug in sorted(found, key=lambda drug: -sum(hit.score for hit in found[drug])):
+        for drug in by_support if order == "nearest" else drugs:
             for hit in found[drug]:
                 passage = hit.passage
                 text = excerpt(passage.text, wanted, words)

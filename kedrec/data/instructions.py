@@ -11,7 +11,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from kedrec.data.batching import LengthGroupedBatches, collate_chats, collate_questions
 from kedrec.data.chat import ChatEncoder, Encoded
-from kedrec.data.evidence import Library
+from kedrec.data.evidence import Library, PassageOrder
 from kedrec.errors import KedrecError
 from kedrec.graph.pairs import THERAPEUTIC, Pair, load_pairs, sample_pairs, save_pairs
 from kedrec.sources.pretrained import base_folder
@@ -30,6 +30,7 @@ class InstructionData(LightningDataModule):
         rationales: JSONL of recorded rationales; ``null`` lets the extractive teacher write them.
         relations: therapeutic relations, whole or by their first two parts.
         negatives: where a sampled pair's irrelevant drug comes from: any drug, or one whose neighbourhood overlaps.
+        balanced: draw no drug more often than it is relevant in its split, so that its name alone tells nothing.
         split_by: what the test set has unseen.
         validation: share of what is split.
         test: share of what is split.
@@ -38,6 +39,8 @@ class InstructionData(LightningDataModule):
             passages that name a drug of the graph.
         passages_per_drug: passages of each source for each of the two drugs.
         passage_words: of each passage the sentences that name disease or drug are shown, to about this many words.
+        passage_order: which drug's passages come first: of the ``nearest``, in sum, to their queries, which tells a
+            student much of the answer before it reads, or of the drug that the ``question`` names first.
         encoder: ``minilm`` (bundled), a folder, or a hub name of a bi-encoder.
         chunk_tokens: passages are cut to about this many tokens at sentence ends.
         max_tokens: prompt and answer together.
@@ -57,6 +60,7 @@ class InstructionData(LightningDataModule):
         rationales: str | None = None,
         relations: list[str] = list(THERAPEUTIC),  # noqa: B006  (a schema's default, never changed)
         negatives: Literal["random", "similar"] = "similar",
+        balanced: bool = True,
         split_by: Literal["pair", "disease", "drug"] = "disease",
         validation: float = 0.05,
         test: float = 0.1,
@@ -64,6 +68,7 @@ class InstructionData(LightningDataModule):
         mentioned: bool = False,
         passages_per_drug: int = 1,
         passage_words: int = 32,
+        passage_order: PassageOrder = "nearest",
         encoder: str = "minilm",
         chunk_tokens: int = 200,
         max_tokens: int = 768,
@@ -81,12 +86,14 @@ class InstructionData(LightningDataModule):
         self.rationales = rationales
         self.relations = relations
         self.negatives = negatives
+        self.balanced = balanced
         self.split_by = split_by
         self.fractions = (validation, test)
         self.limits = limits
         self.mentioned = mentioned
         self.passages_per_drug = passages_per_drug
         self.passage_words = passage_words
+        self.passage_order = passage_order
         self.encoder_name = encoder
         self.chunk_tokens = chunk_tokens
         self.max_tokens = max_tokens
@@ -171,7 +178,7 @@ class InstructionData(LightningDataModule):
             for swapped in (False, True):
                 if swapped and (pair.split == "validation" or (pair.split == "train" and not self.both_orders)):
                     continue
-                shown = library.shown(pair, evidence, swapped, self.passage_words)
+                shown = library.shown(pair, evidence, swapped, self.passage_words, self.passage_order)
                 row = chat.encode(library.question(pair, evidence, swapped), shown, rationale)
                 self.encoded[pair.split].append(row)
         for split in ("train", "validation", "test"):
@@ -187,6 +194,7 @@ class InstructionData(LightningDataModule):
         settings = {
             "relations": self.relations,
             "negatives": self.negatives,
+            "balanced": self.balanced,
             "split_by": self.split_by,
             "fractions": self.fractions,
             "limits": self.limits,
@@ -200,6 +208,7 @@ class InstructionData(LightningDataModule):
                 library.merged_graph(),
                 relations=self.relations,
                 negatives=self.negatives,
+                balanced=self.balanced,
                 split_by=self.split_by,
                 validation=validation,
                 test=test,

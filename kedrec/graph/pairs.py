@@ -1,10 +1,9 @@
 """Pairs to choose from: for a disease, a drug that treats it and one that is not known to, split without leaks."""
 
-import itertools
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +13,8 @@ import polars as pl
 
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph
-from kedrec.graph.similarity import nearest_first, neighbourhood_embedding
+from kedrec.graph.negatives import Draw, Edge, balanced_draw, compound_vectors, random_draw, similar_draw
+from kedrec.graph.similarity import neighbourhood_embedding
 from kedrec.graph.splits import SPLITS, Split, check_splits, scatter_items, seeded_number, seeded_order, split_items
 
 log = logging.getLogger(__name__)
@@ -30,9 +30,6 @@ SCHEMA = pl.Schema({
     "relevant_first": pl.Boolean(), "provenance": pl.String(),
 })  # fmt: skip
 """Columns of the Parquet file."""
-
-Edge = tuple[str, str]  # drug, disease
-Draw = Callable[[Edge, Split], str | None]  # an irrelevant drug for an edge in its split; None where there is none
 
 
 @dataclass(frozen=True)
@@ -68,6 +65,7 @@ def sample_pairs(
     limit: Mapping[str, int] | None = None,
     embedding: npt.NDArray[np.floating] | None = None,
     nearest: int = 10,
+    balanced: bool = False,
     eligible: Callable[[str, str], bool] | None = None,
     drugs: Collection[str] | None = None,
 ) -> list[Pair]:
@@ -88,7 +86,8 @@ def sample_pairs(
         limit: split -> pairs to keep at most; a split that is not named keeps all.
         embedding: ``(compounds, dim)``, aligned with ``graph.of_type("Compound")``, for ``similar``; ``None`` takes
             ``neighbourhood_embedding`` without the therapeutic edges.
-        nearest: how many of the drugs nearest to the relevant one, by cosine, ``similar`` draws from.
+        nearest: how many of the drugs nearest to the relevant one, by cosine, ``similar`` draws from, unless balanced.
+        balanced: draw no drug more often than it is relevant in its split, see ``balanced_draw``.
         eligible: whether a true (drug, disease) may be used, for instance because texts exist; asked before the split.
         drugs: the only drugs that may be used, as relevant or irrelevant; ``None`` for all.
 
@@ -106,18 +105,43 @@ def sample_pairs(
     if not edges:
         raise KedrecError(f"no (drug, disease) pair is left of the {len(stated)} that the graph's relations state")
     homes, pools = _split(edges, pool, split_by, validation=validation, test=test, seed=seed)
-    draw = _random(pools, _treating(stated), seed)
+    treating = _treating(stated)
+    vector_of = None
     if negatives == "similar":
         vectors = neighbourhood_embedding(graph, without=therapeutic) if embedding is None else embedding
-        draw = _similar(graph, vectors, pools, _treating(stated), nearest=nearest, seed=seed)
-    drawn = [
-        Pair(edge[1], edge[0], other, homes[edge], False, f"{'|'.join(sorted(stated[edge]))};{negatives}")
-        for edge in edges
-        if (other := draw(edge, homes[edge]))
+        vector_of = compound_vectors(graph, vectors)
+    draw = random_draw(pools, treating, seed)
+    if balanced:
+        draw = balanced_draw(treating, vector_of, seed)
+    elif vector_of is not None:
+        draw = similar_draw(pools, treating, vector_of, nearest=nearest, seed=seed)
+    kind = f"{'balanced ' if balanced else ''}{negatives}"
+    return [
+        pair
+        for name in SPLITS
+        for pair in _drawn([edge for edge in edges if homes[edge] == name], name, stated, draw, kind, limit, seed)
     ]
-    if left_out := len(edges) - len(drawn):
-        log.warning("%d pairs are left out: every drug that could be irrelevant treats the disease", left_out)
-    return [pair for name in SPLITS for pair in _ordered(drawn, name, limit.get(name), seed)]
+
+
+def _drawn(
+    edges: list[Edge],
+    name: Split,
+    stated: Mapping[Edge, set[str]],
+    draw: Draw,
+    kind: str,
+    limit: Mapping[str, int],
+    seed: int,
+) -> list[Pair]:
+    """Return the pairs of one split, half of them, rounded down, with the relevant drug first."""
+    edges = sorted(edges, key=lambda edge: seeded_number(seed, "order", edge[1], edge[0]))[: limit.get(name)]
+    found = [(edge, other) for edge, other in zip(edges, draw(edges, name), strict=True) if other]
+    if left_out := len(edges) - len(found):
+        log.warning("%s: %d pairs are left out: no drug is left that could be irrelevant", name, left_out)
+    pairs = [
+        Pair(disease, drug, other, name, at < len(found) // 2, f"{'|'.join(sorted(stated[drug, disease]))};{kind}")
+        for at, ((drug, disease), other) in enumerate(found)
+    ]
+    return sorted(pairs, key=lambda pair: (pair.disease, pair.relevant))
 
 
 def _stated(graph: KnowledgeGraph, relations: Sequence[str]) -> dict[Edge, set[str]]:
@@ -152,58 +176,6 @@ def _split(
     names = {edge: edge[1] if split_by == "disease" else "\t".join(edge) for edge in edges}
     home_of = split_items(names.values(), validation, test, seed)
     return {edge: home_of[name] for edge, name in names.items()}, dict.fromkeys(SPLITS, shuffled)
-
-
-def _random(pools: Mapping[Split, Sequence[str]], treating: Mapping[str, set[str]], seed: int) -> Draw:
-    """Return a uniform draw among the split's drugs that do not treat the disease."""
-    places = {home: {drug: place for place, drug in enumerate(pool)} for home, pool in pools.items()}
-
-    def draw(edge: Edge, home: Split) -> str | None:
-        taken = sorted(places[home][drug] for drug in treating[edge[1]] if drug in places[home])
-        if not (free := len(pools[home]) - len(taken)):
-            return None
-        chosen = seeded_number(seed, "irrelevant", *edge) % free
-        for place in taken:  # counts over the free drugs without listing them for each disease
-            chosen += place <= chosen
-        return pools[home][chosen]
-
-    return draw
-
-
-def _similar(
-    graph: KnowledgeGraph,
-    embedding: npt.NDArray[np.floating],
-    pools: Mapping[Split, Sequence[str]],
-    treating: Mapping[str, set[str]],
-    *,
-    nearest: int,
-    seed: int,
-) -> Draw:
-    """Return a draw among the ``nearest`` of the split's drugs that do not treat the disease."""
-    compounds = graph.of_type("Compound")
-    if len(embedding) != len(compounds):
-        raise KedrecError(f"the drug embedding has {len(embedding)} rows, but the graph has {len(compounds)} compounds")
-    place = {graph.entities[row]: at for at, row in enumerate(compounds)}
-    pool = seeded_order(set().union(*pools.values()), seed, "pool")
-    allowed = {home: set(members) for home, members in pools.items()}
-    ranked = nearest_first(pool, embedding[[place[drug] for drug in pool]])
-
-    def draw(edge: Edge, home: Split) -> str | None:
-        others = (pool[row] for row in ranked(edge[0]))
-        free = (drug for drug in others if drug in allowed[home] and drug not in treating[edge[1]])
-        near = list(itertools.islice(free, nearest))
-        return near[seeded_number(seed, "irrelevant", *edge) % len(near)] if near else None
-
-    return draw
-
-
-def _ordered(pairs: Iterable[Pair], name: Split, limit: int | None, seed: int) -> list[Pair]:
-    """Return at most ``limit`` pairs of one split, half of them, rounded down, with the relevant drug first."""
-    members = [pair for pair in pairs if pair.split == name]
-    members.sort(key=lambda pair: seeded_number(seed, "order", pair.disease, pair.relevant))
-    kept = members[:limit]
-    turned = [replace(pair, relevant_first=at < len(kept) // 2) for at, pair in enumerate(kept)]
-    return sorted(turned, key=lambda pair: (pair.disease, pair.relevant))
 
 
 def save_pairs(pairs: Sequence[Pair], path: str | Path) -> None:

@@ -76,6 +76,15 @@ def _weights(incidence: csr_array) -> csr_array:
     return diags_array(1 / np.where(lengths > 0, lengths, 1)) @ weighted
 
 
+def unit_rows(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Return the rows scaled to length 1; a row of zeros stays."""
+    rows = vectors.astype(np.float32)
+    unit: npt.NDArray[np.float32] = rows / np.maximum(
+        np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny
+    )
+    return unit
+
+
 def nearest_first(names: Sequence[str], vectors: npt.NDArray[np.floating]) -> Callable[[str], npt.NDArray[np.int64]]:
     """Return a function from a name to all places in ``names``, its own among them, by falling cosine.
 
@@ -85,8 +94,7 @@ def nearest_first(names: Sequence[str], vectors: npt.NDArray[np.floating]) -> Ca
         names: distinct; where two are equally near, the one that comes first here goes first.
         vectors: ``(names, dim)``; a row of zeros is equally near to all.
     """
-    rows = vectors.astype(np.float32)
-    unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    unit = unit_rows(vectors)
     by_name = sorted(range(len(names)), key=names.__getitem__)
     turn = {names[place]: number for number, place in enumerate(by_name)}
 

@@ -19,7 +19,8 @@ def selection_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         test set of single questions would give it. ``flip_rate``: share of pairs where the drug chosen changes with
         the order. ``consistent_accuracy``: share right in both orders. ``accuracy_order_averaged``: the drug with the
         higher log-probability summed over the two orders. ``control_nearest_passage``: accuracy of a control that reads
-        nothing and takes the drug whose passages are nearer to its query, ties counted half. ``pairs``: how many.
+        nothing and takes the drug whose passages are nearer to its query, ties counted half. ``control_agreement``:
+        share of the rows in which the model chooses as that control does, ties counted half. ``pairs``: how many.
     """
     by_pair: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -37,7 +38,8 @@ def selection_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "accuracy_order_averaged": _mean(averaged),
         "consistent_accuracy": _mean(consistent),
         "flip_rate": _mean(flips),
-        "control_nearest_passage": _nearest_passage(given),
+        "control_nearest_passage": _mean([_nearer(row, row["correct"]) for row in given]),
+        "control_agreement": _mean([_nearer(row, row["choice"]) for row in rows]),
         "pairs": float(len(pairs)),
     }
 
@@ -48,9 +50,10 @@ def _macro_f1(rows: Sequence[Mapping[str, Any]]) -> float:
     return float(multiclass_f1_score(chosen, correct, num_classes=2, average="macro"))
 
 
-def _nearest_passage(rows: Sequence[Mapping[str, Any]]) -> float:
-    ahead = [row["support"][row["correct"]] - row["support"][1 - row["correct"]] for row in rows]
-    return sum(1.0 if lead > 0 else 0.5 if lead == 0 else 0.0 for lead in ahead) / max(len(ahead), 1)
+def _nearer(row: Mapping[str, Any], drug: int) -> float:
+    """Return 1 where the passages of ``drug`` are the nearer ones, 1/2 for a tie, else 0."""
+    lead = row["support"][drug] - row["support"][1 - drug]
+    return 0.5 if lead == 0 else float(lead > 0)
 
 
 def _drug(row: Mapping[str, Any]) -> str:
@@ -62,5 +65,5 @@ def _margin(row: Mapping[str, Any]) -> float:
     return float(scores[correct] - scores[1 - correct])
 
 
-def _mean(values: Sequence[bool]) -> float:
+def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else float("nan")

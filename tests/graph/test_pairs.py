@@ -53,15 +53,19 @@ def _true(graph):
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("negatives", ["random", "similar"])
 @pytest.mark.parametrize("split_by", ["pair", "disease", "drug"])
-def test_the_rules_hold_for_every_setting(graph, split_by, negatives, seed):
-    pairs = sample_pairs(graph, **{**SETTINGS, "split_by": split_by, "negatives": negatives, "seed": seed})
+def test_the_rules_hold_for_every_setting(graph, split_by, negatives, balanced, seed):
+    settings = {**SETTINGS, "split_by": split_by, "negatives": negatives, "balanced": balanced, "seed": seed}
+    pairs = sample_pairs(graph, **settings)
     true = _true(graph)
     drugs = {drug for drug, _ in true}
     assert len({(pair.relevant, pair.disease) for pair in pairs}) == len(pairs)
+    left_out = len(true) - len(pairs)
     if split_by != "drug":
-        assert {(pair.relevant, pair.disease) for pair in pairs} == true
+        # A disease with more than half of a split's edges leaves too few drugs to deal out.
+        assert left_out <= (2 if balanced else 0)
     for pair in pairs:
         assert (pair.relevant, pair.disease) in true
         assert (pair.irrelevant, pair.disease) not in true
@@ -70,6 +74,10 @@ def test_the_rules_hold_for_every_setting(graph, split_by, negatives, seed):
     for members in by_split.values():
         assert members
         assert abs(2 * sum(pair.relevant_first for pair in members) - len(members)) <= 1
+        if balanced:
+            surplus = Counter(pair.irrelevant for pair in members)
+            surplus.subtract(pair.relevant for pair in members)
+            assert sum(map(abs, surplus.values())) <= (2 * left_out if split_by != "drug" else 0)
     if split_by == "disease":
         apart = [{pair.disease for pair in members} for members in by_split.values()]
     elif split_by == "drug":
@@ -81,11 +89,12 @@ def test_the_rules_hold_for_every_setting(graph, split_by, negatives, seed):
     assert sum(map(len, apart)) == len(set().union(*apart))
 
 
+@pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("negatives", ["random", "similar"])
-def test_the_order_of_the_file_and_global_state_do_not_matter(graph, tmp_path, negatives):
+def test_the_order_of_the_file_and_global_state_do_not_matter(graph, tmp_path, negatives, balanced):
     lines = list(_lines())
     random.Random(5).shuffle(lines)
-    settings = {**SETTINGS, "negatives": negatives}
+    settings = {**SETTINGS, "negatives": negatives, "balanced": balanced}
     first = sample_pairs(graph, **settings)
     np.random.seed(3)
     random.seed(3)
@@ -136,6 +145,33 @@ def test_similar_draws_among_the_nearest_that_may_be_irrelevant(graph):
         assert here <= distance[3]
         ranks[distance.index(here)] += 1
     assert len(ranks) > 1  # drawn, not always the nearest
+
+
+def test_a_balanced_deal_is_the_most_similar_there_is(graph):
+    compounds = [graph.entities[row] for row in graph.of_type("Compound")]
+    vectors = np.random.default_rng(0).normal(size=(len(compounds), 3))
+    unit = dict(zip(compounds, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), strict=True))
+    pairs = sample_pairs(graph, **{**SETTINGS, "negatives": "similar"}, balanced=True, embedding=vectors)
+    train = [pair for pair in pairs if pair.split == "train"]
+    true = _true(graph)
+    for one in train:  # exchanging the irrelevant drugs of two pairs never gains, where it is allowed at all
+        for two in train:
+            if (two.irrelevant, one.disease) not in true and (one.irrelevant, two.disease) not in true:
+                have = unit[one.relevant] @ unit[one.irrelevant] + unit[two.relevant] @ unit[two.irrelevant]
+                other = unit[one.relevant] @ unit[two.irrelevant] + unit[two.relevant] @ unit[one.irrelevant]
+                assert have >= other - 1e-4
+
+
+def test_what_a_balanced_deal_has_no_drug_for_is_left_out(tmp_path, caplog):
+    lines = [("Compound::a", TREATS, f"Disease::{disease}") for disease in range(6)]
+    lines.append(("Compound::b", TREATS, "Disease::6"))
+    settings = {**SETTINGS, "validation": 0, "test": 0, "split_by": "pair"}
+    pairs = sample_pairs(_graph(tmp_path / "g", lines), **settings, balanced=True)
+    assert sorted((pair.relevant, pair.irrelevant) for pair in pairs) == [
+        ("Compound::a", "Compound::b"),
+        ("Compound::b", "Compound::a"),
+    ]
+    assert "5 pairs are left out" in caplog.text
 
 
 def test_an_embedding_of_another_size_is_refused(graph):

@@ -54,8 +54,15 @@ def test_macro_f1_equals_scikit_learn():
 
 def test_the_control_takes_the_drug_with_the_nearer_passages():
     assert selection_metrics(_pair("a", (1, 1), relevant_first=False))["control_nearest_passage"] == 1.0
-    silent = [{**row, "support": (0.0, 0.0)} for row in _pair("a", (0, 0))]
-    assert selection_metrics(silent)["control_nearest_passage"] == 0.5
+    silent = selection_metrics([{**row, "support": (0.0, 0.0)} for row in _pair("a", (0, 0))])
+    assert (silent["control_nearest_passage"], silent["control_agreement"]) == (0.5, 0.5)
+
+
+def test_agreement_with_the_control_is_of_choices_not_of_truth():
+    wrong_twice = [{**row, "support": row["support"][::-1]} for row in _pair("a", (1, 0))]
+    metrics = selection_metrics([*wrong_twice, *_pair("b", (1, 1))])
+    assert metrics["control_nearest_passage"] == 0.5
+    assert metrics["control_agreement"] == 0.75
 
 
 def test_averaging_over_orders_takes_out_a_preference_for_the_first():

