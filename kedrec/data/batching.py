@@ -15,19 +15,22 @@ IGNORED = -100
 class LengthGroupedBatches:
     """Batches of rows of similar length, shuffled anew each epoch.
 
-    Rows are shuffled, sorted by length within windows of 16 batches, and the batches shuffled again: little padding
-    and an order that still differs from epoch to epoch.
+    Rows are shuffled, sorted by length within windows of 16 batches (times ``together``), and the batches shuffled
+    again: little padding and an order that still differs from epoch to epoch.
 
     Args:
         lengths: tokens of each row.
         batch_size: rows a batch; the last one of an epoch may be smaller.
         seed: decides the order together with the epoch; no global state does.
+        together: that many rows in succession stay in one batch, where it holds them. With the two orders of each
+            question side by side, what favours a position cancels in the gradient, and what is asked is left.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, together: int = 1) -> None:
         self.lengths = lengths
         self.batch_size = batch_size
         self.seed = seed
+        self.together = together
         self.epoch = 0
         self.sampler = self  # where Lightning looks for `set_epoch`
 
@@ -40,11 +43,14 @@ class LengthGroupedBatches:
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=generator).tolist()
+        groups = [range(row, row + self.together) for row in range(0, len(self.lengths), self.together)]
+        longest = [max(self.lengths[row] for row in group) for group in groups]
+        order = torch.randperm(len(groups), generator=generator).tolist()
         window = 16 * self.batch_size
         batches = []
         for start in range(0, len(order), window):
-            rows = sorted(order[start : start + window], key=lambda row: self.lengths[row])
+            near = sorted(order[start : start + window], key=lambda group: longest[group])
+            rows = [row for group in near for row in groups[group]]
             batches += [rows[first : first + self.batch_size] for first in range(0, len(rows), self.batch_size)]
         for index in torch.randperm(len(batches), generator=generator).tolist():
             yield batches[index]

@@ -44,7 +44,7 @@ class InstructionData(LightningDataModule):
         encoder: ``minilm`` (bundled), a folder, or a hub name of a bi-encoder.
         chunk_tokens: passages are cut to about this many tokens at sentence ends.
         max_tokens: prompt and answer together.
-        both_orders: train on both orders of the two drugs.
+        both_orders: train on both orders of the two drugs, side by side in a batch.
         batch_size: conversations a training batch.
         test_batch_size: prompts a test batch.
         seed: of pairs, order and batches.
@@ -121,7 +121,7 @@ class InstructionData(LightningDataModule):
         """Return length-grouped batches whose place is kept in a checkpoint."""
         rows = self.encoded["train"]
         lengths = [len(row.prompt) + len(row.answer) for row in rows]
-        batches = LengthGroupedBatches(lengths, self.batch_size, self.seed)
+        batches = LengthGroupedBatches(lengths, self.batch_size, self.seed, together=1 + self.both_orders)
         self._loader = StatefulDataLoader(rows, batch_sampler=batches, collate_fn=partial(collate_chats, pad=self._pad))
         if self._place:
             self._loader.load_state_dict(self._place)

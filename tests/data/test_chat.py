@@ -119,6 +119,18 @@ def test_length_grouped_batches_cover_every_row_and_change_with_seed_and_epoch_o
     assert padding < shuffled / 3
 
 
+def test_rows_that_belong_together_share_a_batch():
+    lengths = [(17 * (n // 2)) % 101 + n % 2 for n in range(106)]
+    batches = list(LengthGroupedBatches(lengths, 4, 0, together=2))
+    assert sorted(row for batch in batches for row in batch) == list(range(106))
+    for batch in batches:
+        assert {row ^ 1 for row in batch} == set(batch)
+    for size in (1, 2, 3, 4, 5):
+        batches = LengthGroupedBatches(lengths, size, 0, together=2)
+        assert sorted(row for batch in batches for row in batch) == list(range(106))
+        assert len(list(batches)) == len(batches)
+
+
 def test_citations_are_read_renumbered_and_removed():
     assert cited(RATIONALE) == ["P-1", "P-2", "P-3"]
     assert renumber(RATIONALE, ["P-3", "P-1"]) == "Salbutamol relaxes airways [2]. Propranolol narrows them [1]."
