@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def test_experiments_compose_and_build(command, tmp_path, monkeypatch):
 def test_benchmarks_say_how_they_are_used(command):
     script = next(word for word in shlex.split(command) if word.endswith(".py"))
     done = subprocess.run(
-        [REPOSITORY / ".venv/bin/python", script, "--help"], cwd=REPOSITORY, capture_output=True, check=False
+        [sys.executable, script, "--help"], cwd=REPOSITORY, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
