@@ -2,14 +2,16 @@
 
     python benchmarks/retrieval.py --graph ../shared/data/graph --texts ../shared/data/text [--store DIR]
 
-1. The encoder against sentence-transformers on the same passages, drawn by a seed from those that are indexed: one
-   untimed pass each, then turn by turn in this one process; longest text last in both, the batches each chooses itself.
-2. The stages of `experiments/real_graph.yaml`: graph, documents cut to passages, passages that name a drug, vectors and
+1. The stages of `experiments/real_graph.yaml`: graph, documents cut to passages, passages that name a drug, vectors and
    index of each source. With an empty ``--store`` they are built, with a filled one they are read; the table says so.
-3. recall@k against exact search, and searches a second in one batch, for queries of real (drug, disease) pairs.
+2. recall@k against exact search, and searches a second in one batch, for queries of real (drug, disease) pairs.
+3. The encoder against sentence-transformers (`pip install sentence-transformers`; left out where it is absent), in both
+   precisions, on the same passages, drawn by a seed from those that are indexed: one untimed pass each, then turn by
+   turn in this one process, each in the batches of its own choice.
 """
 
 import argparse
+import importlib.util
 import random
 import statistics
 import time
@@ -29,6 +31,10 @@ def timed(work: Callable[[], object]) -> tuple[object, float]:
 
 def compare_encoders(texts: list[str], repeats: int) -> None:
     """Print passages a second of kedrec and of sentence-transformers in both precisions, and kedrec's ratio to each."""
+    if importlib.util.find_spec("sentence_transformers") is None:
+        print("sentence-transformers is not installed: the encoders are not compared")
+        return
+
     import numpy as np
     import torch
     from sentence_transformers import SentenceTransformer
@@ -63,7 +69,7 @@ def compare_encoders(texts: list[str], repeats: int) -> None:
 
 
 def main() -> None:
-    """Run the stages, then the index, then the encoders."""
+    """Run the stages, then the searches, then the encoders."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--graph", required=True)
     parser.add_argument("--texts", required=True)

@@ -1,6 +1,6 @@
 """Time the student's training against TRL's SFTTrainer on the same batches, and compare what the two have learned.
 
-    python benchmarks/student_trl.py [--trl-python /tmp/trlenv/bin/python] [--rounds 3] [--steps 20] [--batch-size 4]
+    python benchmarks/student_trl.py [--trl-python .venv-trl/bin/python] [--rounds 3] [--steps 20] [--batch-size 4]
 
 TRL lives in an environment of its own; where it is absent, the two commands that make it are printed.
 
@@ -273,7 +273,7 @@ def check_first_losses(pythons: dict[str, str], spec: Spec, folder: Path) -> Non
 def main() -> None:
     """Prepare, check, take turns, print the table and the losses."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trl-python", default="/tmp/trlenv/bin/python", help="interpreter of TRL's environment")
+    parser.add_argument("--trl-python", default=".venv-trl/bin/python", help="interpreter of TRL's environment")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=20, help="optimizer steps a run")
     parser.add_argument("--untimed", type=int, default=3, help="first steps that are not timed")

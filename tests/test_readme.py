@@ -45,9 +45,7 @@ def test_experiments_compose_and_build(command, tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "benchmarks/" in c])
 def test_benchmarks_say_how_they_are_used(command):
     script = next(word for word in shlex.split(command) if word.endswith(".py"))
-    done = subprocess.run(
-        [sys.executable, script, "--help"], cwd=REPOSITORY, capture_output=True, check=False
-    )
+    done = subprocess.run([sys.executable, script, "--help"], cwd=REPOSITORY, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

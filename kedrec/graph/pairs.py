@@ -105,22 +105,34 @@ def sample_pairs(
     if not edges:
         raise KedrecError(f"no (drug, disease) pair is left of the {len(stated)} that the graph's relations state")
     homes, pools = _split(edges, pool, split_by, validation=validation, test=test, seed=seed)
-    treating = _treating(stated)
     vector_of = None
     if negatives == "similar":
         vectors = neighbourhood_embedding(graph, without=therapeutic) if embedding is None else embedding
         vector_of = compound_vectors(graph, vectors)
-    draw = random_draw(pools, treating, seed)
-    if balanced:
-        draw = balanced_draw(treating, vector_of, seed)
-    elif vector_of is not None:
-        draw = similar_draw(pools, treating, vector_of, nearest=nearest, seed=seed)
+    draw = _draw(pools, _treating(stated), vector_of, balanced=balanced, nearest=nearest, seed=seed)
     kind = f"{'balanced ' if balanced else ''}{negatives}"
     return [
         pair
         for name in SPLITS
         for pair in _drawn([edge for edge in edges if homes[edge] == name], name, stated, draw, kind, limit, seed)
     ]
+
+
+def _draw(
+    pools: Mapping[Split, Sequence[str]],
+    treating: Mapping[str, set[str]],
+    vector_of: Mapping[str, npt.NDArray[np.floating]] | None,
+    *,
+    balanced: bool,
+    nearest: int,
+    seed: int,
+) -> Draw:
+    """Return how irrelevant drugs are found; without vectors any drug will do."""
+    if balanced:
+        return balanced_draw(treating, vector_of, seed)
+    if vector_of is None:
+        return random_draw(pools, treating, seed)
+    return similar_draw(pools, treating, vector_of, nearest=nearest, seed=seed)
 
 
 def _drawn(
