@@ -16,6 +16,8 @@ from kedrec.store import Store
 if TYPE_CHECKING:
     from lightning import Callback, Trainer
 
+_SCORING = 1  # raise when a metric changes: the base's kept answers are then given and scored anew
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
@@ -117,6 +119,7 @@ def _score_untrained(built: Built, run: RunFolder) -> dict[str, float]:
 
     key = {
         **model.untrained_key(),
+        "scoring": _SCORING,
         "test": data.test_identity(),
         "batches": built.trainer["limit_test_batches"],
         "precision": built.trainer["precision"],
