@@ -261,7 +261,8 @@ def test_the_default_job_with_the_real_weights(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["test/pairs"] == 60
+    assert metrics["test/pairs"] == 65
+    assert metrics["test/f1"] > metrics["base/f1"]
     assert metrics["test/rougeL"] > metrics["base/rougeL"]
     assert metrics["test/citing"] > metrics["base/citing"]
     assert json.loads((folder / "provenance.json").read_text())["peak_memory_bytes"] < 6 * 2**30
