@@ -121,6 +121,7 @@ def main() -> None:
         lambda: sample_pairs(
             library.merged_graph(),
             negatives="similar",
+            balanced=True,
             split_by="disease",
             validation=0.05,
             test=0.1,

@@ -36,7 +36,13 @@ def test_every_group_file_builds(path, tmp_path, monkeypatch):
     values = ["graph=graph.tsv", "texts=texts"] if path.stem == "real_graph" else []
     experiment = "real_graph" if values else "both_sources"
     overrides = [f"use.{path.parent.name}={path.stem}", f"out={tmp_path}", *values]
-    build(compose(REPOSITORY / "experiments" / f"{experiment}.yaml", overrides))
+    composed = compose(REPOSITORY / "experiments" / f"{experiment}.yaml", overrides)
+    assert str(path) in [origin for origin, _ in composed.layers]
+    built = getattr(build(composed), path.parent.name)
+    assert (
+        path.parent.name == "trainer"
+        or type(built).__name__ == yaml.safe_load(path.read_text())["class_path"].rsplit(".", 1)[1]
+    )
 
 
 def test_layers_win_in_order_and_interpolations_see_overrides(tmp_path):

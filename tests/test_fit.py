@@ -241,6 +241,8 @@ def test_a_graph_and_texts_of_ones_own(tiny_base, tiny_encoder_folder, store, tm
     rows = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
     assert len(rows) == 8
     assert all("is the drug used for" in row["reference"] for row in rows)
+    drugs = [row["pair"].split("|")[1:] for row in rows]
+    assert sorted(relevant for relevant, _ in drugs) == sorted(irrelevant for _, irrelevant in drugs)  # balanced
     facts = json.loads((tmp_path / "run" / "provenance.json").read_text())["data"]
     assert facts["teacher"] == "ExtractiveTeacher"
 

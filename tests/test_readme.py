@@ -39,7 +39,9 @@ def test_experiments_compose_and_build(command, tmp_path, monkeypatch):
     words = shlex.split(command)
     at = next(index for index, word in enumerate(words) if word.endswith(".yaml"))
     overrides = [word for word in words[at + 1 :] if not word.startswith("out=")]
-    build(compose(REPOSITORY / words[at], [*overrides, f"out={tmp_path}"]))
+    composed = compose(REPOSITORY / words[at], [*overrides, f"out={tmp_path}"])
+    assert build(composed).model is not None
+    assert composed.run_dir == tmp_path
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "benchmarks/" in c])

@@ -137,9 +137,7 @@ class Library:
             support=(round(first, 5), round(second, 5)),
         )
 
-    def shown(
-        self, pair: Pair, gathered: Gathered, swapped: bool, words: int, order: PassageOrder = "nearest"
-    ) -> list[Shown]:
+    def shown(self, pair: Pair, gathered: Gathered, swapped: bool, words: int, order: PassageOrder) -> list[Shown]:
         """Return excerpts, of ``words`` words, of the passages of the experiment's sources, each once.
 
         Those of one drug stand together. By ``nearest`` the drug whose passages are nearer to its query, in sum, comes

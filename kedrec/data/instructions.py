@@ -17,6 +17,8 @@ from kedrec.graph.pairs import THERAPEUTIC, Pair, load_pairs, sample_pairs, save
 from kedrec.sources.pretrained import base_folder
 from kedrec.store import Store, key_hash
 
+_SAMPLING = 1  # raise when pairs are sampled differently: those kept in stores are then made anew
+
 
 class InstructionData(LightningDataModule):
     """From a graph and texts to conversations: pairs, passages, rationales, tokens.
@@ -121,7 +123,7 @@ class InstructionData(LightningDataModule):
         """Return length-grouped batches whose place is kept in a checkpoint."""
         rows = self.encoded["train"]
         lengths = [len(row.prompt) + len(row.answer) for row in rows]
-        batches = LengthGroupedBatches(lengths, self.batch_size, self.seed, together=1 + self.both_orders)
+        batches = LengthGroupedBatches(lengths, self.batch_size, self.seed, together=2 if self.both_orders else 1)
         self._loader = StatefulDataLoader(rows, batch_sampler=batches, collate_fn=partial(collate_chats, pad=self._pad))
         if self._place:
             self._loader.load_state_dict(self._place)
@@ -192,6 +194,7 @@ class InstructionData(LightningDataModule):
         if self.pairs_path is not None:
             return load_pairs(self.pairs_path)
         settings = {
+            "sampling": _SAMPLING,
             "relations": self.relations,
             "negatives": self.negatives,
             "balanced": self.balanced,

@@ -57,6 +57,7 @@ def sample_pairs(
     graph: KnowledgeGraph,
     *,
     negatives: Literal["random", "similar"],
+    balanced: bool,
     split_by: Literal["pair", "disease", "drug"],
     validation: float,
     test: float,
@@ -65,7 +66,6 @@ def sample_pairs(
     limit: Mapping[str, int] | None = None,
     embedding: npt.NDArray[np.floating] | None = None,
     nearest: int = 10,
-    balanced: bool = False,
     eligible: Callable[[str, str], bool] | None = None,
     drugs: Collection[str] | None = None,
 ) -> list[Pair]:
@@ -78,6 +78,7 @@ def sample_pairs(
     Args:
         graph: where the edges come from.
         negatives: ``random`` draws the irrelevant drug uniformly; ``similar`` among the ``nearest`` that may be drawn.
+        balanced: draw no drug more often than it is relevant in its split, see ``balanced_draw``.
         split_by: what two splits never share; ``drug`` holds for relevant and irrelevant drugs alike.
         validation: share of the pairs, diseases or relevant drugs.
         test: likewise; what neither takes is for training.
@@ -87,7 +88,6 @@ def sample_pairs(
         embedding: ``(compounds, dim)``, aligned with ``graph.of_type("Compound")``, for ``similar``; ``None`` takes
             ``neighbourhood_embedding`` without the therapeutic edges.
         nearest: how many of the drugs nearest to the relevant one, by cosine, ``similar`` draws from, unless balanced.
-        balanced: draw no drug more often than it is relevant in its split, see ``balanced_draw``.
         eligible: whether a true (drug, disease) may be used, for instance because texts exist; asked before the split.
         drugs: the only drugs that may be used, as relevant or irrelevant; ``None`` for all.
 
@@ -105,10 +105,9 @@ def sample_pairs(
     if not edges:
         raise KedrecError(f"no (drug, disease) pair is left of the {len(stated)} that the graph's relations state")
     homes, pools = _split(edges, pool, split_by, validation=validation, test=test, seed=seed)
-    vector_of = None
-    if negatives == "similar":
-        vectors = neighbourhood_embedding(graph, without=therapeutic) if embedding is None else embedding
-        vector_of = compound_vectors(graph, vectors)
+    if negatives == "similar" and embedding is None:
+        embedding = neighbourhood_embedding(graph, without=therapeutic)
+    vector_of = compound_vectors(graph, embedding) if negatives == "similar" and embedding is not None else None
     draw = _draw(pools, _treating(stated), vector_of, balanced=balanced, nearest=nearest, seed=seed)
     kind = f"{'balanced ' if balanced else ''}{negatives}"
     return [

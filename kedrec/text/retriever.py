@@ -15,6 +15,7 @@ from kedrec.errors import KedrecError, nearest
 from kedrec.sources.documents import documents_hash, read_documents
 from kedrec.store import Store
 from kedrec.text.encoder import Encoder, Vectors
+from kedrec.text.excerpt import name_pattern
 from kedrec.text.index import Index, build_index
 from kedrec.text.passages import Passage, chunk
 
@@ -115,7 +116,11 @@ class Retriever:
             raise KedrecError(f"prefer wants words for each of the {len(queries)} queries; it has {len(prefer)}")
         passages, index = self.passages(source), self.index(source)
         vectors = self.encoder.encode_queries(queries)
-        words = [_names(names) for names in prefer] if prefer is not None else [None] * len(queries)
+        words = (
+            [name_pattern(names) if names else None for names in prefer]
+            if prefer is not None
+            else [None] * len(queries)
+        )
         found: list[list[Retrieved]] = [[] for _ in queries]
         open_rows = np.arange(len(queries))
         pool = max(self.pool, k)
@@ -213,12 +218,6 @@ def _passages_hash(passages: Sequence[Passage]) -> str:
     for passage in passages:
         content.update(json.dumps([passage.id, passage.title, passage.text]).encode())
     return content.hexdigest()
-
-
-def _names(names: Sequence[str]) -> re.Pattern[str] | None:
-    """Return a pattern of any of the names as whole words, in any case; None where there are none."""
-    known = [re.escape(name) for name in names if name.strip()]
-    return re.compile(rf"(?<!\w)(?:{'|'.join(known)})(?!\w)", re.IGNORECASE) if known else None
 
 
 def _best(nearby: Sequence[Retrieved], words: re.Pattern[str] | None, k: int) -> list[Retrieved]:

@@ -37,7 +37,7 @@ def _drugs(shown):
 def test_without_passages_and_with_recorded_answers_no_text_is_read(open_library, pairs, tmp_path):
     library = open_library([], texts=tmp_path / "absent")
     gathered = library.gather(pairs, 1)
-    assert library.shown(pairs[0], gathered, False, 32) == []
+    assert library.shown(pairs[0], gathered, False, 32, "nearest") == []
     assert library.explain(pairs[0], gathered)
     assert library.question(pairs[0], gathered, False).support == (0.0, 0.0)
     for needs_texts in (
@@ -55,8 +55,10 @@ def test_the_nearest_come_first_whichever_drug_the_question_names_first(open_lib
     for pair in pairs:
         for swapped in (False, True):
             question = library.question(pair, gathered, swapped)
-            shown = library.shown(pair, gathered, swapped, 32)
-            assert [one.id for one in shown] == [one.id for one in library.shown(pair, gathered, not swapped, 32)]
+            shown = library.shown(pair, gathered, swapped, 32, "nearest")
+            assert [one.id for one in shown] == [
+                one.id for one in library.shown(pair, gathered, not swapped, 32, "nearest")
+            ]
             nearer = question.drugs[question.support[1] > question.support[0]]
             assert question.support[0] == question.support[1] or _drugs(shown)[0] == nearer
 
@@ -74,7 +76,7 @@ def test_a_passage_is_shown_once_and_is_of_the_sources_asked_for(open_library, p
     library = open_library(["pmc"])
     gathered = library.gather(pairs, 3)
     for pair in pairs:
-        shown = library.shown(pair, gathered, False, 32)
+        shown = library.shown(pair, gathered, False, 32, "nearest")
         assert len({passage.id for passage in shown}) == len(shown) > 0
         assert {passage.source for passage in shown} == {"pmc"}
         assert all(len(passage.text.split()) <= 60 for passage in shown)

@@ -29,7 +29,8 @@ def test_the_mesh_id_stands_for_both(tmp_path):
 
 def test_a_drug_that_treats_it_under_the_other_id_is_no_negative(tmp_path):
     for seed in range(5):
-        pairs = sample_pairs(_graph(tmp_path), negatives="random", split_by="pair", validation=0.2, test=0.2, seed=seed)
+        settings = {"negatives": "random", "balanced": False, "split_by": "pair", "validation": 0.2, "test": 0.2}
+        pairs = sample_pairs(_graph(tmp_path), **settings, seed=seed)
         for pair in pairs:
             if pair.disease == "Disease::MESH:D001249":
                 assert pair.irrelevant == "Compound::C"

@@ -14,7 +14,7 @@ from kedrec.store import Store
 
 TREATS, CTD = THERAPEUTIC[:2]
 REVERSE = "DRUGBANK::treats::Disease:Compound"
-SETTINGS = {"negatives": "random", "split_by": "disease", "validation": 0.1, "test": 0.2, "seed": 0}
+SETTINGS = {"negatives": "random", "balanced": False, "split_by": "disease", "validation": 0.1, "test": 0.2, "seed": 0}
 
 
 def _lines(seed=0, diseases=40, drugs=60):
@@ -151,7 +151,7 @@ def test_a_balanced_deal_is_the_most_similar_there_is(graph):
     compounds = [graph.entities[row] for row in graph.of_type("Compound")]
     vectors = np.random.default_rng(0).normal(size=(len(compounds), 3))
     unit = dict(zip(compounds, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), strict=True))
-    pairs = sample_pairs(graph, **{**SETTINGS, "negatives": "similar"}, balanced=True, embedding=vectors)
+    pairs = sample_pairs(graph, **{**SETTINGS, "negatives": "similar", "balanced": True}, embedding=vectors)
     train = [pair for pair in pairs if pair.split == "train"]
     true = _true(graph)
     for one in train:  # exchanging the irrelevant drugs of two pairs never gains, where it is allowed at all
@@ -166,7 +166,7 @@ def test_what_a_balanced_deal_has_no_drug_for_is_left_out(tmp_path, caplog):
     lines = [("Compound::a", TREATS, f"Disease::{disease}") for disease in range(6)]
     lines.append(("Compound::b", TREATS, "Disease::6"))
     settings = {**SETTINGS, "validation": 0, "test": 0, "split_by": "pair"}
-    pairs = sample_pairs(_graph(tmp_path / "g", lines), **settings, balanced=True)
+    pairs = sample_pairs(_graph(tmp_path / "g", lines), **{**settings, "balanced": True})
     assert sorted((pair.relevant, pair.irrelevant) for pair in pairs) == [
         ("Compound::a", "Compound::b"),
         ("Compound::b", "Compound::a"),
