@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+Side = Literal["head", "tail"]
 
 
 class Batch:
@@ -79,3 +83,123 @@ class QuestionBatch(Batch):
     answers: Tensor
     answers_mask: Tensor
     questions: Sequence[Question]
+
+
+@dataclass(frozen=True)
+class TripleBatch(Batch):
+    """True triples, and the entities that are put in place of one side of each.
+
+    The triples are cut into ``chunks`` runs of equal length; all triples of one run share its negatives. With as many
+    chunks as triples the negatives are independent.
+
+    Attributes:
+        head: (batch,) entity rows.
+        relation: (batch,) relation rows.
+        tail: (batch,) entity rows.
+        side: which side the negatives replace.
+        negatives: (chunks, negatives) entity rows.
+        weight: (batch,) subsampling weights; only their ratios matter.
+        false: (chunks, batch / chunks, negatives) bool, or ``None`` where nobody looked: whether the corrupted triple
+            is known to be none of the true ones.
+    """
+
+    head: Tensor
+    relation: Tensor
+    tail: Tensor
+    side: Side
+    negatives: Tensor
+    weight: Tensor
+    false: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class RankingBatch(Batch):
+    """Distinct queries, all with the same side missing and an answer of the same type, and the triples that ask them.
+
+    Attributes:
+        name: the test set that they are of.
+        side: which side is missing.
+        entity: (queries,) rows of the entities given.
+        relation: (queries,) rows of the relations given.
+        candidates: (candidates,) ascending rows of the entities of the answer's type.
+        triple: (triples,) number of each triple within its test set.
+        query: (triples,) place in ``entity`` of the query that the triple asks.
+        target: (triples,) row of the true answer, one of ``candidates``.
+        degree: (triples,) training triples that the true answer is in.
+        known_query: (known,) places in ``entity``, ascending.
+        known: (known,) rows of all true answers of those queries, in any split; the targets are among them.
+    """
+
+    name: str
+    side: Side
+    entity: Tensor
+    relation: Tensor
+    candidates: Tensor
+    triple: Tensor
+    query: Tensor
+    target: Tensor
+    degree: Tensor
+    known_query: Tensor
+    known: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Modality:
+    """One vector an entity, from its name, its description, its structure, or anything else.
+
+    Attributes:
+        name: such as ``name``, ``description``, ``fingerprint``.
+        vectors: (entities, dim); zero rows where there is none.
+        known: (entities,), whether the entity has a vector of this modality.
+    """
+
+    name: str
+    vectors: NDArray[np.float32]
+    known: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class RepurposingBatch(Batch):
+    """Diseases for which all compounds are ranked over the therapeutic relations.
+
+    Attributes:
+        disease: (diseases,) entity rows.
+        relation: (relations,) rows of the therapeutic relations.
+        missing: for each of these the side on which the compound stands.
+        compounds: (compounds,) entity rows.
+        known_disease: (known,) places in ``disease``.
+        known: (known,) places in ``compounds`` of the compounds known to treat that disease.
+        known_split: (known,) where that is told: 0 in training, 1 in validation, 2 in the test.
+    """
+
+    disease: Tensor
+    relation: Tensor
+    missing: tuple[Side, ...]
+    compounds: Tensor
+    known_disease: Tensor
+    known: Tensor
+    known_split: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """What the rows of a graph's tables stand for, and what they are anchored in.
+
+    Attributes:
+        entities: row -> ``Type::id``.
+        relations: row -> relation.
+        names: row -> what people call the entity; its id where nobody says.
+        anchors: one vector an entity each, from texts or from anything else.
+    """
+
+    entities: list[str]
+    relations: list[str]
+    names: list[str]
+    anchors: list[Modality]
+
+
+@runtime_checkable
+class HasVocabulary(Protocol):
+    """Data whose batches hold rows of a graph's tables."""
+
+    vocabulary: Vocabulary

@@ -59,12 +59,16 @@ class KeepLast(Callback):
         trainer.save_checkpoint(self.path)
 
 
-def checkpoint_callbacks(experiment: "Experiment", run: "RunFolder") -> list[Callback]:
-    """Return the callbacks of every run: settings in checkpoints, and ``best.ckpt`` by validation loss."""
+def checkpoint_callbacks(experiment: "Experiment", run: "RunFolder", model: LightningModule) -> list[Callback]:
+    """Return the callbacks of every run: settings in checkpoints, and ``best.ckpt`` by the model's own measure."""
+    from kedrec.run import Monitored
+
+    monitor, mode = model.monitor if isinstance(model, Monitored) else ("validation/loss", "min")
     best = ModelCheckpoint(
         run.checkpoints,
         filename="best",
-        monitor="validation/loss",
+        monitor=monitor,
+        mode=mode,
         save_weights_only=True,
         enable_version_counter=False,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedrec.config import Built, Experiment, build, compose
 from kedrec.errors import KedrecError
-from kedrec.run import Asks, Exports, HasBaseline, RunFolder
+from kedrec.run import Asks, Exports, HasBaseline, HasFacts, Predicts, RunFolder, tables
 from kedrec.store import Store
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     with run.timed("test"):
         trainer.test(built.model, built.data, ckpt_path=run.best_checkpoint, weights_only=True, verbose=False)
     metrics |= {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
-    if isinstance(built.model, HasBaseline):
+    if isinstance(built.model, Predicts):
         run.write_rows("predictions.jsonl", built.model.predictions)
     if isinstance(built.model, Exports):
         run.write_folder("export", built.model.export)
-    run.finish(metrics, built.data.facts if isinstance(built.data, Asks) else {})
+    run.finish(metrics, built.data.facts if isinstance(built.data, HasFacts) else {}, built.model)
     report_to_wandb(built.logger, run, metrics)
     built.logger.finalize("success")
     return metrics
@@ -91,7 +91,10 @@ def _trainer(built: Built, experiment: Experiment, run: RunFolder) -> "Trainer":
 
     from kedrec.callbacks import checkpoint_callbacks
 
-    callbacks: list[Callback] = [*(built.trainer.pop("callbacks") or []), *checkpoint_callbacks(experiment, run)]
+    callbacks: list[Callback] = [
+        *(built.trainer.pop("callbacks") or []),
+        *checkpoint_callbacks(experiment, run, built.model),
+    ]
     arguments = {**built.trainer, "default_root_dir": str(run.path), "logger": built.logger, "callbacks": callbacks}
     return Trainer(**arguments)
 
@@ -136,12 +139,12 @@ def _show(metrics: dict[str, float], place: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table("metric", "base", "trained")
-    for name in dict.fromkeys(key.split("/", 1)[1] for key in metrics):
-        cells = [metrics.get(f"{column}/{name}") for column in ("base", "test")]
-        shown.add_row(name, *("" if cell is None else f"{cell:.3f}" for cell in cells))
     console = Console()
-    console.print(shown)
+    for header, rows in tables(metrics):
+        shown = Table(*header)
+        for row in rows:
+            shown.add_row(*row)
+        console.print(shown)
     console.print(f"run folder: {place}", soft_wrap=True)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from kedrec.config import Experiment
 from kedrec.errors import KedrecError
@@ -30,10 +30,15 @@ PACKAGES = (
 
 
 @runtime_checkable
-class HasBaseline(Protocol):
-    """A model that can answer the test as it was before training."""
+class Predicts(Protocol):
+    """A model that keeps what it answered in the test, one row an example."""
 
     predictions: list[dict[str, Any]]
+
+
+@runtime_checkable
+class HasBaseline(Predicts, Protocol):
+    """A model that can answer the test as it was before training."""
 
     def untrained(self) -> Any:
         """Return a context in which the model answers untrained."""
@@ -43,10 +48,29 @@ class HasBaseline(Protocol):
 
 
 @runtime_checkable
-class Asks(Protocol):
-    """Data that can say what it is and what its test asks."""
+class Monitored(Protocol):
+    """A model that says by which metric of validation, and whether by its "min" or "max", a checkpoint is best."""
+
+    monitor: tuple[str, Literal["min", "max"]]
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A model that says how its numbers are to be read."""
+
+    reading: str
+
+
+@runtime_checkable
+class HasFacts(Protocol):
+    """Data that can say what it is."""
 
     facts: dict[str, Any]
+
+
+@runtime_checkable
+class Asks(HasFacts, Protocol):
+    """Data whose test can be told from another."""
 
     def test_identity(self) -> str:
         """Return a hash of everything that the test asks."""
@@ -137,11 +161,11 @@ class RunFolder:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    def finish(self, metrics: Mapping[str, float], facts: Mapping[str, Any]) -> None:
+    def finish(self, metrics: Mapping[str, float], facts: Mapping[str, Any], model: object) -> None:
         """Write provenance, card and, last, the metrics, whose presence says that the run is whole."""
         record = {**provenance(), "seconds": self.seconds, "seed": self.experiment.tree["seed"], "data": dict(facts)}
         write_atomic(self.path / "provenance.json", json.dumps(record, indent=1, default=str) + "\n")
-        write_atomic(self.path / "README.md", card(self.experiment, metrics, record))
+        write_atomic(self.path / "README.md", card(self.experiment, metrics, record, model))
         write_atomic(self.path / "metrics.json", json.dumps(dict(metrics), indent=1) + "\n")
 
     def _claim(self) -> None:
@@ -172,7 +196,7 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[str, Any]) -> str:
+def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[str, Any], model: object) -> str:
     """Return the run's card in Markdown."""
     data = record["data"]
     lines = [
@@ -182,11 +206,8 @@ def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[s
         "",
         "## Numbers of the test set",
         "",
-        *table(metrics),
-        "",
-        "F1 is macro F1 of the position chosen, over both orders of the two drugs; ROUGE is against the teacher's "
-        "rationale, citations taken out.",
-        "",
+        *(line for table in tables(metrics) for line in (*markdown(table), "")),
+        *([model.reading, ""] if isinstance(model, Readable) else []),
         "## Data",
         "",
         *(f"* {name.replace('_', ' ')}: {value}" for name, value in data.items()),
@@ -208,23 +229,49 @@ def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[s
         "",
         "## Limits",
         "",
-        "One test set and one seed: compare runs over several seeds. A choice that agrees with the graph is not a "
-        "finding about a patient, and a fluent rationale is not evidence: read the passages it cites.",
+        "One test set and one seed: compare runs over several seeds. What agrees with the graph is not a finding about "
+        "a patient.",
         "",
     ]
     return "\n".join(lines)
 
 
-def table(metrics: Mapping[str, float]) -> list[str]:
-    """Return a Markdown table with a row a metric and a column a model (base, trained)."""
-    names = list(dict.fromkeys(name.split("/", 1)[1] for name in metrics if "/" in name))
+Table = tuple[list[str], list[list[str]]]
+
+
+def tables(metrics: Mapping[str, float]) -> list[Table]:
+    """Return what people are shown of the metrics, as headers and rows.
+
+    Of ``base/NAME`` and ``test/NAME`` a row a name and a column a model; of ``test/SET/KIND/NAME`` a row a kind and a
+    column a name, without the spreads and expectations. What is named more finely stands in ``metrics.json`` only.
+    """
+    parts = {name: name.split("/") for name in metrics}
+    plain = dict.fromkeys(path[1] for path in parts.values() if len(path) == 2)
     columns = {"base": "base/", "trained": "test/"}
-    shown = {title: head for title, head in columns.items() if any(name.startswith(head) for name in metrics)}
-    rows = [f"| metric | {' | '.join(shown)} |", "|---|" + "---|" * len(shown)]
-    for name in names:
-        cells = [f"{metrics[head + name]:.3f}" if head + name in metrics else "" for head in shown.values()]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    return rows
+    used = {title: head for title, head in columns.items() if any(head + name in metrics for name in plain)}
+    found: list[Table] = []
+    if plain:
+        cells = [[_shown(metrics.get(head + name)) for head in used.values()] for name in plain]
+        found.append((["metric", *used], [[name, *row] for name, row in zip(plain, cells, strict=True)]))
+    fine = {name: path for name, path in parts.items() if len(path) == 4 and "_" not in path[3]}
+    kinds = dict.fromkeys(tuple(path[:3]) for path in fine.values())
+    names = dict.fromkeys(path[3] for path in fine.values())
+    if fine:
+        rows = [
+            [" ".join(kind[1:]), *(_shown(metrics.get("/".join((*kind, name)))) for name in names)] for kind in kinds
+        ]
+        found.append((["ranking", *names], rows))
+    return found
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def markdown(table: Table) -> list[str]:
+    """Return the lines of a Markdown table."""
+    header, rows = table
+    return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]
 
 
 def _commit() -> str | None:

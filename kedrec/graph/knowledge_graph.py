@@ -29,7 +29,7 @@ COLUMNS = ("head", "relation", "tail")
 
 @dataclass(frozen=True, eq=False)
 class KnowledgeGraph:
-    """Distinct triples over two vocabularies, all in order of first appearance in the file.
+    """Distinct triples over two vocabularies, all in order of first appearance, unless ``.dict`` files number the rows.
 
     Attributes:
         entities: row -> ``Type::id``, such as ``Compound::DB00945``.
@@ -37,7 +37,7 @@ class KnowledgeGraph:
         triples: ``(n, 3)`` rows of head, relation, tail.
         duplicates: lines of the file that repeat an earlier one; they are dropped.
         self_loops: lines of the file whose head is their tail; they are kept.
-        source_hash: SHA-256 of the file's bytes, in hex.
+        source_hash: SHA-256 of the file's bytes, in hex; for a graph of several files, of their hashes.
     """
 
     entities: list[str]
@@ -110,12 +110,9 @@ def load_graph(path: str | Path, store: Store) -> KnowledgeGraph:
             entities of the form ``Type::id``; with the file and the line.
     """
     source = _source(Path(path))
-    sha256 = _remembered_hash(source, store)
+    sha256 = remembered_hash(source, store)
     folder = store.get("graph", {"sha256": sha256, "format": FORMAT}, lambda place: _parse_into(source, place))
-    counts = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
-    entities, relations = (_read_lines(folder / name) for name in ("entities.txt", "relations.txt"))
-    triples = np.load(folder / "triples.npy", allow_pickle=False)
-    return KnowledgeGraph(entities, relations, triples, counts["duplicates"], counts["self_loops"], sha256)
+    return read_graph(folder, sha256)
 
 
 def _source(path: Path) -> Path:
@@ -129,7 +126,7 @@ def _source(path: Path) -> Path:
     raise KedrecError(f"{path}: no graph in this folder; looked for {looked_for}")
 
 
-def _remembered_hash(source: Path, store: Store) -> str:
+def remembered_hash(source: Path, store: Store) -> str:
     """Return the file's SHA-256, kept in the store by path, size and times: hashing takes longer than loading."""
     seen = source.stat()
     key = {"path": str(source.resolve()), "bytes": seen.st_size, "times": [seen.st_mtime_ns, seen.st_ctime_ns]}
@@ -146,34 +143,83 @@ def _remembered_hash(source: Path, store: Store) -> str:
 
 
 def _parse_into(source: Path, place: Path) -> None:
-    """Parse ``source`` and leave triples, vocabularies and counts in the folder ``place``."""
+    lines, entities, relations, _ = parse_files([source])
+    if not len(lines):
+        raise KedrecError(f"{source}: the file is empty; expected lines of head, relation, tail")
+    distinct = write_graph(place, lines, entities, relations)
+    log.info("%s: %d triples of %d lines", source, distinct.sum(), len(lines))
+
+
+def parse_files(sources: Sequence[Path]) -> tuple[npt.NDArray[np.int32], list[str], list[str], list[int]]:
+    """Parse headerless TSVs of head, relation, tail into one pair of vocabularies, in order of first appearance.
+
+    Returns:
+        ``(lines, 3)`` rows of head, relation, tail, one file after the other; the entities; the relations; the number
+        of lines of each file.
+
+    Raises:
+        KedrecError: as ``load_graph``, but an empty file has no lines and is no fault.
+    """
     # Codes come from interning in parallel, so they depend on the machine; the order of appearance renames them.
     entity_names, relation_names = pl.Categories.random(), pl.Categories.random()
     # polars forgets names that no column uses any more: these two keep them from one block to the next.
     kept = [pl.Series(dtype=pl.Categorical(names)) for names in (entity_names, relation_names)]
-    parts: list[npt.NDArray[np.uint32]] = []
-    line = 1
-    for block in line_blocks(source):
-        frame = _parse_block(source, block, line)
-        line += frame.height
-        columns = zip(COLUMNS, (kept[0].dtype, kept[1].dtype, kept[0].dtype), strict=True)
-        parts.append(np.stack([frame[name].cast(kind).to_physical().to_numpy() for name, kind in columns], axis=1))
-    if not parts:
-        raise KedrecError(f"{source}: the file is empty; expected lines of head, relation, tail")
+    parts = [np.empty((0, 3), dtype=np.uint32)]
+    lengths: list[int] = []
+    for source in sources:
+        line = 1
+        for block in line_blocks(source):
+            frame = _parse_block(source, block, line)
+            line += frame.height
+            columns = zip(COLUMNS, (kept[0].dtype, kept[1].dtype, kept[0].dtype), strict=True)
+            parts.append(np.stack([frame[name].cast(kind).to_physical().to_numpy() for name, kind in columns], axis=1))
+        lengths.append(line - 1)
     codes = np.concatenate(parts)
     del parts
-    triples = np.empty(codes.shape, dtype=np.int32)
-    triples[:, ::2], entities = _by_appearance(codes[:, ::2], entity_names.to_series())
-    triples[:, 1:2], relations = _by_appearance(codes[:, 1:2], relation_names.to_series())
-    _check_entities(source, entities, triples)
-    packed = (triples[:, 0].astype(np.int64) * len(relations) + triples[:, 1]) * len(entities) + triples[:, 2]
-    distinct = pl.Series(packed).is_first_distinct().to_numpy()
-    counts = {"duplicates": int((~distinct).sum()), "self_loops": int((triples[:, 0] == triples[:, 2]).sum())}
-    log.info("%s: %d triples, %s", source, distinct.sum(), counts)
-    np.save(place / "triples.npy", triples[distinct], allow_pickle=False)
+    lines = np.empty(codes.shape, dtype=np.int32)
+    lines[:, ::2], entities = _by_appearance(codes[:, ::2], entity_names.to_series())
+    lines[:, 1:2], relations = _by_appearance(codes[:, 1:2], relation_names.to_series())
+    for row, entity in enumerate(entities):
+        if not is_entity(entity):
+            place = place_of(int((lines[:, ::2] == row).any(axis=1).argmax()), sources, lengths)
+            raise KedrecError(f"{place}: {entity!r} is not an entity; expected Type::id, such as Compound::DB00945")
+    return lines, entities, relations, lengths
+
+
+def place_of(index: int, sources: Sequence[Path], lengths: Sequence[int]) -> str:
+    """Return "file, line number" for a line that ``parse_files`` returned, counted from 0 over all files."""
+    ends = np.cumsum(lengths)
+    file = int(np.searchsorted(ends, index, side="right"))
+    return f"{sources[file]}, line {index - int(ends[file]) + lengths[file] + 1}"
+
+
+def pack_triples(triples: npt.NDArray[np.int32], entities: int, relations: int) -> npt.NDArray[np.int64]:
+    """Return one number a triple, ``(n,)``, that no other triple of so many entities and relations shares."""
+    return (triples[:, 0].astype(np.int64) * relations + triples[:, 1]) * entities + triples[:, 2]
+
+
+def write_graph(
+    place: Path, lines: npt.NDArray[np.int32], entities: list[str], relations: list[str]
+) -> npt.NDArray[np.bool_]:
+    """Leave distinct triples, vocabularies and counts in the folder ``place``; return which lines are kept."""
+    distinct = pl.Series(pack_triples(lines, len(entities), len(relations))).is_first_distinct().to_numpy()
+    counts = {"duplicates": int((~distinct).sum()), "self_loops": int((lines[:, 0] == lines[:, 2]).sum())}
+    np.save(place / "triples.npy", lines[distinct], allow_pickle=False)
     (place / "entities.txt").write_bytes("\n".join(entities).encode())
     (place / "relations.txt").write_bytes("\n".join(relations).encode())
     (place / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
+    return distinct
+
+
+def read_graph(place: Path, source_hash: str) -> KnowledgeGraph:
+    """Read what ``write_graph`` left in the folder ``place``."""
+    counts = json.loads((place / "counts.json").read_text(encoding="utf-8"))
+    # Not splitlines: a name may hold a rarer line separator.
+    entities, relations = (
+        (place / name).read_bytes().decode().split("\n") for name in ("entities.txt", "relations.txt")
+    )
+    triples = np.load(place / "triples.npy", allow_pickle=False)
+    return KnowledgeGraph(entities, relations, triples, counts["duplicates"], counts["self_loops"], source_hash)
 
 
 def _parse_block(source: Path, block: bytes, line: int) -> pl.DataFrame:
@@ -213,16 +259,3 @@ def _by_appearance(codes: npt.NDArray[np.uint32], names: pl.Series) -> tuple[npt
     rows = np.empty(len(names), dtype=np.int32)
     rows[order] = np.arange(len(order), dtype=np.int32)
     return rows[codes], names.gather(order).to_list()
-
-
-def _check_entities(source: Path, entities: list[str], triples: npt.NDArray[np.int32]) -> None:
-    for row, entity in enumerate(entities):
-        if not is_entity(entity):
-            line = int((triples[:, ::2] == row).any(axis=1).argmax()) + 1
-            raise KedrecError(
-                f"{source}, line {line}: {entity!r} is not an entity; expected Type::id, such as Compound::DB00945"
-            )
-
-
-def _read_lines(path: Path) -> list[str]:
-    return path.read_bytes().decode().split("\n")  # not splitlines: a name may hold a rarer line separator

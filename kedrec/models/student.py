@@ -38,6 +38,11 @@ class Student(LightningModule):
         seed: of the adapter's first weights.
     """
 
+    reading = (
+        "F1 is macro F1 of the position chosen, over both orders of the two drugs; ROUGE is against the teacher's "
+        "rationale, citations taken out. A fluent rationale is not evidence: read the passages it cites."
+    )
+
     def __init__(
         self,
         base: str,

@@ -1,0 +1,114 @@
+"""kedrec, through its Lightning module and trainer, logging and progress bar on.
+
+python benchmarks/peers/run_kedrec.py --data DIR --scorer transe_l1 --dim 1024 --batch 512 --negatives 128 --seconds 20
+"""
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def main() -> None:
+    """Train for the given time and print one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--scorer", required=True)
+    parser.add_argument("--dim", type=int, required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--negatives", type=int, required=True)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--chunks", type=int, default=8)
+    parser.add_argument("--optimizer", default="adagrad")
+    parser.add_argument("--anchor", action="store_true", help="with a text anchor and its loss, as LLaDR")
+    parser.add_argument("--plain", action="store_true", help="without compiled tiles")
+    parser.add_argument("--source", help="unused: kedrec is what the interpreter imports")
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+
+    from kedrec.environment import prepare_environment
+
+    prepare_environment()
+    print(json.dumps(measure(options)))
+
+
+def measure(options: argparse.Namespace) -> dict[str, object]:
+    """Return speed and peak memory of training between the end of the warm-up and the end."""
+    import torch
+    from lightning import Callback, LightningDataModule, Trainer
+    from lightning.pytorch.loggers import CSVLogger
+
+    from kedrec.batches import Modality, Vocabulary
+    from kedrec.data.sampling import TripleBatches, subsampling_weights
+    from kedrec.models.kge import KGE
+
+    torch.set_num_threads(options.threads)
+    triples = np.load(options.data / "train.npy").astype(np.int32)
+    entities, relations = int(triples[:, ::2].max()) + 1, int(triples[:, 1].max()) + 1
+
+    class Workload(LightningDataModule):
+        def __init__(self) -> None:
+            super().__init__()
+            anchors = []
+            if options.anchor:
+                draw = np.random.default_rng(0)
+                vectors = draw.standard_normal((entities, options.dim // 2), dtype=np.float32) / options.dim**0.5
+                anchors = [Modality(name, vectors, np.ones(entities, bool)) for name in ("name", "description")]
+            names = [str(row) for row in range(entities)]
+            self.vocabulary = Vocabulary(names, [str(row) for row in range(relations)], names, anchors)
+
+        def train_dataloader(self) -> TripleBatches:
+            weights = torch.from_numpy(subsampling_weights(triples, entities, relations))
+            sizes = (options.batch, options.negatives, options.chunks)
+            return TripleBatches(torch.from_numpy(triples), weights, None, entities, *sizes, None, seed=0)
+
+    class Clock(Callback):
+        started = steps = 0.0
+
+        def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+            now = time.perf_counter()
+            if trainer.global_step == 10:
+                self.started = now
+            elif trainer.global_step > 10 and now - self.started > options.seconds:
+                self.steps = (trainer.global_step - 10) / (now - self.started)
+                trainer.should_stop = True
+
+    clock = Clock()
+    model = KGE(
+        options.scorer,
+        dim=options.dim,
+        anchor="cosine" if options.anchor else None,
+        optimizer=options.optimizer,
+        learning_rate=0.1 if options.optimizer == "adagrad" else 1e-3,
+        compiled=not options.plain,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            accelerator="cpu",
+            max_steps=1_000_000,
+            logger=CSVLogger(folder),
+            log_every_n_steps=50,
+            callbacks=[clock],
+            enable_checkpointing=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(model, Workload())
+    return {
+        "peer": "kedrec",
+        "triples_per_second": round(clock.steps * options.batch, 1),
+        "steps": trainer.global_step,
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        * (1 if sys.platform == "darwin" else 1024),
+        "settings": f"{options.chunks} chunks, {options.optimizer}{', anchor' if options.anchor else ''}",
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""A graph's triples as Lightning batches: corrupted ones for training, queries for ranking; and entities' anchors."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from kedrec.batches import Modality, RankingBatch, RepurposingBatch, Side, Vocabulary
+from kedrec.data.queries import KnownAnswers, Triples, ranking_batches, repurposing_batch
+from kedrec.data.sampling import TripleBatches, TrueTriples, subsampling_weights
+from kedrec.errors import KedrecError
+from kedrec.graph.holdout import LinkSplit, hold_out
+from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
+from kedrec.graph.modalities import fingerprint_modality, matrix_modality
+from kedrec.graph.noise import add_triples, delete_triples
+from kedrec.graph.pairs import THERAPEUTIC
+from kedrec.graph.split_folder import is_split_folder, load_split
+from kedrec.sources.molecules import find_smiles_file
+from kedrec.sources.names import find_entities_file, load_entity_info
+from kedrec.store import Store
+from kedrec.text.anchors import text_modalities
+from kedrec.text.descriptions import entity_texts
+
+_BYTES_A_SCORE = 16  # a float32 score and what ranking makes of it
+
+
+class TripleData(LightningDataModule):
+    """Link prediction on a knowledge graph.
+
+    Args:
+        graph: triples TSV (plain, gz, zst) or a folder that holds one; or a folder with train.txt, valid.txt and
+            test.txt, whose split is taken as it is. Names, descriptions and SMILES lie beside it.
+        relations: therapeutic relations, whole or by their first two parts.
+        validation: share of the therapeutic pairs.
+        test: share of the therapeutic pairs.
+        unseen_diseases: diseases that are left out of training with all their therapeutic triples, as a second test.
+        delete: share of the training triples that is deleted, LLaDR's noise.
+        add: random triples that are added to training, as a share of it, LLaDR's other noise.
+        batch_size: triples a batch and process.
+        negatives: corruptions a triple.
+        chunks: runs of a batch whose triples share their corruptions; as many as triples make them independent.
+        typed: corrupt an entity by one of its own type.
+        filtered: leave true triples of training out of the corruptions.
+        subsampling: weigh triples down whose questions are asked often.
+        anchors: what entities are anchored in: ``text``, ``fingerprint``, or the path of a safetensors matrix.
+        encoder: ``minilm`` (bundled), a folder, or a hub name of a bi-encoder, for ``text``.
+        descriptions: TSV or JSONL of descriptions that win over those beside the graph.
+        masked: share of the described entities whose description is withheld, LLaDR's ablation.
+        ranking_memory: bytes that a batch of queries may take.
+        seed: of split, noise, masking, order and corruptions.
+    """
+
+    def __init__(
+        self,
+        graph: str,
+        relations: list[str] = list(THERAPEUTIC),  # noqa: B006  (a schema's default, never changed)
+        validation: float = 0.02,
+        test: float = 0.05,
+        unseen_diseases: int = 40,
+        delete: float = 0.0,
+        add: float = 0.0,
+        batch_size: int = 512,
+        negatives: int = 128,
+        chunks: int = 8,
+        typed: bool = False,
+        filtered: bool = False,
+        subsampling: bool = True,
+        anchors: list[str] = [],  # noqa: B006
+        encoder: str = "minilm",
+        descriptions: str | None = None,
+        masked: float = 0.0,
+        ranking_memory: int = 512 * 2**20,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.graph_path = graph
+        self.relations = relations
+        self.validation = validation
+        self.test = test
+        self.unseen_diseases = unseen_diseases
+        self.noise = {"delete": delete, "add": add}
+        self.batch_size = batch_size
+        self.negatives = negatives
+        self.chunks = chunks
+        self.typed = typed
+        self.filtered = filtered
+        self.subsampling = subsampling
+        self.anchors = anchors
+        self.encoder_name = encoder
+        self.descriptions = descriptions
+        self.masked = masked
+        self.ranking_memory = ranking_memory
+        self.seed = seed
+        self.vocabulary: Vocabulary
+        self.facts: dict[str, Any] = {}
+        self._graph: KnowledgeGraph | None = None
+        self._split: LinkSplit
+        self._train: Triples
+        self._types: NDArray[np.int64]
+        self._batches: TripleBatches | None = None
+        self._done = 0
+
+    def prepare_data(self) -> None:
+        """Build what the store lacks (graph, vectors of texts), in one process."""
+        self._prepare(Store())
+
+    def setup(self, stage: str) -> None:
+        """Read, split and anchor, once."""
+        if self._graph is None:
+            self._prepare(Store())
+
+    def train_dataloader(self) -> Any:
+        """Return batches of corrupted triples, from the place that a checkpoint told."""
+        assert self._graph is not None
+        entities, relations = len(self._graph.entities), len(self._graph.relations)
+        triples = torch.from_numpy(self._train)
+        weights = (
+            subsampling_weights(self._train, entities, relations)
+            if self.subsampling
+            else np.ones(len(self._train), dtype=np.float32)
+        )
+        self._batches = TripleBatches(
+            triples,
+            torch.from_numpy(weights),
+            torch.from_numpy(self._types) if self.typed else None,
+            entities,
+            self.batch_size,
+            self.negatives,
+            self.chunks,
+            TrueTriples(triples, entities, relations) if self.filtered else None,
+            self.seed,
+            self.trainer.global_rank if self.trainer else 0,
+            self.trainer.world_size if self.trainer else 1,
+        )
+        self._batches.done = self._done
+        return self._batches
+
+    def val_dataloader(self) -> Any:
+        """Return the validation triples as queries."""
+        return self._one_by_one(list(self._queries("validation", self._split.validation)))
+
+    def test_dataloader(self) -> Any:
+        """Return each test set as queries, and then the question which compounds treat the diseases of the tests."""
+        batches: list[RankingBatch | RepurposingBatch] = []
+        for name, triples in self._split.tests.items():
+            batches += self._queries(name, triples)
+        return self._one_by_one([*batches, self._repurposing()])
+
+    # Lightning goes on in the middle of an epoch too, but cannot know what a loader that is made anew gives next.
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of batches that are done."""
+        done: Any = self.trainer.fit_loop.epoch_loop.batch_progress.total if self.trainer else None
+        return {"done": done.processed if done else 0}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on behind those."""
+        self._done = state_dict["done"]
+        if self._batches is not None:
+            self._batches.done = self._done
+
+    @staticmethod
+    def _one_by_one(batches: "list[Any]") -> "DataLoader[Any]":
+        return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+
+    def _prepare(self, store: Store) -> None:
+        if is_split_folder(self.graph_path):
+            self._graph, self._split = load_split(self.graph_path, store)
+        else:
+            self._graph = load_graph(self.graph_path, store)
+            self._split = hold_out(
+                self._graph,
+                self.relations,
+                validation=self.validation,
+                test=self.test,
+                unseen_diseases=self.unseen_diseases,
+                seed=self.seed,
+            )
+        self._train = delete_triples(self._split.train, self.noise["delete"], self.seed)
+        self._train = add_triples(self._train, self.noise["add"], self._graph, self.seed)
+        kinds = [entity.partition("::")[0] for entity in self._graph.entities]
+        self._types = np.unique(kinds, return_inverse=True)[1].astype(np.int64)
+        entities_file = find_entities_file(self.graph_path)
+        infos = load_entity_info(entities_file) if entities_file else {}
+        names = [infos[entity].name if entity in infos else "" for entity in self._graph.entities]
+        self.facts = {
+            "graph": f"{self.graph_path}, SHA-256 {self._graph.source_hash}",
+            "split": str(self._split),
+            "noise": f"{self.noise}; {len(self._train)} triples are trained on",
+        }
+        self.vocabulary = Vocabulary(
+            self._graph.entities,
+            self._graph.relations,
+            [name or entity for name, entity in zip(names, self._graph.entities, strict=True)],
+            self._modalities(entities_file, store),
+        )
+
+    def _modalities(self, entities_file: Path | None, store: Store) -> list[Modality]:
+        assert self._graph is not None
+        found: list[Modality] = []
+        for anchor in self.anchors:
+            if anchor == "text":
+                descriptions = Path(self.descriptions) if self.descriptions else None
+                texts = entity_texts(self._graph.entities, entities_file, descriptions, self.masked, self.seed)
+                found += text_modalities(texts, self.encoder_name, store)
+                self.facts["texts"] = f"{texts.counts}, encoder {self.encoder_name}"
+            elif anchor == "fingerprint":
+                smiles = find_smiles_file(self.graph_path)
+                if smiles is None:
+                    raise KedrecError(f"{self.graph_path}: no compound_smiles.tsv beside it; leave `fingerprint` out")
+                found.append(fingerprint_modality(self._graph.entities, smiles))
+            else:
+                found.append(matrix_modality(anchor, self._graph.entities))
+        for modality in found:
+            self.facts[f"anchor {modality.name}"] = f"{modality.known.sum()} entities, {modality.vectors.shape[1]} dims"
+        return found
+
+    def _queries(self, name: str, triples: Triples) -> Iterable[RankingBatch]:
+        assert self._graph is not None
+        degrees = np.bincount(self._train[:, ::2].ravel(), minlength=len(self._graph.entities))
+        known = KnownAnswers(self._graph.triples, len(self._graph.relations))
+        queries = max(1, self.ranking_memory // (_BYTES_A_SCORE * len(self._graph.entities)))
+        return ranking_batches(name, triples, self._types, degrees, known, queries)
+
+    def _repurposing(self) -> RepurposingBatch:
+        assert self._graph is not None
+        graph, compounds = self._graph, self._graph.of_type("Compound")
+        relations: list[tuple[int, Side]] = []
+        for name in graph.match_relations(self.relations, optional=THERAPEUTIC):
+            row = graph.relation_rows[name]
+            first = graph.triples[graph.triples[:, 1] == row][0]
+            relations.append((row, "head" if graph.entities[first[0]].startswith("Compound::") else "tail"))
+        diseases = graph.of_type("Disease")
+        asked = np.unique(np.concatenate([*self._split.tests.values()])[:, ::2])
+        splits = (self._train, self._split.validation, np.concatenate([*self._split.tests.values()]))
+        return repurposing_batch(diseases[np.isin(diseases, asked)], compounds, relations, splits)

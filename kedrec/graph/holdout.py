@@ -1,0 +1,155 @@
+"""Which triples a link predictor trains on and which it is asked: therapeutic pairs, and diseases never treated."""
+
+import functools
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from kedrec.errors import KedrecError
+from kedrec.graph.knowledge_graph import KnowledgeGraph
+from kedrec.graph.pairs import THERAPEUTIC
+from kedrec.graph.splits import seeded_order, split_items
+
+log = logging.getLogger(__name__)
+
+HOMES = ("train", "validation", "pairs", "diseases", "dropped")
+
+
+@dataclass(frozen=True, eq=False)
+class LinkSplit:
+    """Which triples are trained on and which are asked; rows are those of the graph's vocabularies.
+
+    Attributes:
+        train: ``(n, 3)`` rows of head, relation, tail.
+        validation: ``(v, 3)``, maybe none.
+        tests: name of the test set ("pairs", "diseases" or "test") -> ``(t, 3)``.
+        dropped: triples that are in no part, since they would give an answer away: other relations between the two
+            ends of an asked triple (``hold_out``), or asked triples that are in an earlier file too (``load_split``).
+    """
+
+    train: npt.NDArray[np.int32]
+    validation: npt.NDArray[np.int32]
+    tests: dict[str, npt.NDArray[np.int32]]
+    dropped: int
+
+    @functools.cached_property
+    def unseen_entities(self) -> int:
+        """How many test triples have an end that is in no training triple: the graph alone cannot rank them."""
+        tested = np.concatenate([*self.tests.values()])[:, ::2]
+        seen = np.zeros(max(self.train[:, ::2].max(initial=0), tested.max(initial=0)) + 1, dtype=np.bool_)
+        seen[self.train[:, ::2]] = True
+        return int((~seen[tested]).any(axis=1).sum())
+
+    @functools.cached_property
+    def leaking(self) -> int:
+        """How many training triples link the two ends of a test triple, by any relation in either direction."""
+        return int(np.isin(_ends(self.train), _ends(np.concatenate([*self.tests.values()]))).sum())
+
+    def __str__(self) -> str:
+        tests = ", ".join(f"{len(triples)} {name}" for name, triples in self.tests.items())
+        return (
+            f"{len(self.train)} training triples, {len(self.validation)} validation, test: {tests}; {self.dropped} are "
+            f"dropped; {self.unseen_entities} test triples have an end that training lacks, {self.leaking} training "
+            "triples link the ends of a test triple"
+        )
+
+
+def hold_out(
+    graph: KnowledgeGraph,
+    relations: Sequence[str],
+    *,
+    validation: float,
+    test: float,
+    unseen_diseases: int,
+    seed: int,
+    leaking: Literal["drop", "keep"] = "drop",
+) -> LinkSplit:
+    """Hold out therapeutic triples of whole (compound, disease) pairs, and all those of some diseases.
+
+    A pair's therapeutic triples share one part, whatever relation states them and in whichever direction. Names and
+    seed alone decide, not the order of the graph; each part has the graph's order. Diseases and pairs are shuffled as
+    ``sample_pairs`` does it: under one seed, the first that it tests are the ones that are held out here. The graph
+    keeps every triple, so that filtered ranking knows all true answers.
+
+    Args:
+        graph: where the triples come from.
+        relations: the therapeutic ones, by full name or beginning (``DRUGBANK::treats``); some of ``THERAPEUTIC`` may
+            lack.
+        validation: share of the pairs of all other diseases.
+        test: likewise, for ``tests["pairs"]``; 0 for no such set.
+        unseen_diseases: how many of the diseases with a pair have all their therapeutic triples in
+            ``tests["diseases"]``; 0 for no such set.
+        seed: of the experiment.
+        leaking: what becomes of training triples that link a held-out pair by another relation, such as DRKG's
+            ``GNBR::Pa`` (alleviates) and ``GNBR::Pr`` (prevents).
+
+    Raises:
+        KedrecError: unknown relations or ones that link no compound to a disease, no test set, impossible shares, or
+            too few diseases or pairs.
+    """
+    if test == 0 and unseen_diseases == 0:
+        raise KedrecError("test and unseen_diseases are both 0, so that nothing is left to ask; set one of them above")
+    names = graph.match_relations(relations, optional=THERAPEUTIC)
+    therapeutic = np.isin(graph.triples[:, 1], [graph.relation_rows[name] for name in names])
+    linked = _linked_pairs(graph)
+    pairs = np.unique(linked[therapeutic & (linked >= 0)])
+    if not len(pairs):
+        raise KedrecError(f"no triple of {', '.join(names)} links a compound to a disease; name therapeutic relations")
+    homes = _homes(graph, pairs, validation=validation, test=test, unseen_diseases=unseen_diseases, seed=seed)
+    at = np.minimum(np.searchsorted(pairs, linked), len(pairs) - 1)
+    home = np.where(pairs[at] == linked, homes[at], HOMES.index("train"))
+    leaks = (home != HOMES.index("train")) & ~therapeutic
+    home[leaks] = HOMES.index("dropped" if leaking == "drop" else "train")
+    parts = {name: graph.triples[home == row] for row, name in enumerate(HOMES)}
+    tests = {name: parts[name] for name, asked in (("pairs", test), ("diseases", unseen_diseases)) if asked}
+    split = LinkSplit(parts["train"], parts["validation"], tests, len(parts["dropped"]))
+    log.info("%s", split)
+    return split
+
+
+def _linked_pairs(graph: KnowledgeGraph) -> npt.NDArray[np.int64]:
+    """Return compound * entities + disease for the triples between two such, ``(n,)``, and -1 for the others."""
+    compound, disease = (np.zeros(len(graph.entities), dtype=np.bool_) for _ in range(2))
+    compound[graph.of_type("Compound")] = True
+    disease[graph.of_type("Disease")] = True
+    heads, tails = graph.triples[:, 0].astype(np.int64), graph.triples[:, 2].astype(np.int64)
+    linked = np.full(len(graph.triples), -1, dtype=np.int64)
+    for drugs, diseases in ((heads, tails), (tails, heads)):
+        np.copyto(linked, drugs * len(graph.entities) + diseases, where=compound[drugs] & disease[diseases])
+    return linked
+
+
+def _homes(
+    graph: KnowledgeGraph,
+    pairs: npt.NDArray[np.int64],
+    *,
+    validation: float,
+    test: float,
+    unseen_diseases: int,
+    seed: int,
+) -> npt.NDArray[np.int64]:
+    """Return the place in ``HOMES`` of each pair, ``(pairs,)``."""
+    named = [
+        (graph.entities[pair // len(graph.entities)], graph.entities[pair % len(graph.entities)]) for pair in pairs
+    ]
+    diseases = seeded_order((disease for _, disease in named), seed, "split")
+    if not 0 <= unseen_diseases < len(diseases):
+        raise KedrecError(
+            f"unseen_diseases is {unseen_diseases}, but the graph has {len(diseases)} diseases with a therapeutic "
+            f"pair; expected 0 to {len(diseases) - 1}, so that some are left for training"
+        )
+    unseen = set(diseases[:unseen_diseases])
+    others = ("\t".join(pair) for pair in named if pair[1] not in unseen)
+    homes = {"train": "train", "validation": "validation", "test": "pairs"}
+    home_of = {name: homes[split] for name, split in split_items(others, validation, test, seed).items()}
+    return np.array([HOMES.index(home_of.get("\t".join(pair), "diseases")) for pair in named])
+
+
+def _ends(triples: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """Return one number for the two ends of each triple, ``(n,)``, whichever is the head."""
+    ends = np.sort(triples[:, ::2].astype(np.int64), axis=1)
+    return ends[:, 0] << 32 | ends[:, 1]

@@ -1,0 +1,265 @@
+"""Knowledge-graph embeddings, alone or anchored in text by LLaDR's dual loss."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+
+from kedrec.batches import HasVocabulary, RankingBatch, RepurposingBatch, TripleBatch, Vocabulary
+from kedrec.errors import KedrecError
+from kedrec.metrics.ranking_report import RankingReport
+from kedrec.nn.anchors import Anchors, Projection
+from kedrec.nn.link_losses import AnchorDistance, anchor_loss, link_loss
+from kedrec.nn.row_optimizers import LazyAdam, RowAdagrad, gather_rows
+from kedrec.nn.scorers import SCORERS, Scorer, ScorerName
+
+_SPLITS = ("training", "validation", "test")
+
+
+class KGE(LightningModule):
+    """A scorer of triples over learned rows of entities and relations (LLaDR, arXiv 2510.12181).
+
+    With anchors an entity's row is ``rho * learned + (1 - rho) * anchor``, and this mixed row is what is scored, what
+    is pulled to the anchor, what is stored and what is exported; ``learned`` is never kept on its own. Where the
+    anchors are fixed, the rate of the mixed row is ``rho`` times the learning rate: what Adam and Adagrad, which do not
+    heed a gradient's scale, would do to the learned part.
+
+    Args:
+        scorer: transe_l1, transe_l2, distmult, complex, rotate, protate or hake.
+        dim: of the scorer, as its paper counts it; rows of ComplEx, RotatE and HAKE are twice as wide.
+        gamma: margin of the distances; it also sets the range of first values, (gamma + 2) / dim.
+        temperature: of self-adversarial negatives; ``null`` weighs negatives alike.
+        anchor: distance to the anchors: cosine, euclidean, l1, kl, or ``null`` for no pull.
+        rho: share of the learned part in an entity's row, where data has anchors.
+        zeta_anchor: weight of the anchors' loss.
+        zeta_link: weight of the links' loss.
+        projection: how anchors come to the width of their share of a row: slice, pca or learned.
+        optimizer: ``adagrad`` with one accumulator a row, and ``lazy_adam``, both of which touch the rows of the batch
+            only, or ``adam``, which moves every row in each step.
+        learning_rate: at the start.
+        drop_after: share of the steps after which the rate is divided by 10, as the authors do.
+        compiled: let inductor compile the tiles of L1 distances, rotations and phases where it can.
+        seed: of first values and of the candidates that LLaDR's protocol draws.
+    """
+
+    monitor = ("validation/mrr", "max")
+    reading = (
+        "Ranks are filtered of other true answers, ties counted half, over both sides of each triple: among `all` "
+        "entities, or among those of the right `typed` kind. `lladr_published` draws 49 diseases beside the true one, "
+        "other true ones among them; `lladr_filtered` leaves those out; both are means over five draws. `metrics.json` "
+        "also has their exact expectations over all draws, and the ranks by side, relation and degree."
+    )
+
+    def __init__(
+        self,
+        scorer: ScorerName,
+        dim: int = 400,
+        gamma: float = 12.0,
+        temperature: float | None = 1.0,
+        anchor: AnchorDistance | None = None,
+        rho: float = 0.6,
+        zeta_anchor: float = 0.5,
+        zeta_link: float = 1.8,
+        projection: Projection = "slice",
+        optimizer: Literal["adagrad", "lazy_adam", "adam"] = "adagrad",
+        learning_rate: float = 0.1,
+        drop_after: float = 0.5,
+        compiled: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.scorer_name = scorer
+        self.anchor = anchor
+        self.rho = rho
+        self.zeta_anchor = zeta_anchor
+        self.zeta_link = zeta_link
+        self.temperature = temperature
+        self.projection = projection
+        self.optimizer_name = optimizer
+        self.learning_rate = learning_rate
+        self.drop_after = drop_after
+        self.seed = seed
+        self.scorer: Scorer = SCORERS[scorer](dim, gamma, compiled)
+        self.entity: nn.Embedding | None = None
+        self.relation: nn.Embedding
+        self.anchors: Anchors | None = None
+        self.vocabulary: Vocabulary
+        self.predictions: list[dict[str, Any]] = []
+        self._report: RankingReport
+
+    def configure_model(self) -> None:
+        """Make the tables, once the data say how many rows they have and what anchors them."""
+        if self.entity is not None:
+            return
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, HasVocabulary):
+            raise KedrecError(f"data.class_path: {type(data).__name__} has no graph's vocabulary; use TripleData")
+        self.vocabulary = data.vocabulary
+        if data.vocabulary.anchors:
+            modalities = data.vocabulary.anchors
+            self.anchors = Anchors(modalities, self.scorer.entity_width, self.projection, self.seed)
+        elif self.anchor is not None:
+            raise KedrecError(
+                "model.init_args.anchor: data.init_args.anchors is empty; set it to [text], or anchor=null"
+            )
+        generator = torch.Generator().manual_seed(self.seed)
+        sparse = self.optimizer_name != "adam"
+        # Embeddings that say they are sparse: DDP then reduces the rows of the batch alone.
+        entity = torch.empty(len(self.vocabulary.entities), self.scorer.entity_width)
+        entity.uniform_(-self.scorer.range, self.scorer.range, generator=generator)
+        if self._mixed_in is not None:
+            entity.mul_(self.rho).add_(self._mixed_in.vectors, alpha=1 - self.rho)
+        relation = torch.empty(len(self.vocabulary.relations), self.scorer.relation_width)
+        self.scorer.first_relations(relation, generator)
+        self.entity, self.relation = (
+            nn.Embedding(len(table), table.shape[1], sparse=sparse, _weight=table) for table in (entity, relation)
+        )
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The chosen optimiser, at a tenth of the rate after the given share of the steps."""
+        assert self.entity is not None
+        table = self.entity.weight
+        others = [parameter for parameter in self.parameters() if parameter is not table]
+        rate = self.learning_rate * (1.0 if self._mixed_in is None else self.rho)
+        groups: list[dict[str, Any]] = [{"params": [table], "lr": rate}, {"params": others}]
+        optimizer: torch.optim.Optimizer
+        if self.optimizer_name == "adam":
+            optimizer = torch.optim.Adam(groups, lr=self.learning_rate, fused=True)
+        else:
+            kind = RowAdagrad if self.optimizer_name == "adagrad" else LazyAdam
+            optimizer = kind(groups, lr=self.learning_rate)
+        steps = self.trainer.estimated_stepping_batches
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(self.drop_after * steps)], gamma=0.1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, batch: TripleBatch, _: int) -> Tensor:
+        """Return the weighted sum of the links' and the anchors' loss."""
+        link, kept, rows = self._link_loss(batch)
+        loss = self.zeta_link * link
+        shown = {"train/link_loss": link.detach()}
+        if self.anchor is not None and self.anchors is not None:
+            anchored = anchor_loss(self.anchor, rows, *self.anchors(kept))
+            loss = loss + self.zeta_anchor * anchored
+            shown["train/anchor_loss"] = anchored.detach()
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self.log_dict(shown, prog_bar=True, batch_size=len(batch.head))
+        return loss
+
+    def _link_loss(self, batch: TripleBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the links' loss, and the entities that are not corrupted with their rows."""
+        size, chunks = len(batch.head), len(batch.negatives)
+        rows = self._rows(torch.cat([batch.head, batch.tail, batch.negatives.flatten()]))
+        head, tail, negatives = torch.split(rows, [size, size, batch.negatives.numel()])
+        relation = gather_rows(self.relation.weight, batch.relation, self.relation.sparse)
+        ids, kept, replaced = (batch.tail, tail, head) if batch.side == "head" else (batch.head, head, tail)
+        query = self.scorer.query(kept, relation, batch.side)
+        positive = self.scorer.pairs(query, replaced)
+        negative = self.scorer.tiles(query.view(chunks, -1, query.shape[1]), negatives.view(chunks, -1, rows.shape[1]))
+        return link_loss(positive, negative, batch.weight, self.temperature, batch.false), ids, kept
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin a report."""
+        self._report = RankingReport(self.seed, self.vocabulary.relations)
+
+    def validation_step(self, batch: RankingBatch, _: int) -> None:
+        """Rank all entities for each query."""
+        self._report.add(self._scores(batch), batch, sampled=False)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the filtered ranks among entities of the right type; the best checkpoint is that of the highest MRR."""
+        metrics = self._report.metrics()
+        for name in ("mrr", "hits@10"):
+            self.log(f"validation/{name}", metrics[f"validation/typed/{name}"], prog_bar=True)
+
+    def on_test_epoch_start(self) -> None:
+        """Begin a report."""
+        self._report = RankingReport(self.seed, self.vocabulary.relations)
+        self.predictions = []
+
+    def test_step(self, batch: RankingBatch | RepurposingBatch, _: int) -> None:
+        """Rank all entities for each query, or all compounds for each disease."""
+        if isinstance(batch, RepurposingBatch):
+            self.predictions += self._repurpose(batch)
+        else:
+            diseases = self.vocabulary.entities[int(batch.candidates[0])].startswith("Disease::")
+            self._report.add(self._scores(batch), batch, sampled=diseases)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the report."""
+        self.log_dict({f"test/{name}": value for name, value in self._report.metrics().items()})
+
+    def export(self, folder: Path) -> None:
+        """Write ``embeddings/``: the rows that are scored, the ids in their order, and the scorer's name."""
+        from safetensors.torch import save_file
+
+        place = folder / "embeddings"
+        place.mkdir()
+        tables = {"entity": self._table().contiguous(), "relation": self.relation.weight.detach().contiguous()}
+        facts = {"scorer": self.scorer_name, "gamma": str(self.scorer.gamma), "range": str(self.scorer.range)}
+        for name, value in self.scorer.named_parameters():
+            tables[f"scorer.{name}"] = value.detach()
+        save_file(tables, place / "embeddings.safetensors", facts)
+        for name, ids in (("entities", self.vocabulary.entities), ("relations", self.vocabulary.relations)):
+            (place / f"{name}.tsv").write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
+
+    @property
+    def _mixed_in(self) -> Anchors | None:
+        """The anchors that are mixed into the stored rows: those that do not change."""
+        return self.anchors if self.anchors is not None and not self.anchors.learned else None
+
+    def _rows(self, ids: Tensor) -> Tensor:
+        """Return the rows that are scored, ``(n, width)``."""
+        assert self.entity is not None
+        rows: Tensor = gather_rows(self.entity.weight, ids, self.entity.sparse)
+        if self.anchors is None or not self.anchors.learned:
+            return rows
+        anchors: Tensor = self.anchors(ids)[0]
+        return self.rho * rows + (1 - self.rho) * anchors
+
+    def _table(self) -> Tensor:
+        """Return all rows that are scored, ``(entities, width)``, without gradient."""
+        assert self.entity is not None
+        if self.anchors is None or not self.anchors.learned:
+            return self.entity.weight.detach()
+        with torch.no_grad():
+            return self._rows(torch.arange(len(self.entity.weight), device=self.entity.weight.device))
+
+    def _scores(self, batch: RankingBatch) -> Tensor:
+        """Return ``(queries, entities)``."""
+        table = self._table()
+        query = self.scorer.query(table[batch.entity], self.relation.weight[batch.relation], batch.side)
+        return self.scorer.tiles(query.unsqueeze(0), table.unsqueeze(0)).squeeze(0)
+
+    def _repurpose(self, batch: RepurposingBatch, shown: int = 100) -> list[dict[str, Any]]:
+        """Return a row for each disease: the best compounds by their best therapeutic relation, known ones marked."""
+        table = self._table()
+        each = []
+        for relation, missing in zip(batch.relation, batch.missing, strict=True):
+            known = table[batch.disease]
+            query = self.scorer.query(known, self.relation.weight[relation].expand(len(known), -1), missing)
+            each.append(self.scorer.tiles(query.unsqueeze(0), table[batch.compounds].unsqueeze(0)).squeeze(0))
+        best, by = torch.stack(each).max(0)
+        top = best.topk(min(shown, best.shape[1]), dim=1)
+        places = zip(batch.known_disease.tolist(), batch.known.tolist(), batch.known_split.tolist(), strict=True)
+        told: dict[tuple[int, int], str] = {}
+        for disease, compound, split in places:
+            told.setdefault((disease, compound), _SPLITS[split])
+        rows = []
+        for place, disease in enumerate(batch.disease.tolist()):
+            candidates = [
+                {
+                    **self._called(int(batch.compounds[compound])),
+                    "score": round(score, 5),
+                    "relation": self.vocabulary.relations[int(batch.relation[by[place, compound]])],
+                    "known": told.get((place, compound)),
+                }
+                for score, compound in zip(top.values[place].tolist(), top.indices[place].tolist(), strict=True)
+            ]
+            rows.append({**self._called(disease), "compounds": candidates})
+        return rows
+
+    def _called(self, entity: int) -> dict[str, str]:
+        return {"id": self.vocabulary.entities[entity], "name": self.vocabulary.names[entity]}

@@ -1,0 +1,150 @@
+"""Optimisers of embedding tables that read and write only the rows of the batch; and the gather that tells which."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+
+
+def gather_rows(table: Tensor, rows: Tensor, sparse: bool) -> Tensor:
+    """Return ``(n, width)`` rows of a table.
+
+    Args:
+        table: ``(rows, width)``.
+        rows: ``(n,)``; one may come several times.
+        sparse: whether the table's gradient is sparse and coalesced, as the optimisers here take it, or dense.
+    """
+    if not sparse:
+        return torch.nn.functional.embedding(rows, table)
+    apply: Callable[[Tensor, Tensor], Tensor] = _Gather.apply
+    return apply(table, rows)
+
+
+class _Gather(torch.autograd.Function):
+    """As ``embedding(sparse=True)``, but each row comes once in the gradient: nothing is sorted by the optimiser."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.shape = table.shape
+        return table.index_select(0, rows)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (rows,) = ctx.saved_tensors
+        distinct, place = rows.unique(return_inverse=True)
+        summed = grads[0].new_zeros(len(distinct), ctx.shape[1]).index_add_(0, place, grads[0])
+        return torch.sparse_coo_tensor(
+            distinct.unsqueeze(0), summed, ctx.shape, is_coalesced=True, check_invariants=False
+        ), None
+
+
+class RowOptimizer(torch.optim.Optimizer):
+    """Steps over the rows that have a gradient; a dense gradient has all of them. State is dense and made at once.
+
+    Args:
+        params: two-dimensional tables, or vectors.
+        lr: learning rate.
+        **defaults: of the optimiser.
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float, **defaults: Any) -> None:
+        super().__init__(params, {"lr": lr, **defaults})
+        for group in self.param_groups:
+            for table in group["params"]:
+                self.state[table] = self.first_state(table)
+
+    def first_state(self, table: Tensor) -> dict[str, Any]:
+        """Return the state of a table before the first step."""
+        raise NotImplementedError
+
+    def update(self, table: Tensor, rows: Tensor | slice, grad: Tensor, state: dict[str, Any], group: Any) -> None:
+        """Update ``table[rows]`` by ``grad``, ``(rows, width)``."""
+        raise NotImplementedError
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Perform one step; ``closure``, where given, computes loss and gradients."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for table in group["params"]:
+                grad = table.grad
+                if grad is None:
+                    continue
+                rows: Tensor | slice = slice(None)
+                if grad.is_sparse:
+                    grad = grad.coalesce()
+                    rows, grad = grad.indices()[0], grad.values()
+                self.update(table, rows, grad, self.state[table], group)
+        return loss
+
+
+class RowAdagrad(RowOptimizer):
+    """Adagrad with one accumulator a row, the mean square of its gradients, as DGL-KE and PyTorch-BigGraph have it.
+
+    Args:
+        params: tables.
+        lr: learning rate.
+        eps: added to the root of the accumulator.
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float = 0.1, eps: float = 1e-10) -> None:
+        super().__init__(params, lr, eps=eps)
+
+    def first_state(self, table: Tensor) -> dict[str, Any]:
+        """Return a zero a row."""
+        return {"sum": table.new_zeros(len(table))}
+
+    def update(self, table: Tensor, rows: Tensor | slice, grad: Tensor, state: dict[str, Any], group: Any) -> None:
+        """Add the gradients' mean squares, then step by the gradient over the root of their sum."""
+        flat = grad.reshape(len(grad), -1)
+        total = state["sum"][rows] + flat.square().mean(1)
+        state["sum"][rows] = total
+        move = (flat * (-group["lr"] / (total.sqrt() + group["eps"])).unsqueeze(1)).view_as(grad)
+        if isinstance(rows, Tensor):
+            table.index_add_(0, rows, move)
+        else:
+            table.add_(move)
+
+
+class LazyAdam(RowOptimizer):
+    """Adam that leaves rows without a gradient as they are, moments included; bias is corrected by the global step.
+
+    Args:
+        params: tables.
+        lr: learning rate.
+        betas: decays of the two moments.
+        eps: added to the root of the second moment.
+    """
+
+    def __init__(
+        self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+    ) -> None:
+        super().__init__(params, lr, betas=betas, eps=eps)
+
+    def first_state(self, table: Tensor) -> dict[str, Any]:
+        """Return zero moments."""
+        return {"step": 0, "mean": torch.zeros_like(table), "square": torch.zeros_like(table)}
+
+    def update(self, table: Tensor, rows: Tensor | slice, grad: Tensor, state: dict[str, Any], group: Any) -> None:
+        """Move the rows' moments and step by them."""
+        state["step"] += 1
+        first, second = group["betas"]
+        mean = state["mean"][rows].lerp(grad, 1 - first)
+        square = state["square"][rows].mul(second).addcmul_(grad, grad, value=1 - second)
+        state["mean"][rows], state["square"][rows] = mean, square
+        correction = (1 - second ** state["step"]) ** 0.5
+        rate = group["lr"] / (1 - first ** state["step"])
+        move = mean.mul_(-rate).div_(square.sqrt_().div_(correction).add_(group["eps"]))
+        if isinstance(rows, Tensor):
+            table.index_add_(0, rows, move)
+        else:
+            table.add_(move)
