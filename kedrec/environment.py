@@ -1,7 +1,9 @@
 """The process before the heavy imports: banners off the screen, threads that do not spin."""
 
+import functools
 import logging
 import os
+import shutil
 import warnings
 
 
@@ -32,3 +34,9 @@ def prepare_environment() -> None:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+@functools.cache
+def can_compile(device: str) -> bool:
+    """Whether inductor can compile for a device: on a CPU it needs a C++ compiler, which clusters' nodes may lack."""
+    return device != "cpu" or shutil.which(os.environ.get("CXX", "g++")) is not None

@@ -34,7 +34,8 @@ def test_every_experiment_composes_and_builds(path, tmp_path, monkeypatch):
 def test_every_group_file_builds(path, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     values = ["graph=graph.tsv", "texts=texts"] if path.stem == "real_graph" else []
-    experiment = "real_graph" if values else "both_sources"
+    of_embeddings = any(kind in path.read_text() for kind in ("kedrec.models.kge", "kedrec.data.triples"))
+    experiment = "real_graph" if values else "transe_base" if of_embeddings else "both_sources"
     overrides = [f"use.{path.parent.name}={path.stem}", f"out={tmp_path}", *values]
     composed = compose(REPOSITORY / "experiments" / f"{experiment}.yaml", overrides)
     assert str(path) in [origin for origin, _ in composed.layers]

@@ -1,4 +1,4 @@
-"""Train with DGL-KE 0.1.2: its sampler, chunked negatives, scores, loss and row-sparse Adagrad, in its own loop's order.
+"""Train with DGL-KE 0.1.2: its sampler, chunked negatives, scores, loss and row-sparse Adagrad, in its own order.
 
     python benchmarks/peers/run_dglke.py --data DIR --scorer transe_l1 --dim 1024 --batch 512 --negatives 128
 

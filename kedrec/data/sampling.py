@@ -11,7 +11,7 @@ from torch import Tensor
 from kedrec.batches import Side, TripleBatch
 from kedrec.errors import KedrecError
 
-_FIRST_COUNT = 4  # of RotatE's code: what each (entity, relation) is counted before it is seen
+_FIRST_COUNT = 4  # of RotatE's code: what an (entity, relation) that comes once is counted
 _ODD = -7046029254386353131  # 2**64 / golden ratio: multiplication spreads packed triples over the table's high bits
 
 
@@ -54,7 +54,7 @@ def subsampling_weights(triples: NDArray[np.int32], entities: int, relations: in
     The questions are (head, relation, ?) and (?, relation, tail).
     """
     heads, kinds, tails = triples.astype(np.int64).T
-    total = np.full(len(triples), 2 * _FIRST_COUNT, dtype=np.int64)
+    total = np.full(len(triples), 2 * (_FIRST_COUNT - 1), dtype=np.int64)
     for side in (heads, tails):
         _, place, count = np.unique(side * relations + kinds, return_inverse=True, return_counts=True)
         total += count[place]
@@ -113,7 +113,8 @@ class TripleBatches:
             )
 
     def __len__(self) -> int:
-        return len(self.triples) // (self.batch_size * self.world)
+        rows = len(self.triples) if self.typed is None else self.typed.rows(self.batch_size // self.chunks)
+        return rows // (self.batch_size * self.world)
 
     def __iter__(self) -> Iterator[TripleBatch]:
         epoch, first = divmod(self.done, len(self))
@@ -184,6 +185,10 @@ class _Types:
         self.starts = self.sizes.cumsum(0) - self.sizes
         ends = types[triples[:, 0].long()] * len(self.sizes) + types[triples[:, 2].long()]
         self.groups = [torch.nonzero(ends == int(code)).squeeze(1) for code in np.unique(ends.numpy())]
+
+    def rows(self, chunk: int) -> int:
+        """Return the length of an order: what fills up chunks counts."""
+        return sum(-(-len(group) // chunk) * chunk for group in self.groups)
 
     def order(self, chunk: int, generator: torch.Generator) -> Tensor:
         """Return rows of triples in chunks of one group each, shuffled; a group's last chunk is filled up from it."""

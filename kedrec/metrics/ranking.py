@@ -1,6 +1,7 @@
 """Ranks of true answers among all entities: the link-prediction metrics of a knowledge-graph embedding."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -8,12 +9,14 @@ import torch
 from torch import Tensor
 
 from kedrec.batches import RankingBatch
+from kedrec.environment import can_compile
 from kedrec.errors import KedrecError
 
-MEMORY = 1 << 28
+MEMORY = 1 << 26
 """Bytes that may be held beside the scores, unless one triple alone needs more."""
 
 _HITS = (1, 3, 10)
+_WORTH = 1 << 24  # comparisons of a batch: below, starting inductor takes longer than it saves
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,12 @@ def count_rivals(scores: Tensor, batch: RankingBatch, *, typed: bool, filtered: 
         batch = without_known_elsewhere(batch)
     width = len(batch.candidates) if typed else scores.shape[1]
     parts = []
+    compare = _comparison(scores.device.type, width * len(batch.query))
     for rows in chunks(batch, width * (scores.element_size() + 4), memory):
         query = batch.query[rows]
         answer = scores[query, batch.target[rows]]
-        rivals = scores[query[:, None], batch.candidates] if typed else scores[query]
-        greater = (rivals > answer[:, None]).count_nonzero(dim=1)
-        equal = (rivals == answer[:, None]).count_nonzero(dim=1) - 1  # the answer ties with itself
+        greater, equal = compare(scores, query, answer, batch.candidates if typed else None)
+        equal -= 1  # the answer ties with itself
         candidates = torch.full_like(greater, width - 1)
         if filtered:
             owner, known = other_answers(batch, rows)
@@ -108,6 +111,26 @@ def count_rivals(scores: Tensor, batch: RankingBatch, *, typed: bool, filtered: 
             candidates -= owner.bincount(minlength=len(query))
         parts.append(Counts(greater.cpu(), equal.cpu(), candidates.cpu()))
     return Counts.cat(parts)
+
+
+def _compare(scores: Tensor, query: Tensor, answer: Tensor, columns: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return how many scores of each triple's query are above and equal to its answer's, ``(triples,)`` each."""
+    rivals = scores[query] if columns is None else scores[query[:, None], columns]
+    above, least = rivals > answer[:, None], rivals >= answer[:, None]
+    greater = above.sum(dim=1, dtype=torch.int32)
+    return greater.long(), (least.sum(dim=1, dtype=torch.int32) - greater).long()
+
+
+def _comparison(device: str, work: int) -> Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]:
+    """Return `_compare`, fused into one pass without temporaries where there are enough comparisons to be worth it."""
+    return _fused() if work >= _WORTH and can_compile(device) else _compare
+
+
+@functools.cache
+def _fused() -> Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]:
+    fused: Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
+    fused = torch.compile(_compare, dynamic=True)
+    return fused
 
 
 def without_known_elsewhere(batch: RankingBatch) -> RankingBatch:
@@ -155,7 +178,7 @@ def _span_of_known(batch: RankingBatch, query: Tensor) -> tuple[Tensor, Tensor]:
 
 def _refuse_nan(scores: Tensor) -> None:
     """Raise a KedrecError where a score is not a number: no comparison with it holds, so it would rank first."""
-    if broken := int(scores.isnan().any(dim=1).count_nonzero()):
+    if broken := int(scores.amax(dim=1).isnan().count_nonzero()):
         raise KedrecError(
             f"{broken} of {len(scores)} queries got a score that is not a number: training diverged; "
             "lower the learning rate, or go back to an earlier checkpoint"

@@ -32,7 +32,7 @@ class KGE(LightningModule):
         dim: of the scorer, as its paper counts it; rows of ComplEx, RotatE and HAKE are twice as wide.
         gamma: margin of the distances; it also sets the range of first values, (gamma + 2) / dim.
         temperature: of self-adversarial negatives; ``null`` weighs negatives alike.
-        anchor: distance to the anchors: cosine, euclidean, l1, kl, or ``null`` for no pull.
+        anchor: distance to the anchors, where data has them: cosine, euclidean, l1, kl, or ``null`` for no pull.
         rho: share of the learned part in an entity's row, where data has anchors.
         zeta_anchor: weight of the anchors' loss.
         zeta_link: weight of the links' loss.
@@ -59,7 +59,7 @@ class KGE(LightningModule):
         dim: int = 400,
         gamma: float = 12.0,
         temperature: float | None = 1.0,
-        anchor: AnchorDistance | None = None,
+        anchor: AnchorDistance | None = "cosine",
         rho: float = 0.6,
         zeta_anchor: float = 0.5,
         zeta_link: float = 1.8,
@@ -197,11 +197,15 @@ class KGE(LightningModule):
 
         place = folder / "embeddings"
         place.mkdir()
-        tables = {"entity": self._table().contiguous(), "relation": self.relation.weight.detach().contiguous()}
-        facts = {"scorer": self.scorer_name, "gamma": str(self.scorer.gamma), "range": str(self.scorer.range)}
-        for name, value in self.scorer.named_parameters():
-            tables[f"scorer.{name}"] = value.detach()
-        save_file(tables, place / "embeddings.safetensors", facts)
+        tables = {
+            "entity": self._table().contiguous(),
+            "relation": self.relation.weight.detach().contiguous(),
+            "scorer.gamma": torch.tensor(self.scorer.gamma),
+            "scorer.range": torch.tensor(self.scorer.range),
+            **{f"scorer.{name}": value.detach() for name, value in self.scorer.named_parameters()},
+        }
+        # One entry: safetensors writes several in an order that changes from process to process.
+        save_file(tables, place / "embeddings.safetensors", {"scorer": self.scorer_name})
         for name, ids in (("entities", self.vocabulary.entities), ("relations", self.vocabulary.relations)):
             (place / f"{name}.tsv").write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
 

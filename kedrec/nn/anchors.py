@@ -75,7 +75,7 @@ def _projected(modality: Modality, width: int, projection: Projection) -> NDArra
     if projection == "slice":
         return modality.vectors[:, :width]
     some = modality.vectors[modality.known]
-    centred = some - some.mean(axis=0)
+    centred = some - some.sum(axis=0) / max(1, len(some))
     _, axes = np.linalg.eigh(centred.T.astype(np.float64) @ centred)  # ascending
     components = np.zeros((len(modality.vectors), width), dtype=np.float32)
     components[modality.known] = centred @ axes[:, : -width - 1 : -1]

@@ -40,6 +40,14 @@ class _Gather(torch.autograd.Function):
         ), None
 
 
+def _distinct(grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a sparse gradient's rows, ``(n,)``, each once, and their values, ``(n, width)``."""
+    # Autograd forgets that a gradient is coalesced when it stores it; ascending rows tell it as well.
+    if not (grad._indices()[0].diff() > 0).all():
+        grad = grad.coalesce()
+    return grad._indices()[0], grad._values()
+
+
 class RowOptimizer(torch.optim.Optimizer):
     """Steps over the rows that have a gradient; a dense gradient has all of them. State is dense and made at once.
 
@@ -81,8 +89,7 @@ class RowOptimizer(torch.optim.Optimizer):
                     continue
                 rows: Tensor | slice = slice(None)
                 if grad.is_sparse:
-                    grad = grad.coalesce()
-                    rows, grad = grad.indices()[0], grad.values()
+                    rows, grad = _distinct(grad)
                 self.update(table, rows, grad, self.state[table], group)
         return loss
 

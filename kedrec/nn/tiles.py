@@ -5,17 +5,18 @@ one reduction a compiled function keeps each of them vectorised. Elsewhere the s
 """
 
 import functools
-import os
-import shutil
 from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from kedrec.environment import can_compile
+
 Distance = Literal["l1", "rotation", "sine"]
 
 _BLOCK = 1 << 21  # elements of a temporary of the plain path: it stays in the cache
+_WORTH = 1 << 22  # differences of coordinates in a tile: below, starting inductor takes longer than it saves
 _TINY = 1e-30  # under a square root, where a difference may be zero
 
 
@@ -38,16 +39,11 @@ def distance(kind: Distance, queries: Tensor, candidates: Tensor, compiled: bool
             of the coordinates; ``sine`` sums ``|sin((q - e) / 2)|``.
         queries: ``(chunks, queries, dim)``.
         candidates: ``(chunks, candidates, dim)``.
-        compiled: use the compiled functions where they can be had.
+        compiled: use the compiled functions where they can be had and are worth it.
     """
+    worth = queries.numel() * candidates.shape[1] >= _WORTH
     apply: Callable[..., Tensor] = _Tile.apply
-    return apply(queries, candidates, kind, compiled and can_compile(queries.device.type))
-
-
-@functools.cache
-def can_compile(device: str) -> bool:
-    """Whether inductor can compile for a device: on a CPU it needs a C++ compiler, which clusters' nodes may lack."""
-    return device != "cpu" or shutil.which(os.environ.get("CXX", "g++")) is not None
+    return apply(queries, candidates, kind, compiled and worth and can_compile(queries.device.type))
 
 
 class _Tile(torch.autograd.Function):
@@ -67,7 +63,7 @@ class _Tile(torch.autograd.Function):
         weights = grads[0]
         gradient = functools.partial(_gradient, ctx.kind, "fixed" if ctx.compiled else None)
         left = gradient(weights, queries, candidates) if ctx.needs_input_grad[0] else None
-        right = gradient(weights.transpose(1, 2), candidates, queries) if ctx.needs_input_grad[1] else None
+        right = gradient(weights.transpose(1, 2).contiguous(), candidates, queries) if ctx.needs_input_grad[1] else None
         return left, right, None, None
 
 

@@ -97,14 +97,14 @@ def test_infinite_scores_tie():
 
 
 def test_metrics_of_known_ranks():
-    counts = Counts(torch.tensor([0, 9, 2]), torch.tensor([0, 1, 0]), torch.tensor([10, 20, 0]))
-    metrics = ranking_metrics(Counts(*(column[:2] for column in (counts.greater, counts.equal, counts.candidates))))
+    counts = Counts(torch.tensor([0, 9, 1, 0]), torch.tensor([0, 1, 0, 0]), torch.tensor([10, 20, 1, 0]))
+    metrics = ranking_metrics(counts)
     assert tuple(metrics) == METRICS
-    assert metrics["mr"] == (1 + 10.5) / 2
-    assert metrics["mrr"] == pytest.approx((1 + 1 / 10.5) / 2)
-    assert (metrics["hits@1"], metrics["hits@3"], metrics["hits@10"]) == (0.5, 0.5, 0.5)
-    assert metrics["auc"] == pytest.approx((1 + (11 - 0.5 - 0.0) / 20) / 2)
-    assert ranking_metrics(counts.at(torch.tensor([False, False, False]))) == {}
+    assert metrics["mr"] == (1 + 10.5 + 2 + 1) / 4
+    assert metrics["mrr"] == pytest.approx((1 + 1 / 10.5 + 1 / 2 + 1) / 4)
+    assert (metrics["hits@1"], metrics["hits@3"], metrics["hits@10"]) == (0.5, 0.75, 0.75)
+    assert metrics["auc"] == pytest.approx((1 + (10 + 0.5) / 20 + 0 + 1) / 4)
+    assert ranking_metrics(counts.at(torch.zeros(4, dtype=torch.bool))) == {}
 
 
 def test_a_score_that_is_no_number_says_that_training_diverged():
@@ -181,7 +181,7 @@ def test_the_report_among_some_entities_equals_pykeen():
     data = UMLS()
     cube = _cube("distmult", data.num_entities, data.num_relations).round()
     some = torch.arange(0, data.num_entities, 2)
-    results = _pykeen(cube, data, restrict_entities_to=some.tolist(), pre_filtered_triples=False)
+    results = _pykeen(cube, data, restrict_entities_to=tuple(some.tolist()), pre_filtered_triples=False)
     _assert_equal(_report(cube, data, some), results, "typed")
 
 
@@ -192,6 +192,7 @@ def _diseases(rounded=False):
     tails = torch.stack([5 + torch.randperm(60, generator=generator)[:8] for _ in range(3)]).flatten()
     known = torch.stack([torch.arange(3).repeat_interleave(8), torch.zeros(24, dtype=torch.int64), tails], dim=1)
     known = torch.cat([known, torch.tensor([[69, 0, 69]])])
+    cube[tuple(known.T)] += 1.5  # a model that has learnt something, or no rank would be among the first
     return (cube * 2).round() if rounded else cube, known, known[[0, 1, 2, 9, 10, 17, 18, 19, 20]]
 
 
@@ -287,8 +288,8 @@ def test_where_few_may_be_drawn_all_are():
     scores = _scores(cube, batch)
     for variant, draws in draw(scores, batch, seed=0).items():
         found, exact = sampled_metrics(draws), ranking_metrics(draws.pool)
-        assert {name: found[name] for name in METRICS} == exact, variant
-        assert all(found[f"{name}_sd"] == 0 for name in (*METRICS, "auc_pooled"))
+        assert {name: found[name] for name in METRICS} == pytest.approx(exact), variant
+        assert max(found[f"{name}_sd"] for name in (*METRICS, "auc_pooled")) < 1e-12
 
 
 @pytest.mark.parametrize("rounded", [False, True])

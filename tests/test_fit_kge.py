@@ -1,0 +1,129 @@
+"""The real command line on the sample's graph: embeddings, alone and anchored in texts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def small_lladr(tmp_path_factory, tiny_encoder_folder, store):
+    """LLaDR in little: the sample's graph, rows of 64 numbers, an encoder made at random."""
+    content = yaml.safe_load((REPOSITORY / "experiments" / "lladr_transe.yaml").read_text())
+    content["model"] = {"init_args": {"dim": 64, "projection": "pca"}}
+    content["data"]["init_args"] |= {
+        "encoder": str(tiny_encoder_folder),
+        "unseen_diseases": 5,
+        "batch_size": 256,
+        "negatives": 64,
+        "chunks": 4,
+    }
+    content["trainer"] = {
+        "accelerator": "cpu",
+        "max_steps": 150,
+        "val_check_interval": 70,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "callbacks": [
+            {"class_path": "kedrec.callbacks.KeepLast", "init_args": {"folder": "${run_dir}/checkpoints", "every": 20}},
+            {"class_path": "tests.killing.Kill"},
+        ],
+    }
+    path = tmp_path_factory.mktemp("lladr") / "small.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def run(experiment, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "kedrec.fit", str(experiment), *arguments],
+        check=False,
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def unbroken(small_lladr, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    done = run(small_lladr, f"out={folder}")
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def tables(folder):
+    from safetensors.numpy import load_file
+
+    found = load_file(folder / "embeddings" / "embeddings.safetensors")
+    names = [(folder / "embeddings" / f"{kind}.tsv").read_text().splitlines() for kind in ("entities", "relations")]
+    return found["entity"], found["relation"], *names
+
+
+def test_a_run_leaves_metrics_embeddings_and_ranked_compounds(unbroken):
+    folder, done = unbroken
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert {
+        "test/pairs/all/mrr",
+        "test/pairs/typed/hits@10",
+        "test/diseases/typed/tail/mrr",
+        "test/pairs/lladr_published/mrr_sd",
+        "test/pairs/lladr_filtered/mrr_expected",
+    } <= metrics.keys()
+    assert "pairs typed" in done.stdout
+    entity, relation, entities, relations = tables(folder)
+    assert entity.shape == (len(entities), 64)
+    assert relation.shape == (len(relations), 64)
+    rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    known = {compound["known"] for row in rows for compound in row["compounds"]}
+    assert known == {None, "training", "validation", "test"}
+    for row in rows:
+        scores = [compound["score"] for compound in row["compounds"]]
+        assert scores == sorted(scores, reverse=True)
+        assert row["id"].startswith("Disease::")
+    card = (folder / "README.md").read_text()
+    assert "anchor description" in card
+    assert "five draws" in card
+
+
+def test_the_saved_rows_are_the_scored_rows(unbroken):
+    """Nothing but numpy and the exported files gives the ranks of the run."""
+    folder, _ = unbroken
+    entity, relation, entities, relations = tables(folder)
+    rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    for row in rows[:5]:
+        for compound in row["compounds"][:5]:
+            head, kind, tail = (
+                entity[entities.index(compound["id"])],
+                relation[relations.index(compound["relation"])],
+                entity[entities.index(row["id"])],
+            )
+            assert 12 - np.abs(head + kind - tail).sum() == pytest.approx(compound["score"], abs=1e-4)
+
+
+def test_it_learns(unbroken, small_lladr, tmp_path):
+    folder, _ = unbroken
+    done = run(small_lladr, f"out={tmp_path / 'one'}", "trainer.max_steps=1", "trainer.val_check_interval=1")
+    assert done.returncode == 0, done.stderr
+    before, after = (json.loads((place / "metrics.json").read_text()) for place in (tmp_path / "one", folder))
+    assert after["test/pairs/typed/mrr"] > 2 * before["test/pairs/typed/mrr"]
+
+
+@pytest.mark.parametrize("moment", ["27", "40", "validation", "test"])  # an epoch has 20 batches
+def test_after_kill_9_the_same_command_ends_with_the_same_embeddings(moment, unbroken, small_lladr, tmp_path):
+    killed = run(small_lladr, f"out={tmp_path}", KILL_AT=moment)
+    assert killed.returncode == -9
+    resumed = run(small_lladr, f"out={tmp_path}")
+    assert resumed.returncode == 0, resumed.stderr
+    folder, _ = unbroken
+    for name in ("metrics.json", "embeddings/embeddings.safetensors", "predictions.jsonl"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
