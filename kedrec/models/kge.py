@@ -101,10 +101,6 @@ class KGE(LightningModule):
         if data.vocabulary.anchors:
             modalities = data.vocabulary.anchors
             self.anchors = Anchors(modalities, self.scorer.entity_width, self.projection, self.seed)
-        elif self.anchor is not None:
-            raise KedrecError(
-                "model.init_args.anchor: data.init_args.anchors is empty; set it to [text], or anchor=null"
-            )
         generator = torch.Generator().manual_seed(self.seed)
         sparse = self.optimizer_name != "adam"
         # Embeddings that say they are sparse: DDP then reduces the rows of the batch alone.
