@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -127,3 +128,19 @@ def test_after_kill_9_the_same_command_ends_with_the_same_embeddings(moment, unb
     folder, _ = unbroken
     for name in ("metrics.json", "embeddings/embeddings.safetensors", "predictions.jsonl"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_the_page_of_the_readme_ranks_as_the_run_does(unbroken, capsys):
+    folder, _ = unbroken
+    (page,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+    treats = "DRUGBANK::treats::Compound:Disease"
+    rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    row = max(rows, key=lambda row: sum(compound["relation"] == treats for compound in row["compounds"][:10]))
+    page = page.replace("runs/lladr_transe/ID", str(folder)).replace("Disease::MESH:D003924", row["id"])
+    exec(page, {})
+    shown = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert len(shown) == 10
+    scores = {one["id"]: one["score"] for one in row["compounds"] if one["relation"] == treats and one["id"] in shown}
+    assert scores
+    for compound, score in scores.items():
+        assert float(shown[compound]) == pytest.approx(score, abs=1e-4)

@@ -65,7 +65,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
             self.vocabulary = Vocabulary(names, [str(row) for row in range(relations)], names, anchors)
 
         def train_dataloader(self) -> TripleBatches:
-            weights = torch.from_numpy(subsampling_weights(triples, entities, relations))
+            weights = torch.from_numpy(subsampling_weights(triples, relations))
             sizes = (options.batch, options.negatives, options.chunks)
             return TripleBatches(torch.from_numpy(triples), weights, None, entities, *sizes, None, seed=0)
 

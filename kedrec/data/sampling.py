@@ -48,7 +48,7 @@ class TrueTriples:
         return (keys * _ODD >> (64 - self.bits)) & ((1 << self.bits) - 1)
 
 
-def subsampling_weights(triples: NDArray[np.int32], entities: int, relations: int) -> NDArray[np.float32]:
+def subsampling_weights(triples: NDArray[np.int32], relations: int) -> NDArray[np.float32]:
     """Return a weight a triple, ``(n,)``: the inverse root of how often its two questions are asked (Sun et al., 2019).
 
     The questions are (head, relation, ?) and (?, relation, tail).

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from kedrec.batches import Modality, RankingBatch, RepurposingBatch, Side, Vocabulary
-from kedrec.data.queries import KnownAnswers, Triples, ranking_batches, repurposing_batch
+from kedrec.data.queries import SIDES, KnownAnswers, Triples, ranking_batches, repurposing_batch
 from kedrec.data.sampling import TripleBatches, TrueTriples, subsampling_weights
 from kedrec.errors import KedrecError
 from kedrec.graph.holdout import LinkSplit, hold_out
@@ -120,7 +120,7 @@ class TripleData(LightningDataModule):
         entities, relations = len(self._graph.entities), len(self._graph.relations)
         triples = torch.from_numpy(self._train)
         weights = (
-            subsampling_weights(self._train, entities, relations)
+            subsampling_weights(self._train, relations)
             if self.subsampling
             else np.ones(len(self._train), dtype=np.float32)
         )
@@ -229,11 +229,13 @@ class TripleData(LightningDataModule):
     def _repurposing(self) -> RepurposingBatch:
         assert self._graph is not None
         graph, compounds = self._graph, self._graph.of_type("Compound")
+        rows = [graph.relation_rows[name] for name in graph.match_relations(self.relations, optional=THERAPEUTIC)]
         relations: list[tuple[int, Side]] = []
-        for name in graph.match_relations(self.relations, optional=THERAPEUTIC):
-            row = graph.relation_rows[name]
-            first = graph.triples[graph.triples[:, 1] == row][0]
-            relations.append((row, "head" if graph.entities[first[0]].startswith("Compound::") else "tail"))
+        for row in rows:
+            told = graph.triples[graph.triples[:, 1] == row]
+            relations += [
+                (row, side) for side, ends in zip(SIDES, told[:, ::2].T, strict=True) if np.isin(ends, compounds).any()
+            ]
         diseases = graph.of_type("Disease")
         asked = np.unique(np.concatenate([*self._split.tests.values()])[:, ::2])
         splits = (self._train, self._split.validation, np.concatenate([*self._split.tests.values()]))

@@ -342,6 +342,6 @@ def test_subsampling_weights_count_as_rotates_code_does():
     wanted = [
         1 / math.sqrt(count["tail", head, relation] + count["head", tail, relation]) for head, relation, tail in rows
     ]
-    given = subsampling_weights(np.array(rows, dtype=np.int32), ENTITIES, RELATIONS)
+    given = subsampling_weights(np.array(rows, dtype=np.int32), RELATIONS)
     assert given.dtype == np.float32
     assert given.tolist() == pytest.approx(wanted)
