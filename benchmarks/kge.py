@@ -7,7 +7,7 @@ The trainers take turns, round by round, each run in a process and an environmen
 A broken-off run goes on with ``--resume``. ``dim`` counts complex numbers for RotatE (an entity is 2 * dim floats).
 
 ``peers.yaml`` lists the trainers; ``adapter`` is NAME of ``peers/run_NAME.py``, ``source`` and ``env`` may be left out,
-and an adapter may stand there twice. PyKEEN and LLaDR's authors' code do, with ``MALLOC_MMAP_MAX_: 0`` and
+and an adapter may stand there twice. DGL-KE, PyKEEN and LLaDR's authors' code do, with ``MALLOC_MMAP_MAX_: 0`` and
 ``MALLOC_TRIM_THRESHOLD_: 20000000000``: without, glibc hands large tensors back to the system at every step.
 
     - {name: kedrec, adapter: kedrec, python: .venv/bin/python}

@@ -27,8 +27,9 @@ def report_to_wandb(logger: Logger, run: RunFolder, metrics: Mapping[str, float]
     if predictions.is_file():
         rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
         explained = [row for row in rows if "rationale" in row][:_EXAMPLES]
-        tracked.log({"examples": wandb.Table(columns=list(_COLUMNS), data=[_cells(row) for row in explained])})
-    for folder in ("adapter", "model"):
+        if explained:
+            tracked.log({"examples": wandb.Table(columns=list(_COLUMNS), data=[_cells(row) for row in explained])})
+    for folder in ("adapter", "model", "embeddings"):
         if (run.path / folder).is_dir():
             artifact = wandb.Artifact(f"{run.experiment.name}-{run.experiment.run_id}", type=folder)
             artifact.add_dir(str(run.path / folder))

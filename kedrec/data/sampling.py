@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -53,11 +54,10 @@ def subsampling_weights(triples: NDArray[np.int32], relations: int) -> NDArray[n
 
     The questions are (head, relation, ?) and (?, relation, tail).
     """
-    heads, kinds, tails = triples.astype(np.int64).T
-    total = np.full(len(triples), 2 * (_FIRST_COUNT - 1), dtype=np.int64)
-    for side in (heads, tails):
-        _, place, count = np.unique(side * relations + kinds, return_inverse=True, return_counts=True)
-        total += count[place]
+    total = np.full(len(triples), 2 * (_FIRST_COUNT - 1), dtype=np.uint32)
+    for side in (0, 2):
+        asked = pl.Series("asked", triples[:, side].astype(np.int64) * relations + triples[:, 1])
+        total += asked.to_frame().select(pl.len().over("asked")).to_series().to_numpy()
     return (1 / np.sqrt(total)).astype(np.float32)
 
 

@@ -1,5 +1,6 @@
 """Knowledge-graph embeddings, alone or anchored in text by LLaDR's dual loss."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,7 +9,7 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from kedrec.batches import HasVocabulary, RankingBatch, RepurposingBatch, TripleBatch, Vocabulary
+from kedrec.batches import HasVocabulary, Modality, RankingBatch, RepurposingBatch, TripleBatch, Vocabulary
 from kedrec.errors import KedrecError
 from kedrec.metrics.ranking_report import RankingReport
 from kedrec.nn.anchors import Anchors, Projection
@@ -98,54 +99,57 @@ class KGE(LightningModule):
         if not isinstance(data, HasVocabulary):
             raise KedrecError(f"data.class_path: {type(data).__name__} has no graph's vocabulary; use TripleData")
         self.vocabulary = data.vocabulary
-        if data.vocabulary.anchors:
-            modalities = data.vocabulary.anchors
+        self.make_tables(len(data.vocabulary.entities), len(data.vocabulary.relations), data.vocabulary.anchors)
+
+    def make_tables(self, entities: int, relations: int, modalities: Sequence[Modality] = ()) -> None:
+        """Give rows to so many entities and relations, mixed with their anchors where there are any."""
+        if modalities:
             self.anchors = Anchors(modalities, self.scorer.entity_width, self.projection, self.seed)
         generator = torch.Generator().manual_seed(self.seed)
-        sparse = self.optimizer_name != "adam"
-        # Embeddings that say they are sparse: DDP then reduces the rows of the batch alone.
-        entity = torch.empty(len(self.vocabulary.entities), self.scorer.entity_width)
+        entity = torch.empty(entities, self.scorer.entity_width)
         entity.uniform_(-self.scorer.range, self.scorer.range, generator=generator)
         if self._mixed_in is not None:
             entity.mul_(self.rho).add_(self._mixed_in.vectors, alpha=1 - self.rho)
-        relation = torch.empty(len(self.vocabulary.relations), self.scorer.relation_width)
+        relation = torch.empty(relations, self.scorer.relation_width)
         self.scorer.first_relations(relation, generator)
+        # Embeddings that say they are sparse: DDP then reduces the rows of the batch alone.
+        sparse = self.optimizer_name != "adam"
         self.entity, self.relation = (
             nn.Embedding(len(table), table.shape[1], sparse=sparse, _weight=table) for table in (entity, relation)
         )
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The chosen optimiser, at a tenth of the rate after the given share of the steps."""
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Return the chosen optimiser of the tables."""
         assert self.entity is not None
         table = self.entity.weight
         others = [parameter for parameter in self.parameters() if parameter is not table]
         rate = self.learning_rate * (1.0 if self._mixed_in is None else self.rho)
         groups: list[dict[str, Any]] = [{"params": [table], "lr": rate}, {"params": others}]
-        optimizer: torch.optim.Optimizer
         if self.optimizer_name == "adam":
-            optimizer = torch.optim.Adam(groups, lr=self.learning_rate, fused=True)
-        else:
-            kind = RowAdagrad if self.optimizer_name == "adagrad" else LazyAdam
-            optimizer = kind(groups, lr=self.learning_rate)
+            return torch.optim.Adam(groups, lr=self.learning_rate, fused=True)
+        return (RowAdagrad if self.optimizer_name == "adagrad" else LazyAdam)(groups, lr=self.learning_rate)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The chosen optimiser, at a tenth of the rate after the given share of the steps."""
+        optimizer = self.make_optimizer()
         steps = self.trainer.estimated_stepping_batches
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(self.drop_after * steps)], gamma=0.1)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: TripleBatch, _: int) -> Tensor:
         """Return the weighted sum of the links' and the anchors' loss."""
-        link, kept, rows = self._link_loss(batch)
-        loss = self.zeta_link * link
-        shown = {"train/link_loss": link.detach()}
-        if self.anchor is not None and self.anchors is not None:
-            anchored = anchor_loss(self.anchor, rows, *self.anchors(kept))
-            loss = loss + self.zeta_anchor * anchored
-            shown["train/anchor_loss"] = anchored.detach()
+        losses = self.losses(batch)
         if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            shown = {f"train/{name}_loss": loss.detach() for name, loss in losses.items()}
             self.log_dict(shown, prog_bar=True, batch_size=len(batch.head))
-        return loss
+        weights = {"link": self.zeta_link, "anchor": self.zeta_anchor}
+        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
-    def _link_loss(self, batch: TripleBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the links' loss, and the entities that are not corrupted with their rows."""
+    def losses(self, batch: TripleBatch) -> dict[str, Tensor]:
+        """Return the ``link`` loss and, where entities are pulled to anchors, the ``anchor`` loss, each a scalar.
+
+        The entities that are pulled are those that are not corrupted, as in the authors' code.
+        """
         size, chunks = len(batch.head), len(batch.negatives)
         rows = self._rows(torch.cat([batch.head, batch.tail, batch.negatives.flatten()]))
         head, tail, negatives = torch.split(rows, [size, size, batch.negatives.numel()])
@@ -154,7 +158,10 @@ class KGE(LightningModule):
         query = self.scorer.query(kept, relation, batch.side)
         positive = self.scorer.pairs(query, replaced)
         negative = self.scorer.tiles(query.view(chunks, -1, query.shape[1]), negatives.view(chunks, -1, rows.shape[1]))
-        return link_loss(positive, negative, batch.weight, self.temperature, batch.false), ids, kept
+        losses = {"link": link_loss(positive, negative, batch.weight, self.temperature, batch.false)}
+        if self.anchor is not None and self.anchors is not None:
+            losses["anchor"] = anchor_loss(self.anchor, kept, *self.anchors(ids))
+        return losses
 
     def on_validation_epoch_start(self) -> None:
         """Begin a report."""
