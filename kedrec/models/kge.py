@@ -169,7 +169,7 @@ class KGE(LightningModule):
 
     def validation_step(self, batch: RankingBatch, _: int) -> None:
         """Rank all entities for each query."""
-        self._report.add(self._scores(batch), batch, sampled=False)
+        self._report.add(self.scores(batch), batch, sampled=False)
 
     def on_validation_epoch_end(self) -> None:
         """Log the filtered ranks among entities of the right type; the best checkpoint is that of the highest MRR."""
@@ -188,7 +188,7 @@ class KGE(LightningModule):
             self.predictions += self._repurpose(batch)
         else:
             diseases = self.vocabulary.entities[int(batch.candidates[0])].startswith("Disease::")
-            self._report.add(self._scores(batch), batch, sampled=diseases)
+            self._report.add(self.scores(batch), batch, sampled=diseases)
 
     def on_test_epoch_end(self) -> None:
         """Log the report."""
@@ -234,7 +234,7 @@ class KGE(LightningModule):
         with torch.no_grad():
             return self._rows(torch.arange(len(self.entity.weight), device=self.entity.weight.device))
 
-    def _scores(self, batch: RankingBatch) -> Tensor:
+    def scores(self, batch: RankingBatch) -> Tensor:
         """Return ``(queries, entities)``."""
         table = self._table()
         query = self.scorer.query(table[batch.entity], self.relation.weight[batch.relation], batch.side)
