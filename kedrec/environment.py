@@ -5,12 +5,18 @@ import logging
 import os
 import shutil
 import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+Formula = TypeVar("Formula", bound=Callable[..., Any])
 
 
 def prepare_environment() -> None:
     """Turn off progress bars, tips and warnings that no user can act on, and spinning barriers; the user's own win."""
-    # A spinning OpenMP barrier on a busy small machine costs ten-fold; libgomp reads this when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # An OpenMP barrier that spins on costs ten-fold on a busy small machine, and one that sleeps at once a third of a
+    # quiet one's speed where steps are short: it spins for some microseconds. libgomp reads it when torch is imported.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "30000")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -40,3 +46,16 @@ def prepare_environment() -> None:
 def can_compile(device: str) -> bool:
     """Whether inductor can compile for a device: on a CPU it needs a C++ compiler, which clusters' nodes may lack."""
     return device != "cpu" or shutil.which(os.environ.get("CXX", "g++")) is not None
+
+
+@functools.cache
+def fused(formula: Formula, dynamic: bool) -> Formula:
+    """Return the formula compiled by inductor into few passes over memory; once for each formula.
+
+    Args:
+        formula: a function of tensors, at a module's top level.
+        dynamic: compile once for all shapes, or anew for each, which is faster where they stay the same.
+    """
+    import torch
+
+    return cast(Formula, torch.compile(formula, dynamic=dynamic))

@@ -1,6 +1,5 @@
 """Ranks of true answers among all entities: the link-prediction metrics of a knowledge-graph embedding."""
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kedrec.batches import RankingBatch
-from kedrec.environment import can_compile
+from kedrec.environment import can_compile, fused
 from kedrec.errors import KedrecError
 
 MEMORY = 1 << 26
@@ -123,14 +122,7 @@ def _compare(scores: Tensor, query: Tensor, answer: Tensor, columns: Tensor | No
 
 def _comparison(device: str, work: int) -> Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]:
     """Return `_compare`, fused into one pass without temporaries where there are enough comparisons to be worth it."""
-    return _fused() if work >= _WORTH and can_compile(device) else _compare
-
-
-@functools.cache
-def _fused() -> Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]:
-    fused: Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
-    fused = torch.compile(_compare, dynamic=True)
-    return fused
+    return fused(_compare, dynamic=True) if work >= _WORTH and can_compile(device) else _compare
 
 
 def without_known_elsewhere(batch: RankingBatch) -> RankingBatch:

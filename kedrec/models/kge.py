@@ -9,7 +9,8 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from kedrec.batches import HasVocabulary, Modality, RankingBatch, RepurposingBatch, TripleBatch, Vocabulary
+from kedrec.batches import HasVocabulary, Modality, RankingBatch, RepurposingBatch, Side, TripleBatch, Vocabulary
+from kedrec.environment import can_compile, fused
 from kedrec.errors import KedrecError
 from kedrec.metrics.ranking_report import RankingReport
 from kedrec.nn.anchors import Anchors, Projection
@@ -17,7 +18,14 @@ from kedrec.nn.link_losses import AnchorDistance, anchor_loss, link_loss
 from kedrec.nn.row_optimizers import LazyAdam, RowAdagrad, gather_rows
 from kedrec.nn.scorers import SCORERS, Scorer, ScorerName
 
+_WORTH = 1 << 18  # numbers in a batch's heads: below, starting inductor takes longer than it saves
 _SPLITS = ("training", "validation", "test")
+
+
+def _known(scorer: Scorer, kept: Tensor, relation: Tensor, replaced: Tensor, missing: Side) -> tuple[Tensor, Tensor]:
+    """Return the queries of true triples, and the scores of their true answers."""
+    query = scorer.query(kept, relation, missing)
+    return query, scorer.pairs(query, replaced)
 
 
 class KGE(LightningModule):
@@ -82,6 +90,7 @@ class KGE(LightningModule):
         self.optimizer_name = optimizer
         self.learning_rate = learning_rate
         self.drop_after = drop_after
+        self.compiled = compiled
         self.seed = seed
         self.scorer: Scorer = SCORERS[scorer](dim, gamma, compiled)
         self.entity: nn.Embedding | None = None
@@ -150,15 +159,16 @@ class KGE(LightningModule):
 
         The entities that are pulled are those that are not corrupted, as in the authors' code.
         """
-        size, chunks = len(batch.head), len(batch.negatives)
-        rows = self._rows(torch.cat([batch.head, batch.tail, batch.negatives.flatten()]))
-        head, tail, negatives = torch.split(rows, [size, size, batch.negatives.numel()])
-        relation = gather_rows(self.relation.weight, batch.relation, self.relation.sparse)
+        chunks, width = len(batch.negatives), self.scorer.entity_width
+        head, tail, negatives = self._rows(batch.head, batch.tail, batch.negatives.flatten())
+        (relation,) = gather_rows(self.relation.weight, batch.relation, sparse=self.relation.sparse)
         ids, kept, replaced = (batch.tail, tail, head) if batch.side == "head" else (batch.head, head, tail)
-        query = self.scorer.query(kept, relation, batch.side)
-        positive = self.scorer.pairs(query, replaced)
-        negative = self.scorer.tiles(query.view(chunks, -1, query.shape[1]), negatives.view(chunks, -1, rows.shape[1]))
-        losses = {"link": link_loss(positive, negative, batch.weight, self.temperature, batch.false)}
+        worth = self.compiled and kept.numel() >= _WORTH and can_compile(kept.device.type)
+        known = fused(_known, dynamic=False) if worth else _known
+        link = fused(link_loss, dynamic=False) if worth else link_loss
+        query, positive = known(self.scorer, kept, relation, replaced, batch.side)
+        negative = self.scorer.tiles(query.view(chunks, -1, query.shape[1]), negatives.view(chunks, -1, width))
+        losses = {"link": link(positive, negative, batch.weight, self.temperature, batch.false)}
         if self.anchor is not None and self.anchors is not None:
             losses["anchor"] = anchor_loss(self.anchor, kept, *self.anchors(ids))
         return losses
@@ -217,14 +227,14 @@ class KGE(LightningModule):
         """The anchors that are mixed into the stored rows: those that do not change."""
         return self.anchors if self.anchors is not None and not self.anchors.learned else None
 
-    def _rows(self, ids: Tensor) -> Tensor:
-        """Return the rows that are scored, ``(n, width)``."""
+    def _rows(self, *ids: Tensor) -> tuple[Tensor, ...]:
+        """Return the rows that are scored, ``(n, width)`` for each of several ``(n,)`` ids."""
         assert self.entity is not None
-        rows: Tensor = gather_rows(self.entity.weight, ids, self.entity.sparse)
+        rows = gather_rows(self.entity.weight, *ids, sparse=self.entity.sparse)
         if self.anchors is None or not self.anchors.learned:
             return rows
-        anchors: Tensor = self.anchors(ids)[0]
-        return self.rho * rows + (1 - self.rho) * anchors
+        anchors = (self.anchors(part)[0] for part in ids)
+        return tuple(self.rho * part + (1 - self.rho) * anchor for part, anchor in zip(rows, anchors, strict=True))
 
     def _table(self) -> Tensor:
         """Return all rows that are scored, ``(entities, width)``, without gradient."""
@@ -232,7 +242,7 @@ class KGE(LightningModule):
         if self.anchors is None or not self.anchors.learned:
             return self.entity.weight.detach()
         with torch.no_grad():
-            return self._rows(torch.arange(len(self.entity.weight), device=self.entity.weight.device))
+            return self._rows(torch.arange(len(self.entity.weight), device=self.entity.weight.device))[0]
 
     def scores(self, batch: RankingBatch) -> Tensor:
         """Return ``(queries, entities)``."""

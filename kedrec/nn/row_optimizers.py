@@ -6,38 +6,50 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
+from kedrec.environment import can_compile, fused
 
-def gather_rows(table: Tensor, rows: Tensor, sparse: bool) -> Tensor:
-    """Return ``(n, width)`` rows of a table.
+_WORTH = 1 << 18  # numbers in a gradient: below, starting inductor takes longer than it saves
+
+
+def gather_rows(table: Tensor, *rows: Tensor, sparse: bool) -> tuple[Tensor, ...]:
+    """Return ``(n, width)`` rows of a table for each of several ``(n,)`` row numbers.
 
     Args:
         table: ``(rows, width)``.
-        rows: ``(n,)``; one may come several times.
+        rows: one may come several times.
         sparse: whether the table's gradient is sparse and coalesced, as the optimisers here take it, or dense.
     """
     if not sparse:
-        return torch.nn.functional.embedding(rows, table)
-    apply: Callable[[Tensor, Tensor], Tensor] = _Gather.apply
-    return apply(table, rows)
+        return tuple(torch.nn.functional.embedding(part, table) for part in rows)
+    apply: Callable[..., tuple[Tensor, ...]] = _Gather.apply
+    return apply(table, *rows)
 
 
 class _Gather(torch.autograd.Function):
     """As ``embedding(sparse=True)``, but each row comes once in the gradient: nothing is sorted by the optimiser."""
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, rows: Tensor) -> Tensor:
-        ctx.save_for_backward(rows)
+    def forward(ctx: Any, table: Tensor, *rows: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(*rows)
         ctx.shape = table.shape
-        return table.index_select(0, rows)
+        return tuple(table.index_select(0, part) for part in rows)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (rows,) = ctx.saved_tensors
-        distinct, place = rows.unique(return_inverse=True)
-        summed = grads[0].new_zeros(len(distinct), ctx.shape[1]).index_add_(0, place, grads[0])
-        return torch.sparse_coo_tensor(
-            distinct.unsqueeze(0), summed, ctx.shape, is_coalesced=True, check_invariants=False
-        ), None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        rows = ctx.saved_tensors
+        sizes = [len(part) for part in rows]
+        distinct, place, count = torch.cat(rows).unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
+        values = grads[0].new_empty(len(distinct), ctx.shape[1])
+        for part, grad in zip(place.split(sizes), grads, strict=True):
+            values.index_copy_(0, part, grad)
+        # Few rows come several times: they alone are summed.
+        again = count[place] > 1
+        values.index_fill_(0, place[again], 0)
+        for part, several, grad in zip(place.split(sizes), again.split(sizes), grads, strict=True):
+            values.index_add_(0, part[several], grad[several])
+        where = distinct.unsqueeze(0)
+        summed = torch.sparse_coo_tensor(where, values, ctx.shape, is_coalesced=True, check_invariants=False)
+        return (summed, *(None for _ in rows))
 
 
 def _distinct(grad: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,14 +124,19 @@ class RowAdagrad(RowOptimizer):
 
     def update(self, table: Tensor, rows: Tensor | slice, grad: Tensor, state: dict[str, Any], group: Any) -> None:
         """Add the gradients' mean squares, then step by the gradient over the root of their sum."""
-        flat = grad.reshape(len(grad), -1)
-        total = state["sum"][rows] + flat.square().mean(1)
-        state["sum"][rows] = total
-        move = (flat * (-group["lr"] / (total.sqrt() + group["eps"])).unsqueeze(1)).view_as(grad)
-        if isinstance(rows, Tensor):
-            table.index_add_(0, rows, move)
-        else:
-            table.add_(move)
+        flat, target = grad.reshape(len(grad), -1), table.view(len(table), -1)
+        if not isinstance(rows, Tensor):
+            rows = torch.arange(len(grad), device=grad.device)
+        worth = grad.numel() >= _WORTH and can_compile(grad.device.type)
+        step = fused(_adagrad, dynamic=True) if worth else _adagrad
+        step(target, state["sum"], rows, flat, torch.tensor(-group["lr"]), group["eps"])
+
+
+def _adagrad(table: Tensor, total: Tensor, rows: Tensor, grad: Tensor, rate: Tensor, eps: float) -> None:
+    """Update distinct ``rows`` of ``table`` and of ``total`` in place; ``rate`` is negative."""
+    sums = total[rows] + grad.square().mean(1)
+    total.index_put_((rows,), sums)
+    table.index_put_((rows,), table[rows] + grad * (rate / (sums.sqrt() + eps)).unsqueeze(1))
 
 
 class LazyAdam(RowOptimizer):

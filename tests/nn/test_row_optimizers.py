@@ -159,7 +159,7 @@ def test_gathered_rows_have_the_same_gradient_sparse_and_dense():
     gradients = []
     for sparse in (True, False):
         table = _table()
-        gathered = gather_rows(table, rows, sparse)
+        gathered = gather_rows(table, rows, sparse=sparse)[0]
         assert torch.equal(gathered, table[rows])
         (gathered.square() * weights).sum().backward()
         gradients.append(table.grad)
@@ -171,7 +171,7 @@ def test_gathered_rows_have_the_same_gradient_sparse_and_dense():
 
 def test_nothing_is_sorted_for_gathered_rows(kind, monkeypatch):
     table = _table()
-    loss = gather_rows(table, torch.tensor([7, 2, 2, 0]), True).sum()
+    loss = gather_rows(table, torch.tensor([7, 2, 2, 0]), sparse=True)[0].sum()
     (gradient,) = torch.autograd.grad(loss, table, retain_graph=True)
     assert gradient.is_coalesced()
     monkeypatch.setattr(torch.Tensor, "coalesce", None)
@@ -185,8 +185,8 @@ def test_gradients_of_several_gathers_add_up(kind, together):
     """One backward pass of two gathers, or two passes: accumulated gradients are those of one larger batch."""
     groups = [torch.tensor([1, 5, 5]), torch.tensor([8, 5, 0])]
     one, other = _table(), _table()
-    gather_rows(one, torch.cat(groups), True).pow(3).sum().backward()
-    losses = [gather_rows(other, rows, True).pow(3).sum() for rows in groups]
+    gather_rows(one, torch.cat(groups), sparse=True)[0].pow(3).sum().backward()
+    losses = [gather_rows(other, rows, sparse=True)[0].pow(3).sum() for rows in groups]
     if together:
         torch.stack(losses).sum().backward()
     else:
@@ -201,7 +201,7 @@ def test_gradients_of_several_gathers_add_up(kind, together):
 def test_a_step_of_gathered_rows_equals_one_of_embedding(kind):
     rows = torch.tensor([3, 3, 6])
     one, other = _table(), _table()
-    gather_rows(one, rows, True).square().sum().backward()
+    gather_rows(one, rows, sparse=True)[0].square().sum().backward()
     torch.nn.functional.embedding(rows, other, sparse=True).square().sum().backward()  # not coalesced
     kind([one], lr=0.1).step()
     kind([other], lr=0.1).step()
