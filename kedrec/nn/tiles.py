@@ -95,8 +95,9 @@ def _l1(queries: Tensor, candidates: Tensor) -> Tensor:
 
 
 def _l1_gradient(weights: Tensor, queries: Tensor, candidates: Tensor) -> Tensor:
-    weights = weights.unsqueeze(3)  # a comparison and a choice are half the cost of a sign and a product
-    return torch.where(queries.unsqueeze(2) > candidates.unsqueeze(1), weights, -weights).sum(2)
+    weights, left, right = weights.unsqueeze(3), queries.unsqueeze(2), candidates.unsqueeze(1)
+    # Two comparisons and choices are half the cost of a sign and a product.
+    return torch.where(left > right, weights, torch.where(left < right, -weights, 0.0)).sum(2)
 
 
 def _sine(queries: Tensor, candidates: Tensor) -> Tensor:
