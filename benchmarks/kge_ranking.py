@@ -107,8 +107,11 @@ class Work:
             ranking = RankingReport(0, [""] * self.relations)
             with torch.inference_mode():
                 for batch in self.batches(triples):
-                    if not sampled or batch.side == "tail":
-                        ranking.add(model.scores(batch), batch, sampled=sampled)
+                    if not sampled:
+                        ranking.add(model.scores(batch), batch)
+                    elif batch.side == "tail":
+                        scores = model.scores(batch, batch.candidates)
+                        ranking.add(scores, batch.among_candidates(), sampled=True)
             ranking.metrics()
 
         rank(self.asked[:2000])  # compiles

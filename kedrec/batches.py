@@ -142,6 +142,17 @@ class RankingBatch(Batch):
     known_query: Tensor
     known: Tensor
 
+    def among_candidates(self) -> Self:
+        """Return the same with the candidates as all there is: entities that may answer are given by their places."""
+        inside = torch.isin(self.known, self.candidates)
+        return replace(
+            self,
+            candidates=torch.arange(len(self.candidates), device=self.candidates.device),
+            target=torch.searchsorted(self.candidates, self.target),
+            known_query=self.known_query[inside],
+            known=torch.searchsorted(self.candidates, self.known[inside]),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Modality:

@@ -28,6 +28,7 @@ Variant = Literal["published", "filtered"]
 
 DRAWN = 49  # rivals a draw; where fewer may be drawn, all of them
 REPETITIONS = 5
+_READ = 128  # places that a draw looks at before every candidate gets a key
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ def draw(
 ) -> dict[Variant, Draws]:
     """Draw rivals of each true answer from the entities of its type, without replacement.
 
-    Every entity gets a random key, by seed, repetition, side, triple and entity alone; the smallest keys among those
-    that may be drawn win. Both variants see the same keys, so they differ by what the known answers do.
+    A row of random places in ``batch.candidates``, by seed, repetition, side and triple alone, is read until it has
+    given 49 entities that may be drawn. Where it does not, every candidate gets a random key, and the smallest keys of
+    those that may be drawn win. Both variants read the same rows and keys: they differ by what the known answers do.
 
     Args:
         scores: (queries, entities), higher is better, without NaN.
@@ -81,8 +83,13 @@ def draw(
         rivals = scores[batch.query[rows][:, None], batch.candidates]
         for repetition in range(repetitions):
             keys = _keys(batch, rows, seed, repetition)
-            for variant, free in allowed.items():
-                drawn[variant][repetition, rows.cpu()] = _smallest(keys, free, rivals).cpu()
+            places = _places(keys, len(batch.candidates))
+            taken, enough = zip(*(_first(places, free, rivals) for free in allowed.values()), strict=True)
+            short = ~torch.stack(enough).all(dim=0)  # of one variant: both read the keys then
+            each = _mixed(keys[short] ^ torch.arange(len(batch.candidates), device=keys.device))
+            for (variant, free), scored in zip(allowed.items(), taken, strict=True):
+                scored[short] = _smallest(each, free[short], rivals[short])
+                drawn[variant][repetition, rows.cpu()] = scored.cpu()
     answer = scores[batch.query, batch.target].cpu()
     return {
         variant: Draws(
@@ -197,6 +204,26 @@ def _allowed(batch: RankingBatch, rows: Tensor) -> dict[Variant, Tensor]:
     return {"published": published, "filtered": filtered}
 
 
+def _places(keys: Tensor, candidates: int) -> Tensor:
+    """Return a row of random places for each key of ``(chunk, 1)``: (chunk, 128), a repeated one as -1."""
+    turn = torch.arange(_READ, device=keys.device)
+    places = (_mixed(keys ^ ~turn) & torch.iinfo(torch.int64).max) % candidates
+    ascending, order = places.sort(dim=1, stable=True)
+    repeated = functional.pad(ascending[:, 1:] == ascending[:, :-1], (1, 0))
+    return places.masked_fill(torch.zeros_like(repeated).scatter(1, order, repeated), -1)
+
+
+def _first(places: Tensor, allowed: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the scores (chunk, 49) at the first allowed places, and where there are enough, (chunk,) bool."""
+    good = allowed.gather(1, places.clamp(min=0)) & (places >= 0)
+    turn = good.cumsum(dim=1)
+    good &= turn <= DRAWN
+    taken = scores.new_full((len(places), DRAWN), torch.nan)
+    row, column = good.nonzero(as_tuple=True)
+    taken[row, turn[row, column] - 1] = scores[row, places[row, column]]
+    return taken, turn[:, -1] >= DRAWN
+
+
 def _smallest(keys: Tensor, allowed: Tensor, scores: Tensor) -> Tensor:
     """Return the scores (chunk, 49) of those with the smallest keys; all three of (chunk, candidates)."""
     barred = keys.masked_fill(~allowed, torch.iinfo(torch.int64).max)
@@ -206,10 +233,10 @@ def _smallest(keys: Tensor, allowed: Tensor, scores: Tensor) -> Tensor:
 
 
 def _keys(batch: RankingBatch, rows: Tensor, seed: int, repetition: int) -> Tensor:
-    """Return a random number for each triple and candidate, (chunk, candidates) int64, distinct within a row."""
+    """Return a random number for each triple, (chunk, 1) int64."""
     key = torch.tensor(0, device=rows.device)
     side = ("head", "tail").index(batch.side)
-    for part in (seed, repetition, side, batch.triple[rows][:, None], batch.candidates):
+    for part in (seed, repetition, side, batch.triple[rows][:, None]):
         key = _mixed((key - 0x61C8864680B583EB) ^ part)  # the golden ratio in 64 bits, as a signed number
     return key
 

@@ -45,7 +45,7 @@ class KGE(LightningModule):
         rho: share of the learned part in an entity's row, where data has anchors.
         zeta_anchor: weight of the anchors' loss.
         zeta_link: weight of the links' loss.
-        projection: how anchors come to the width of their share of a row: slice, pca or learned.
+        projection: how anchors come to the width of their share of a row: pca, slice (the authors) or learned.
         optimizer: ``adagrad`` with one accumulator a row, and ``lazy_adam``, both of which touch the rows of the batch
             only, or ``adam``, which moves every row in each step.
         learning_rate: at the start.
@@ -72,7 +72,7 @@ class KGE(LightningModule):
         rho: float = 0.6,
         zeta_anchor: float = 0.5,
         zeta_link: float = 1.8,
-        projection: Projection = "slice",
+        projection: Projection = "pca",
         optimizer: Literal["adagrad", "lazy_adam", "adam"] = "adagrad",
         learning_rate: float = 0.1,
         drop_after: float = 0.5,
@@ -178,8 +178,8 @@ class KGE(LightningModule):
         self._report = RankingReport(self.seed, self.vocabulary.relations)
 
     def validation_step(self, batch: RankingBatch, _: int) -> None:
-        """Rank all entities for each query."""
-        self._report.add(self.scores(batch), batch, sampled=False)
+        """Rank the entities of the right type for each query."""
+        self._report.add(self.scores(batch, batch.candidates), batch.among_candidates())
 
     def on_validation_epoch_end(self) -> None:
         """Log the filtered ranks among entities of the right type; the best checkpoint is that of the highest MRR."""
@@ -244,11 +244,12 @@ class KGE(LightningModule):
         with torch.no_grad():
             return self._rows(torch.arange(len(self.entity.weight), device=self.entity.weight.device))[0]
 
-    def scores(self, batch: RankingBatch) -> Tensor:
-        """Return ``(queries, entities)``."""
+    def scores(self, batch: RankingBatch, entities: Tensor | None = None) -> Tensor:
+        """Return ``(queries, entities)`` scores of some entities, or of all."""
         table = self._table()
         query = self.scorer.query(table[batch.entity], self.relation.weight[batch.relation], batch.side)
-        return self.scorer.tiles(query.unsqueeze(0), table.unsqueeze(0)).squeeze(0)
+        asked = table if entities is None else table[entities]
+        return self.scorer.tiles(query.unsqueeze(0), asked.unsqueeze(0)).squeeze(0)
 
     def _repurpose(self, batch: RepurposingBatch, shown: int = 100) -> list[dict[str, Any]]:
         """Return a row for each disease: the best compounds by their best therapeutic relation, known ones marked."""
