@@ -1,15 +1,14 @@
 """What a run keeps as it goes: the last and the best checkpoint, each with the settings that made it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-if TYPE_CHECKING:
-    from kedrec.config import Experiment
-    from kedrec.run import RunFolder
+from kedrec.config import Experiment
+from kedrec.run import Monitored, RunFolder
 
 
 class Settings(Callback):
@@ -59,10 +58,8 @@ class KeepLast(Callback):
         trainer.save_checkpoint(self.path)
 
 
-def checkpoint_callbacks(experiment: "Experiment", run: "RunFolder", model: LightningModule) -> list[Callback]:
+def checkpoint_callbacks(experiment: Experiment, run: RunFolder, model: LightningModule) -> list[Callback]:
     """Return the callbacks of every run: settings in checkpoints, and ``best.ckpt`` by the model's own measure."""
-    from kedrec.run import Monitored
-
     monitor, mode = model.monitor if isinstance(model, Monitored) else ("validation/loss", "min")
     best = ModelCheckpoint(
         run.checkpoints,

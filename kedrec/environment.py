@@ -44,8 +44,8 @@ def prepare_environment() -> None:
 
 @functools.cache
 def can_compile(device: str) -> bool:
-    """Whether inductor can compile for a device: on a CPU it needs a C++ compiler, which clusters' nodes may lack."""
-    return device != "cpu" or shutil.which(os.environ.get("CXX", "g++")) is not None
+    """Whether inductor compiles for a device; on a CPU it needs a C++ compiler, which clusters' nodes may lack."""
+    return device == "cuda" or (device == "cpu" and shutil.which(os.environ.get("CXX", "g++")) is not None)
 
 
 @functools.cache

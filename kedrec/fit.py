@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kedrec.card import tables
 from kedrec.config import Built, Experiment, build, compose
 from kedrec.errors import KedrecError
-from kedrec.run import Asks, Exports, HasBaseline, HasFacts, Predicts, RunFolder, tables
+from kedrec.run import Asks, Exports, HasBaseline, HasFacts, Predicts, RunFolder
 from kedrec.store import Store
 
 if TYPE_CHECKING:

@@ -1,0 +1,90 @@
+"""What people read of a run: its card in Markdown, and the tables of its metrics."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from kedrec.config import Experiment
+
+Table = tuple[list[str], list[list[str]]]  # header and rows
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A model that says how its numbers are to be read."""
+
+    reading: str
+
+
+def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[str, Any], model: object) -> str:
+    """Return the run's card in Markdown."""
+    data = record["data"]
+    lines = [
+        f"# {experiment.name} ({experiment.run_id})",
+        "",
+        "Research use, not medical advice: the choices and rationales here are a model's.",
+        "",
+        "## Numbers of the test set",
+        "",
+        *(line for table in tables(metrics) for line in (*markdown(table), "")),
+        *([model.reading, ""] if isinstance(model, Readable) else []),
+        "## Data",
+        "",
+        *(f"* {name.replace('_', ' ')}: {value}" for name, value in data.items()),
+        "",
+        "## Settings",
+        "",
+        "```yaml",
+        experiment.yaml().rstrip(),
+        "```",
+        "",
+        "## Made with",
+        "",
+        f"* commit {record['commit'] or 'unknown'}; "
+        + ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
+        f"* {record['hardware']['processor']}, {record['hardware']['cores']} cores"
+        + "".join(f", {gpu}" for gpu in record["hardware"]["gpus"]),
+        f"* seconds: {', '.join(f'{stage} {seconds:.0f}' for stage, seconds in record['seconds'].items())}; "
+        f"peak memory {record['peak_memory_bytes'] / 2**30:.1f} GiB",
+        "",
+        "## Limits",
+        "",
+        "One test set and one seed: compare runs over several seeds. What agrees with the graph is not a finding about "
+        "a patient.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def tables(metrics: Mapping[str, float]) -> list[Table]:
+    """Return what people are shown of the metrics, as headers and rows.
+
+    Of ``base/NAME`` and ``test/NAME`` a row a name and a column a model; of ``test/SET/KIND/NAME`` a row a kind and a
+    column a name, without the spreads and expectations. What is named more finely stands in ``metrics.json`` only.
+    """
+    parts = {name: name.split("/") for name in metrics}
+    plain = dict.fromkeys(path[1] for path in parts.values() if len(path) == 2)
+    columns = {"base": "base/", "trained": "test/"}
+    used = {title: head for title, head in columns.items() if any(head + name in metrics for name in plain)}
+    found: list[Table] = []
+    if plain:
+        cells = [[_shown(metrics.get(head + name)) for head in used.values()] for name in plain]
+        found.append((["metric", *used], [[name, *row] for name, row in zip(plain, cells, strict=True)]))
+    fine = {name: path for name, path in parts.items() if len(path) == 4 and "_" not in path[3]}
+    kinds = dict.fromkeys(tuple(path[:3]) for path in fine.values())
+    names = dict.fromkeys(path[3] for path in fine.values())
+    if fine:
+        rows = [
+            [" ".join(kind[1:]), *(_shown(metrics.get("/".join((*kind, name)))) for name in names)] for kind in kinds
+        ]
+        found.append((["ranking", *names], rows))
+    return found
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def markdown(table: Table) -> list[str]:
+    """Return the lines of a Markdown table."""
+    header, rows = table
+    return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]
