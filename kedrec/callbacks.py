@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from kedrec.config import Experiment
 from kedrec.run import Monitored, RunFolder
@@ -30,8 +30,11 @@ class Settings(Callback):
         torch.set_rng_state(checkpoint["kedrec"]["random_state"])
 
 
-class KeepLast(Callback):
+class KeepLast(Checkpoint):
     """Keeps ``last.ckpt``, from which a stopped run goes on; written whole or not at all.
+
+    Where a validation is due at the same step, it is saved behind it: a run that goes on from there does not validate
+    again, and must know which checkpoint is best.
 
     Args:
         folder: where it is kept.
@@ -45,6 +48,16 @@ class KeepLast(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Save after each ``every`` optimizer steps."""
+        loop = trainer.fit_loop
+        if not loop.epoch_loop._should_check_val_fx(loop._data_fetcher):  # type: ignore[arg-type]
+            self._save_if_due(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save what was put off."""
+        if not trainer.sanity_checking:
+            self._save_if_due(trainer)
+
+    def _save_if_due(self, trainer: Trainer) -> None:
         if trainer.global_step % self.every == 0 and trainer.global_step != self._saved:
             self._save(trainer)
 

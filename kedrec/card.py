@@ -21,7 +21,7 @@ def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[s
     lines = [
         f"# {experiment.name} ({experiment.run_id})",
         "",
-        "Research use, not medical advice: the choices and rationales here are a model's.",
+        "Research use, not medical advice: what is here is a model's.",
         "",
         "## Numbers of the test set",
         "",

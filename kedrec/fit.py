@@ -97,7 +97,12 @@ def _trainer(built: Built, experiment: Experiment, run: RunFolder) -> "Trainer":
         *checkpoint_callbacks(experiment, run, built.model),
     ]
     arguments = {**built.trainer, "default_root_dir": str(run.path), "logger": built.logger, "callbacks": callbacks}
-    return Trainer(**arguments)
+    trainer = Trainer(**arguments)
+    if trainer.world_size > 1:
+        raise KedrecError(
+            f"trainer: {trainer.world_size} processes asked for; a run has one process and one device so far"
+        )
+    return trainer
 
 
 def _score_untrained(built: Built, run: RunFolder) -> dict[str, float]:

@@ -122,7 +122,7 @@ class RunFolder:
 
     @property
     def best_checkpoint(self) -> Path:
-        """The best checkpoint by validation loss; the last where training ended before the first validation."""
+        """The best checkpoint by the model's own measure; the last where training ended before the first validation."""
         best = self.checkpoints / "best.ckpt"
         return best if best.is_file() else self.checkpoints / "last.ckpt"
 

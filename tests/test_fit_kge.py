@@ -33,7 +33,7 @@ def small_lladr(tmp_path_factory, tiny_encoder_folder, store):
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "callbacks": [
-            {"class_path": "kedrec.callbacks.KeepLast", "init_args": {"folder": "${run_dir}/checkpoints", "every": 20}},
+            {"class_path": "kedrec.callbacks.KeepLast", "init_args": {"folder": "${run_dir}/checkpoints", "every": 10}},
             {"class_path": "tests.killing.Kill"},
         ],
     }
@@ -119,7 +119,9 @@ def test_it_learns(unbroken, small_lladr, tmp_path):
     assert after["test/pairs/typed/mrr"] > 2 * before["test/pairs/typed/mrr"]
 
 
-@pytest.mark.parametrize("moment", ["27", "40", "validation", "test"])  # an epoch has 20 batches
+@pytest.mark.parametrize(
+    "moment", ["27", "40", "70", "75", "validation", "test"]
+)  # an epoch has 20 batches, a validation is due at 70
 def test_after_kill_9_the_same_command_ends_with_the_same_embeddings(moment, unbroken, small_lladr, tmp_path):
     killed = run(small_lladr, f"out={tmp_path}", KILL_AT=moment)
     assert killed.returncode == -9

@@ -99,8 +99,6 @@ class TripleBatches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        if batch_size % chunks:
-            raise KedrecError(f"data.init_args.chunks: {chunks} chunks do not divide a batch of {batch_size} triples")
         self.triples, self.weight, self.entities = triples, weight, entities
         self.batch_size, self.negatives, self.chunks = batch_size, negatives, chunks
         self.true, self.seed, self.rank, self.world = true, seed, rank, world

@@ -1,6 +1,7 @@
 """A graph's triples as Lightning batches: corrupted ones for training, queries for ranking; and entities' anchors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,9 @@ class TripleData(LightningDataModule):
     Args:
         graph: triples TSV (plain, gz, zst) or a folder that holds one; or a folder with train.txt, valid.txt and
             test.txt, whose split is taken as it is. Names, descriptions and SMILES lie beside it.
-        relations: therapeutic relations, whole or by their first two parts.
-        validation: share of the therapeutic pairs.
+        relations: therapeutic relations, whole or by their first two parts; with none of them, which needs a graph that
+            is split already, compounds are not ranked for diseases.
+        validation: share of the therapeutic pairs; this and the next two are for a graph that is not split yet.
         test: share of the therapeutic pairs.
         unseen_diseases: diseases that are left out of training with all their therapeutic triples, as a second test.
         delete: share of the training triples that is deleted, LLaDR's noise.
@@ -78,6 +80,13 @@ class TripleData(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        for name, value in {"batch_size": batch_size, "negatives": negatives, "chunks": chunks}.items():
+            if value < 1:
+                raise KedrecError(f"data.init_args.{name}: {value}; expected 1 or more")
+        if batch_size % chunks:
+            raise KedrecError(f"data.init_args.chunks: {chunks} chunks do not divide a batch of {batch_size} triples")
+        if (descriptions or masked) and "text" not in anchors:
+            raise KedrecError("data.init_args.anchors: descriptions and masked need `text` among the anchors")
         self.graph_path = graph
         self.relations = relations
         self.validation = validation
@@ -100,6 +109,8 @@ class TripleData(LightningDataModule):
         self.facts: dict[str, Any] = {}
         self._graph: KnowledgeGraph | None = None
         self._split: LinkSplit
+        self._known: KnownAnswers
+        self._therapeutic: list[int]
         self._train: Triples
         self._types: NDArray[np.int64]
         self._batches: TripleBatches | None = None
@@ -107,7 +118,7 @@ class TripleData(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Build what the store lacks (graph, vectors of texts), in one process."""
-        self._prepare(Store())
+        self.setup("fit")
 
     def setup(self, stage: str) -> None:
         """Read, split and anchor, once."""
@@ -149,7 +160,7 @@ class TripleData(LightningDataModule):
         batches: list[RankingBatch | RepurposingBatch] = []
         for name, triples in self._split.tests.items():
             batches += self._queries(name, triples)
-        return self._one_by_one([*batches, self._repurposing()])
+        return self._one_by_one([*batches, *self._repurposing()])
 
     # Lightning goes on in the middle of an epoch too, but cannot know what a loader that is made anew gives next.
     def state_dict(self) -> dict[str, Any]:
@@ -169,7 +180,8 @@ class TripleData(LightningDataModule):
 
     def _prepare(self, store: Store) -> None:
         if is_split_folder(self.graph_path):
-            self._graph, self._split = load_split(self.graph_path, store)
+            self._graph, split = load_split(self.graph_path, store)
+            self._split = replace(split, tests={"pairs": split.tests["test"]})
         else:
             self._graph = load_graph(self.graph_path, store)
             self._split = hold_out(
@@ -180,6 +192,9 @@ class TripleData(LightningDataModule):
                 unseen_diseases=self.unseen_diseases,
                 seed=self.seed,
             )
+        names = self._graph.match_relations(self.relations, optional=THERAPEUTIC) if self.relations else []
+        self._therapeutic = [self._graph.relation_rows[name] for name in names]
+        self._known = KnownAnswers(self._graph.triples, len(self._graph.relations))
         self._train = delete_triples(self._split.train, self.noise["delete"], self.seed)
         self._train = add_triples(self._train, self.noise["add"], self._graph, self.seed)
         kinds = [entity.partition("::")[0] for entity in self._graph.entities]
@@ -222,21 +237,24 @@ class TripleData(LightningDataModule):
     def _queries(self, name: str, triples: Triples) -> Iterable[RankingBatch]:
         assert self._graph is not None
         degrees = np.bincount(self._train[:, ::2].ravel(), minlength=len(self._graph.entities))
-        known = KnownAnswers(self._graph.triples, len(self._graph.relations))
         queries = max(1, self.ranking_memory // (_BYTES_A_SCORE * len(self._graph.entities)))
-        return ranking_batches(name, triples, self._types, degrees, known, queries)
+        return ranking_batches(name, triples, self._types, degrees, self._known, queries)
 
-    def _repurposing(self) -> RepurposingBatch:
+    def _repurposing(self) -> Iterator[RepurposingBatch]:
         assert self._graph is not None
         graph, compounds = self._graph, self._graph.of_type("Compound")
-        rows = [graph.relation_rows[name] for name in graph.match_relations(self.relations, optional=THERAPEUTIC)]
         relations: list[tuple[int, Side]] = []
-        for row in rows:
+        for row in self._therapeutic:
             told = graph.triples[graph.triples[:, 1] == row]
-            relations += [
-                (row, side) for side, ends in zip(SIDES, told[:, ::2].T, strict=True) if np.isin(ends, compounds).any()
-            ]
-        diseases = graph.of_type("Disease")
-        asked = np.unique(np.concatenate([*self._split.tests.values()])[:, ::2])
-        splits = (self._train, self._split.validation, np.concatenate([*self._split.tests.values()]))
-        return repurposing_batch(diseases[np.isin(diseases, asked)], compounds, relations, splits)
+            for side, ends in zip(SIDES, told[:, ::2].T, strict=True):
+                if np.isin(ends, compounds).any():
+                    relations.append((row, side))
+        tested = np.concatenate([*self._split.tests.values()])
+        diseases = np.intersect1d(graph.of_type("Disease"), tested[:, ::2])
+        if not relations:
+            return
+        # Noise does not change what is known: training triples as they were split.
+        splits = (self._split.train, self._split.validation, tested)
+        size = max(1, self.ranking_memory // (_BYTES_A_SCORE * len(compounds) * len(relations)))
+        for start in range(0, len(diseases), size):
+            yield repurposing_batch(diseases[start : start + size], compounds, relations, splits)

@@ -34,13 +34,13 @@ class KGE(LightningModule):
     With anchors an entity's row is ``rho * learned + (1 - rho) * anchor``, and this mixed row is what is scored, what
     is pulled to the anchor, what is stored and what is exported; ``learned`` is never kept on its own. Where the
     anchors are fixed, the rate of the mixed row is ``rho`` times the learning rate: what Adam and Adagrad, which do not
-    heed a gradient's scale, would do to the learned part.
+    heed a gradient's scale, would do to the learned part. Rows without an anchor are learned alone, at the same rate.
 
     Args:
         scorer: transe_l1, transe_l2, distmult, complex, rotate, protate or hake.
         dim: of the scorer, as its paper counts it; rows of ComplEx, RotatE and HAKE are twice as wide.
         gamma: margin of the distances; it also sets the range of first values, (gamma + 2) / dim.
-        temperature: of self-adversarial negatives; ``null`` weighs negatives alike.
+        adversarial_temperature: of self-adversarial negatives; ``null`` weighs negatives alike.
         anchor: distance to the anchors, where data has them: cosine, euclidean, l1, kl, or ``null`` for no pull.
         rho: share of the learned part in an entity's row, where data has anchors.
         zeta_anchor: weight of the anchors' loss.
@@ -67,7 +67,7 @@ class KGE(LightningModule):
         scorer: ScorerName,
         dim: int = 400,
         gamma: float = 12.0,
-        temperature: float | None = 1.0,
+        adversarial_temperature: float | None = 1.0,
         anchor: AnchorDistance | None = "cosine",
         rho: float = 0.6,
         zeta_anchor: float = 0.5,
@@ -80,12 +80,20 @@ class KGE(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        for name, value in {"dim": dim, "gamma": gamma, "learning_rate": learning_rate}.items():
+            if value <= 0:
+                raise KedrecError(f"model.init_args.{name}: {value}; expected a number above 0")
+        for name, value in {"zeta_anchor": zeta_anchor, "zeta_link": zeta_link, "drop_after": drop_after}.items():
+            if value < 0:
+                raise KedrecError(f"model.init_args.{name}: {value}; expected 0 or more")
+        if not 0 <= rho <= 1:
+            raise KedrecError(f"model.init_args.rho: {rho}; expected a share, 0 to 1")
         self.scorer_name = scorer
         self.anchor = anchor
         self.rho = rho
         self.zeta_anchor = zeta_anchor
         self.zeta_link = zeta_link
-        self.temperature = temperature
+        self.adversarial_temperature = adversarial_temperature
         self.projection = projection
         self.optimizer_name = optimizer
         self.learning_rate = learning_rate
@@ -118,7 +126,7 @@ class KGE(LightningModule):
         entity = torch.empty(entities, self.scorer.entity_width)
         entity.uniform_(-self.scorer.range, self.scorer.range, generator=generator)
         if self._mixed_in is not None:
-            entity.mul_(self.rho).add_(self._mixed_in.vectors, alpha=1 - self.rho)
+            self._mixed_in.mix_into(entity, self.rho)
         relation = torch.empty(relations, self.scorer.relation_width)
         self.scorer.first_relations(relation, generator)
         # Embeddings that say they are sparse: DDP then reduces the rows of the batch alone.
@@ -140,6 +148,11 @@ class KGE(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The chosen optimiser, at a tenth of the rate after the given share of the steps."""
+        if self.optimizer_name != "adam" and self.trainer.gradient_clip_val:
+            raise KedrecError(
+                f"trainer.gradient_clip_val: {self.optimizer_name} moves the rows of a batch and cannot clip; leave it "
+                "out, or set model.init_args.optimizer=adam"
+            )
         optimizer = self.make_optimizer()
         steps = self.trainer.estimated_stepping_batches
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(self.drop_after * steps)], gamma=0.1)
@@ -168,7 +181,7 @@ class KGE(LightningModule):
         link = fused(link_loss, dynamic=False) if worth else link_loss
         query, positive = known(self.scorer, kept, relation, replaced, batch.side)
         negative = self.scorer.tiles(query.view(chunks, -1, query.shape[1]), negatives.view(chunks, -1, width))
-        losses = {"link": link(positive, negative, batch.weight, self.temperature, batch.false)}
+        losses = {"link": link(positive, negative, batch.weight, self.adversarial_temperature, batch.false)}
         if self.anchor is not None and self.anchors is not None:
             losses["anchor"] = anchor_loss(self.anchor, kept, *self.anchors(ids))
         return losses
@@ -233,8 +246,11 @@ class KGE(LightningModule):
         rows = gather_rows(self.entity.weight, *ids, sparse=self.entity.sparse)
         if self.anchors is None or not self.anchors.learned:
             return rows
-        anchors = (self.anchors(part)[0] for part in ids)
-        return tuple(self.rho * part + (1 - self.rho) * anchor for part, anchor in zip(rows, anchors, strict=True))
+        anchors = (self.anchors(part) for part in ids)
+        return tuple(
+            torch.where(known, self.rho * part + (1 - self.rho) * anchor, part)
+            for part, (anchor, known) in zip(rows, anchors, strict=True)
+        )
 
     def _table(self) -> Tensor:
         """Return all rows that are scored, ``(entities, width)``, without gradient."""

@@ -63,6 +63,19 @@ class Anchors(nn.Module):
             vectors = torch.cat([part @ matrix for part, matrix in parts], dim=1)
         return vectors, self.known[rows].repeat_interleave(self.widths, dim=1)
 
+    def mix_into(self, table: Tensor, rho: float, rows: int = 1 << 16) -> None:
+        """Turn a table of learned rows, ``(entities, width)``, into ``rho * learned + (1 - rho) * anchor`` in place.
+
+        Args:
+            table: coordinates without an anchor stay as they are.
+            rho: share of the learned rows.
+            rows: how many are mixed at a time.
+        """
+        for start in range(0, len(table), rows):
+            part = table[start : start + rows]
+            anchor, known = self(torch.arange(start, start + len(part)))
+            part.copy_(torch.where(known, rho * part + (1 - rho) * anchor, part))
+
 
 def _projected(modality: Modality, width: int, projection: Projection) -> NDArray[np.float32]:
     """Return ``(entities, width)``."""

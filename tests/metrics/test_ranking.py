@@ -10,6 +10,7 @@ import torch
 
 from kedrec.batches import RankingBatch
 from kedrec.errors import KedrecError
+from kedrec.metrics import ranking
 from kedrec.metrics.ranking import Counts, count_rivals, ranking_metrics
 from kedrec.metrics.ranking_report import RankingReport
 from kedrec.metrics.sampled_ranking import DRAWN, draw, expected_metrics, sampled_metrics
@@ -250,6 +251,39 @@ def test_the_report_has_a_line_for_each_relation_and_degree_that_occurs():
         if ranks:
             assert metrics[f"pairs/typed/degree/{label}/hits@10"] == np.mean([value <= 10 for value in ranks])
             assert metrics[f"pairs/typed/degree/{label}/n"] == len(ranks)
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_a_batch_among_its_candidates_ranks_as_the_typed_whole(filtered):
+    cube, known, triples = _toy()
+    allowed = torch.arange(12)[torch.arange(12) % 3 != 1]
+    triples = triples[torch.isin(triples[:, 2], allowed)]
+    batch = _batch(triples, known, "tail", candidates=allowed)
+    scores = _scores(cube, batch)
+    whole = count_rivals(scores, batch, typed=True, filtered=filtered)
+    part = count_rivals(scores[:, allowed], batch.among_candidates(), typed=False, filtered=filtered)
+    assert _rows(part) == _rows(whole)
+
+
+def test_fused_comparisons_count_as_plain_ones(monkeypatch):
+    cube, known, triples = _toy()
+    batch = _batch(triples, known, "tail", candidates=torch.arange(12))
+    scores = _scores(cube, batch)
+    plain = [_rows(count_rivals(scores, batch, typed=typed, filtered=True)) for typed in (False, True)]
+    monkeypatch.setattr(ranking, "_WORTH", 0)
+    assert [_rows(count_rivals(scores, batch, typed=typed, filtered=True)) for typed in (False, True)] == plain
+
+
+def test_a_draw_goes_over_to_keys_where_the_places_give_too_few():
+    """Nearly all are known: of 300 candidates 60 may be drawn, and 128 places show too few of them."""
+    known = torch.stack([torch.zeros(240, dtype=torch.long), torch.zeros(240, dtype=torch.long), torch.arange(240)], 1)
+    batch = _batch(known[:4], known, "tail", candidates=torch.arange(300))
+    drawn = draw(torch.arange(300.0).unsqueeze(0), batch, seed=0)
+    filtered = drawn["filtered"].drawn.numpy()
+    assert (filtered >= 240).all()
+    for rows in filtered:
+        assert all(len(set(row)) == DRAWN for row in rows)
+    assert (drawn["published"].drawn.numpy() < 240).any()
 
 
 def test_who_is_drawn():
