@@ -158,3 +158,5 @@ def test_every_trial_of_every_sweep_composes(path):
     trials = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
     runs = {compose(experiment, [f"{name}={value}" for name, value in trial.items()]).run_dir for trial in trials}
     assert len(runs) == len(trials) > 1
+    # What W&B's agent writes for a null is None, a word: it has to stand in the file as the word null.
+    assert None not in [value for column in values.values() for value in column]

@@ -25,7 +25,8 @@ from kedrec.sources.molecules import find_smiles_file
 from kedrec.sources.names import find_entities_file, load_entity_info
 from kedrec.store import Store
 from kedrec.text.anchors import text_modalities
-from kedrec.text.descriptions import entity_texts
+from kedrec.text.descriptions import EntityTexts, entity_texts
+from kedrec.text.excerpt import name_pattern
 
 _BYTES_A_SCORE = 16  # a float32 score and what ranking makes of it
 
@@ -223,6 +224,7 @@ class TripleData(LightningDataModule):
                 texts = entity_texts(self._graph.entities, entities_file, descriptions, self.masked, self.seed)
                 found += text_modalities(texts, self.encoder_name, store)
                 self.facts["texts"] = f"{texts.counts}, encoder {self.encoder_name}"
+                self.facts["told by texts"] = self._told(texts)
             elif anchor == "fingerprint":
                 smiles = find_smiles_file(self.graph_path)
                 if smiles is None:
@@ -233,6 +235,19 @@ class TripleData(LightningDataModule):
         for modality in found:
             self.facts[f"anchor {modality.name}"] = f"{modality.known.sum()} entities, {modality.vectors.shape[1]} dims"
         return found
+
+    def _told(self, texts: EntityTexts) -> str:
+        """Return of how many tested triples one side's description names the other: anchors may know the answer."""
+        counts = {}
+        for name, triples in self._split.tests.items():
+            pairs = [(head, tail) for head, _, tail in triples.tolist()]
+            told = [
+                texts.names[other] and name_pattern([texts.names[other]]).search(texts.descriptions[one])
+                for ends in pairs
+                for one, other in (ends, ends[::-1])
+            ]
+            counts[name] = sum(bool(there or back) for there, back in zip(told[::2], told[1::2], strict=True))
+        return ", ".join(f"{count} of {len(self._split.tests[name])} {name}" for name, count in counts.items())
 
     def _queries(self, name: str, triples: Triples) -> Iterable[RankingBatch]:
         assert self._graph is not None

@@ -12,6 +12,7 @@ from lightning import LightningDataModule, Trainer
 
 from kedrec.batches import Modality, Vocabulary
 from kedrec.data.sampling import TripleBatches
+from kedrec.errors import KedrecError
 from kedrec.models.kge import KGE
 
 ENTITIES, RELATIONS, DIM = 40, 3, 8
@@ -36,9 +37,9 @@ class Graph(LightningDataModule):
         return TripleBatches(triples, weight, None, ENTITIES, *self.sizes, None, 0, rank, world)
 
 
-def anchors(dim=DIM):
+def anchors(dim=DIM, everyone=False):
     draw = np.random.default_rng(0)
-    known = np.arange(ENTITIES) % 5 > 0
+    known = (np.arange(ENTITIES) % 5 > 0) | everyone
     vectors = draw.standard_normal((ENTITIES, dim), dtype=np.float32) * known[:, None]
     return [Modality("name", vectors, known), Modality("description", -vectors, known)]
 
@@ -68,6 +69,10 @@ def authors(data, steps, rate, rho, zeta_anchor, zeta_link, gamma=12.0):
     text = model.anchors.vectors if model.anchors is not None else torch.zeros(ENTITIES, DIM)
     known = text.any(1)
     optimizer = torch.optim.Adam([learned, relation], lr=rate)
+
+    def mixed():
+        return rho * learned + (1 - rho) * text
+
     batches = data.train_dataloader()
     taken = 0
     while taken < steps:
@@ -75,7 +80,7 @@ def authors(data, steps, rate, rho, zeta_anchor, zeta_link, gamma=12.0):
             if taken == steps:
                 break
             taken += 1
-            entity = rho * learned + (1 - rho) * text
+            entity = mixed()
             total, weights, pull, pulled = 0.0, 0.0, 0.0, 0
             share = len(batch.head) // len(batch.negatives)
             for row in range(len(batch.head)):
@@ -98,13 +103,13 @@ def authors(data, steps, rate, rho, zeta_anchor, zeta_link, gamma=12.0):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    return (rho * learned + (1 - rho) * text).detach(), relation.detach()
+    return mixed().detach(), relation.detach()
 
 
 @pytest.mark.parametrize("chunks", [20, 4], ids=["independent", "shared"])
 def test_with_dense_adam_it_trains_as_the_authors_do(chunks):
     """Their learned table and their frozen one, against our one table of mixed rows at rho times the rate."""
-    data = Graph(anchors(), chunks=chunks)
+    data = Graph(anchors(everyone=True), chunks=chunks)
     model, _ = trained(data, steps=10, optimizer="adam", learning_rate=0.01, rho=0.6)
     entity, relation = authors(data, 10, 0.01, 0.6, 0.5, 1.8)
     torch.testing.assert_close(model.relation.weight.detach(), relation, atol=5e-4, rtol=0)
@@ -136,8 +141,8 @@ def test_the_pull_brings_rows_nearer_to_their_anchors():
 @pytest.mark.parametrize("projection", ["slice", "pca", "learned"])
 def test_rho_nothing_leaves_the_anchor_alone(projection):
     model, _ = trained(Graph(anchors()), rho=0.0, projection=projection)
-    rows = torch.arange(ENTITIES)
-    torch.testing.assert_close(model._table(), model.anchors(rows)[0].detach())
+    rows = model.anchors.known[:, 0].nonzero().squeeze(1)
+    torch.testing.assert_close(model._table()[rows], model.anchors(rows)[0].detach())
 
 
 def test_a_learned_projection_is_trained():
@@ -207,3 +212,24 @@ def test_two_processes_learn_as_well_as_one(tmp_path):
         found.append(torch.load(out, weights_only=True))
     assert float(found[1]["loss"]) == pytest.approx(float(found[0]["loss"]), rel=0.25)
     assert float(found[1]["loss"]) < 0.9 * float(trained(Graph(), steps=1)[1].callback_metrics["train/link_loss"])
+
+
+def test_entities_without_an_anchor_are_learned_alone():
+    data, alone = Graph(anchors()), Graph()
+    mixed, plain = (trained(each, steps=0)[0] for each in (data, alone))
+    known = torch.from_numpy(anchors()[0].known)
+    assert torch.equal(mixed._table()[~known], plain._table()[~known])
+    assert not torch.equal(mixed._table()[known], plain._table()[known])
+
+
+@pytest.mark.parametrize("settings", [{"rho": 2.0}, {"dim": 0}, {"gamma": -3.0}, {"learning_rate": -1.0}])
+def test_settings_out_of_range_name_their_key(settings):
+    (name,) = settings
+    with pytest.raises(KedrecError, match=rf"model\.init_args\.{name}"):
+        KGE(**{"scorer": "transe_l1", **settings})
+
+
+def test_clipping_of_rows_is_refused_in_one_line():
+    trainer = Trainer(accelerator="cpu", max_steps=1, gradient_clip_val=1.0, logger=False, enable_checkpointing=False)
+    with pytest.raises(KedrecError, match=r"trainer\.gradient_clip_val"):
+        trainer.fit(KGE("transe_l1", dim=DIM), Graph())

@@ -1,0 +1,110 @@
+"""The data module of link prediction, on a graph and texts of a few lines."""
+
+import pytest
+import torch
+
+from kedrec.batches import RepurposingBatch
+from kedrec.data.triples import TripleData
+from kedrec.errors import KedrecError
+
+TREATS = "DRUGBANK::treats::Compound:Disease"
+
+
+@pytest.fixture
+def graph(tmp_path):
+    """Twelve compounds, each of which treats two of twelve diseases, and genes that link them."""
+    lines = [f"Compound::{drug}\t{TREATS}\tDisease::{(drug + step) % 12}" for drug in range(12) for step in (0, 1)]
+    lines += [f"Disease::{disease}\tHetionet::DaG::Disease:Gene\tGene::{disease % 4}" for disease in range(12)]
+    lines += [f"Compound::{drug}\tHetionet::CbG::Compound:Gene\tGene::{drug % 3}" for drug in range(12)]
+    (tmp_path / "triples.tsv").write_text("".join(f"{line}\n" for line in lines))
+    header = "entity\tname\tsynonyms\tdescription\n"
+    drugs = [f"Compound::{drug}\tdrug-{drug}\t\tIt is for ill-{drug}.\n" for drug in range(12)]
+    (tmp_path / "entities.tsv").write_text(
+        header + "".join(drugs + [f"Disease::{d}\till-{d}\t\t\n" for d in range(12)])
+    )
+    return tmp_path
+
+
+def data(graph, **settings):
+    module = TripleData(
+        str(graph), **{"batch_size": 4, "chunks": 2, "test": 0.2, "validation": 0.1, "unseen_diseases": 2, **settings}
+    )
+    module.prepare_data()
+    return module
+
+
+def marks(module):
+    (batch,) = [batch for batch in module.test_dataloader() if isinstance(batch, RepurposingBatch)]
+    return {
+        (int(batch.disease[disease]), int(batch.compounds[compound]), split)
+        for disease, compound, split in zip(
+            batch.known_disease.tolist(), batch.known.tolist(), batch.known_split.tolist(), strict=True
+        )
+    }
+
+
+@pytest.mark.usefixtures("store")
+def test_noise_reaches_training_and_nothing_else(graph):
+    clean, noisy = data(graph), data(graph, delete=0.4, add=1.0, unseen_diseases=2)
+    assert marks(clean) == marks(noisy)
+    assert {split for *_, split in marks(clean)} >= {0, 2}
+    for mine, other in zip(clean.test_dataloader(), noisy.test_dataloader(), strict=True):
+        if not isinstance(mine, RepurposingBatch):
+            assert torch.equal(mine.known, other.known)
+            assert torch.equal(mine.target, other.target)
+    assert len(noisy.train_dataloader().triples) == round(0.6 * len(clean.train_dataloader().triples)) * 2
+
+
+@pytest.mark.usefixtures("store")
+def test_compounds_are_asked_in_batches_that_fit_in_memory(graph):
+    whole, parts = data(graph), data(graph, ranking_memory=1)
+    assert marks(whole)
+    of_parts = [batch for batch in parts.test_dataloader() if isinstance(batch, RepurposingBatch)]
+    assert all(len(batch.disease) == 1 for batch in of_parts)
+    assert len(of_parts) > 1
+
+
+@pytest.mark.usefixtures("store")
+def test_a_split_folder_keeps_its_split(graph):
+    lines = (graph / "triples.tsv").read_text().splitlines(keepends=True)
+    folder = graph / "split"
+    folder.mkdir()
+    for name, part in {"train": lines[6:], "valid": lines[:3], "test": lines[3:6]}.items():
+        (folder / f"{name}.txt").write_text("".join(part))
+    module = data(folder)
+    assert {batch.name for batch in module.test_dataloader() if not isinstance(batch, RepurposingBatch)} == {"pairs"}
+    asked = [batch for batch in module.test_dataloader() if not isinstance(batch, RepurposingBatch)]
+    assert sum(len(batch.target) for batch in asked) == 2 * 3
+    with pytest.raises(KedrecError, match="DRUGBANK::cures"):
+        data(folder, relations=["DRUGBANK::cures"])
+    quiet = data(folder, relations=[])
+    assert not [batch for batch in quiet.test_dataloader() if isinstance(batch, RepurposingBatch)]
+
+
+@pytest.mark.usefixtures("store")
+def test_what_texts_tell_of_the_test_is_counted(graph, tiny_encoder_folder):
+    module = data(graph, anchors=["text"], encoder=str(tiny_encoder_folder))
+    asked = {name: module._split.tests[name].tolist() for name in ("pairs", "diseases")}
+    ids = module.vocabulary.entities
+    told = {
+        name: sum(ids[head].split("::")[1] == ids[tail].split("::")[1] for head, _, tail in triples)
+        for name, triples in asked.items()
+    }
+    assert sum(told.values())
+    assert module.facts["told by texts"] == ", ".join(f"{told[name]} of {len(asked[name])} {name}" for name in asked)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"negatives": -1}, "negatives"),
+        ({"chunks": 3}, "chunks"),
+        ({"masked": 0.5}, "anchors"),
+        ({"delete": 1.5}, "deleted"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_faults_name_their_key_before_any_work(graph, settings, key):
+    with pytest.raises(KedrecError, match=key):
+        data(graph, **settings)
