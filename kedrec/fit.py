@@ -102,6 +102,10 @@ def _trainer(built: Built, experiment: Experiment, run: RunFolder) -> "Trainer":
         raise KedrecError(
             f"trainer: {trainer.world_size} processes asked for; a run has one process and one device so far"
         )
+    interval = trainer.val_check_interval
+    if trainer.check_val_every_n_epoch is None and trainer.max_steps > 0 and trainer.max_steps % interval:
+        unseen = int(trainer.max_steps % interval)
+        print(f"the last {unseen} steps come after the last validation: they cannot be the best checkpoint", flush=True)
     return trainer
 
 
