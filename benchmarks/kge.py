@@ -59,7 +59,7 @@ def run_adapter(peer: Row, setting: str, data: Path, seconds: float) -> Row:
     for name, value in asked.items():
         command += [f"--{name}", str(value)] if value is not None else []
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(THREADS))
-    quiet = {"OMP_WAIT_POLICY": "passive", "CUDA_VISIBLE_DEVICES": ""}
+    quiet = {"GOMP_SPINCOUNT": "30000", "CUDA_VISIBLE_DEVICES": ""}  # barriers that spin briefly, then sleep
     own = {name: str(value) for name, value in peer.get("env", {}).items()}
     environment = {**os.environ, **threads, **quiet, **own}
     try:
