@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from measure import WARM_UP_STEPS, peak_memory
+from measure import peak_memory
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
             now = time.perf_counter()
             self.begun = self.begun or now
             if not self.started:
-                if now - self.begun > options.seconds / 5 and trainer.global_step > WARM_UP_STEPS:
+                if now - self.begun > options.seconds / 5 and trainer.global_step >= 4:
                     self.started, self.first = now, trainer.global_step
             elif now - self.started > options.seconds:
                 self.steps, self.passed = trainer.global_step - self.first, now - self.started
