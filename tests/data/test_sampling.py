@@ -287,11 +287,6 @@ def test_two_ranks_together_see_what_one_process_with_twice_the_batch_sees(mode)
 # What is an error
 
 
-def test_chunks_that_do_not_divide_the_batch_are_an_error():
-    with pytest.raises(KedrecError, match="chunks: 5 chunks do not divide a batch of 12"):
-        _batches(chunks=5)
-
-
 def test_too_few_triples_for_a_batch_of_each_process_are_an_error():
     _batches(TRIPLES[:24], world=2)
     with pytest.raises(KedrecError, match="23 training triples do not fill one batch of 12 for each of 2 processes"):
