@@ -148,7 +148,7 @@ class RankingBatch(Batch):
         return replace(
             self,
             candidates=torch.arange(len(self.candidates), device=self.candidates.device),
-            target=torch.searchsorted(self.candidates, self.target),
+            target=torch.searchsorted(self.candidates, self.target.contiguous()),
             known_query=self.known_query[inside],
             known=torch.searchsorted(self.candidates, self.known[inside]),
         )
