@@ -4,8 +4,10 @@ import functools
 import logging
 import os
 import shutil
+import sysconfig
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 Formula = TypeVar("Formula", bound=Callable[..., Any])
@@ -44,8 +46,10 @@ def prepare_environment() -> None:
 
 @functools.cache
 def can_compile(device: str) -> bool:
-    """Whether inductor compiles for a device; on a CPU it needs a C++ compiler, which clusters' nodes may lack."""
-    return device == "cuda" or (device == "cpu" and shutil.which(os.environ.get("CXX", "g++")) is not None)
+    """Whether inductor compiles for a device; a CPU needs a C++ compiler and Python's headers, which nodes may lack."""
+    headers = Path(sysconfig.get_paths()["include"], "Python.h")
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    return device == "cuda" or (device == "cpu" and compiler is not None and headers.is_file())
 
 
 @functools.cache
