@@ -92,9 +92,10 @@ def _trainer(built: Built, experiment: Experiment, run: RunFolder) -> "Trainer":
 
     from kedrec.callbacks import checkpoint_callbacks
 
+    # The best checkpoint is settled before the last one is saved, which tells it.
     callbacks: list[Callback] = [
-        *(built.trainer.pop("callbacks") or []),
         *checkpoint_callbacks(experiment, run, built.model),
+        *(built.trainer.pop("callbacks") or []),
     ]
     arguments = {**built.trainer, "default_root_dir": str(run.path), "logger": built.logger, "callbacks": callbacks}
     trainer = Trainer(**arguments)

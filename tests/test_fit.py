@@ -8,19 +8,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
-
-
-def run(experiment, *arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "kedrec.fit", str(experiment), *arguments],
-        check=False,
-        cwd=REPOSITORY,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+from tests.running import REPOSITORY, run
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,13 @@
 """The real command line on the sample's graph: embeddings, alone and anchored in texts."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.running import REPOSITORY, run
 
 
 @pytest.fixture(scope="module")
@@ -40,18 +36,6 @@ def small_lladr(tmp_path_factory, tiny_encoder_folder, store):
     path = tmp_path_factory.mktemp("lladr") / "small.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
-
-
-def run(experiment, *arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "kedrec.fit", str(experiment), *arguments],
-        check=False,
-        cwd=REPOSITORY,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +130,22 @@ def test_the_page_of_the_readme_ranks_as_the_run_does(unbroken, capsys):
     assert scores
     for compound, score in scores.items():
         assert float(shown[compound]) == pytest.approx(score, abs=1e-4)
+
+
+def test_a_checkpoint_where_a_validation_is_due_knows_its_outcome(small_lladr, tmp_path):
+    """Going on does not validate again: saved before, the run would forget which checkpoint is best."""
+    import torch
+
+    assert run(small_lladr, f"out={tmp_path}", KILL_AT="75").returncode == -9
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 70
+    scores = [state["best_model_score"] for state in last["callbacks"].values() if "best_model_score" in state]
+    assert scores
+    assert None not in scores
+
+
+def test_several_processes_are_refused_in_one_line(small_lladr, tmp_path):
+    done = run(small_lladr, f"out={tmp_path}", "trainer.devices=2", "trainer.strategy=ddp")
+    assert done.returncode == 2
+    assert "2 processes" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -4,14 +4,12 @@ python benchmarks/peers/run_kedrec.py --data DIR --scorer transe_l1 --dim 1024 -
 """
 
 import argparse
-import json
 import os
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
-from measure import peak_memory
+from measure import Clock, report_clock
 
 
 def main() -> None:
@@ -35,11 +33,11 @@ def main() -> None:
     from kedrec.environment import prepare_environment
 
     prepare_environment()
-    print(json.dumps(measure(options)))
+    measure(options)
 
 
-def measure(options: argparse.Namespace) -> dict[str, object]:
-    """Return speed and peak memory of training between the end of the warm-up and the end."""
+def measure(options: argparse.Namespace) -> None:
+    """Train until the time is up and print the line."""
     import torch
     from lightning import Callback, LightningDataModule, Trainer
     from lightning.pytorch.loggers import CSVLogger
@@ -68,23 +66,11 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
             sizes = (options.batch, options.negatives, options.chunks)
             return TripleBatches(torch.from_numpy(triples), weights, None, entities, *sizes, None, seed=0)
 
-    class Clock(Callback):
-        """Warms up for a fifth of the time, as the other adapters do."""
-
-        begun = started = 0.0
-        first = steps = 0
-
+    class Stop(Callback):
         def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
-            now = time.perf_counter()
-            self.begun = self.begun or now
-            if not self.started:
-                if now - self.begun > options.seconds / 5 and trainer.global_step >= 4:
-                    self.started, self.first = now, trainer.global_step
-            elif now - self.started > options.seconds:
-                self.steps, self.passed = trainer.global_step - self.first, now - self.started
-                trainer.should_stop = True
+            trainer.should_stop = clock.tick()
 
-    clock = Clock()
+    clock = Clock(options.seconds)
     model = KGE(
         options.scorer,
         dim=options.dim,
@@ -99,18 +85,13 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
             max_steps=1_000_000,
             logger=CSVLogger(folder),
             log_every_n_steps=50,
-            callbacks=[clock],
+            callbacks=[Stop()],
             enable_checkpointing=False,
             enable_model_summary=False,
         )
         trainer.fit(model, Workload())
-    return {
-        "peer": "kedrec",
-        "triples_per_second": round(clock.steps * options.batch / clock.passed, 1),
-        "steps": clock.steps,
-        "peak_memory_bytes": peak_memory(),
-        "settings": f"{options.chunks} chunks, {options.optimizer}{', anchor' if options.anchor else ''}",
-    }
+    settings = f"{options.chunks} chunks, {options.optimizer}{', anchor' if options.anchor else ''}"
+    report_clock("kedrec", options, clock, settings)
 
 
 if __name__ == "__main__":
