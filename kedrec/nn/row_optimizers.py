@@ -5,10 +5,12 @@ from typing import Any, overload
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from kedrec.environment import can_compile, fused
+from kedrec.nn import native
 
-_WORTH = 1 << 18  # numbers in a gradient: below, starting inductor takes longer than it saves
+_WORTH = 1 << 18  # numbers in a gradient: below, compiling takes longer than it saves
 
 
 def gather_rows(table: Tensor, *rows: Tensor, sparse: bool) -> tuple[Tensor, ...]:
@@ -17,47 +19,10 @@ def gather_rows(table: Tensor, *rows: Tensor, sparse: bool) -> tuple[Tensor, ...
     Args:
         table: ``(rows, width)``.
         rows: one may come several times.
-        sparse: whether the table's gradient is sparse and coalesced, as the optimisers here take it, or dense.
+        sparse: whether the table's gradient is sparse, or dense.
     """
-    if not sparse:
-        return tuple(torch.nn.functional.embedding(part, table) for part in rows)
-    apply: Callable[..., tuple[Tensor, ...]] = _Gather.apply
-    return apply(table, *rows)
-
-
-class _Gather(torch.autograd.Function):
-    """As ``embedding(sparse=True)``, but each row comes once in the gradient: nothing is sorted by the optimiser."""
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor, *rows: Tensor) -> tuple[Tensor, ...]:
-        ctx.save_for_backward(*rows)
-        ctx.shape = table.shape
-        return tuple(table.index_select(0, part) for part in rows)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        rows = ctx.saved_tensors
-        sizes = [len(part) for part in rows]
-        distinct, place, count = torch.cat(rows).unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
-        values = grads[0].new_empty(len(distinct), ctx.shape[1])
-        for part, grad in zip(place.split(sizes), grads, strict=True):
-            values.index_copy_(0, part, grad)
-        # Few rows come several times: they alone are summed.
-        again = count[place] > 1
-        values.index_fill_(0, place[again], 0)
-        for part, several, grad in zip(place.split(sizes), again.split(sizes), grads, strict=True):
-            values.index_add_(0, part[several], grad[several])
-        where = distinct.unsqueeze(0)
-        summed = torch.sparse_coo_tensor(where, values, ctx.shape, is_coalesced=True, check_invariants=False)
-        return (summed, *(None for _ in rows))
-
-
-def _distinct(grad: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a sparse gradient's rows, ``(n,)``, each once, and their values, ``(n, width)``."""
-    # Autograd forgets that a gradient is coalesced when it stores it; ascending rows tell it as well.
-    if not (grad._indices()[0].diff() > 0).all():
-        grad = grad.coalesce()
-    return grad._indices()[0], grad._values()
+    gathered = functional.embedding(torch.cat(rows), table, sparse=sparse)
+    return torch.split(gathered, [len(part) for part in rows])
 
 
 class RowOptimizer(torch.optim.Optimizer):
@@ -80,7 +45,11 @@ class RowOptimizer(torch.optim.Optimizer):
         raise NotImplementedError
 
     def update(self, table: Tensor, rows: Tensor | slice, grad: Tensor, state: dict[str, Any], group: Any) -> None:
-        """Update ``table[rows]`` by ``grad``, ``(rows, width)``."""
+        """Update ``table[rows]``, each of them once, by ``grad``, ``(rows, width)``."""
+        raise NotImplementedError
+
+    def update_natively(self, table: Tensor, rows: Tensor, grad: Tensor, state: dict[str, Any], group: Any) -> None:
+        """Do the same in C++, in one pass; a row may come several times."""
         raise NotImplementedError
 
     @overload
@@ -99,10 +68,15 @@ class RowOptimizer(torch.optim.Optimizer):
                 grad = table.grad
                 if grad is None:
                     continue
-                rows: Tensor | slice = slice(None)
+                state = self.state[table]
                 if grad.is_sparse:
-                    rows, grad = _distinct(grad)
-                self.update(table, rows, grad, self.state[table], group)
+                    if grad._values().numel() >= _WORTH and native.usable(table, grad._values()):
+                        self.update_natively(table, grad._indices()[0], grad._values(), state, group)
+                        continue
+                    grad = grad.coalesce()
+                    self.update(table, grad._indices()[0], grad._values(), state, group)
+                else:
+                    self.update(table, slice(None), grad, state, group)
         return loss
 
 
@@ -127,9 +101,12 @@ class RowAdagrad(RowOptimizer):
         flat, target = grad.reshape(len(grad), -1), table.view(len(table), -1)
         if not isinstance(rows, Tensor):
             rows = torch.arange(len(grad), device=grad.device)
-        worth = grad.numel() >= _WORTH and can_compile(grad.device.type)
-        step = fused(_adagrad, dynamic=True) if worth else _adagrad
+        step = fused(_adagrad, dynamic=True) if grad.is_cuda and can_compile("cuda") else _adagrad
         step(target, state["sum"], rows, flat, torch.tensor(-group["lr"]), group["eps"])
+
+    def update_natively(self, table: Tensor, rows: Tensor, grad: Tensor, state: dict[str, Any], group: Any) -> None:
+        """Add the gradients' mean squares, then step."""
+        native.update_rows("adagrad", table, [state["sum"]], rows, grad, [group["lr"], group["eps"]])
 
 
 def _adagrad(table: Tensor, total: Tensor, rows: Tensor, grad: Tensor, rate: Tensor, eps: float) -> None:
@@ -160,15 +137,24 @@ class LazyAdam(RowOptimizer):
 
     def update(self, table: Tensor, rows: Tensor | slice, grad: Tensor, state: dict[str, Any], group: Any) -> None:
         """Move the rows' moments and step by them."""
-        state["step"] += 1
         first, second = group["betas"]
+        rate, correction = self._unbiased(state, group)
         mean = state["mean"][rows].lerp(grad, 1 - first)
         square = state["square"][rows].mul(second).addcmul_(grad, grad, value=1 - second)
         state["mean"][rows], state["square"][rows] = mean, square
-        correction = (1 - second ** state["step"]) ** 0.5
-        rate = group["lr"] / (1 - first ** state["step"])
         move = mean.mul_(-rate).div_(square.sqrt_().div_(correction).add_(group["eps"]))
         if isinstance(rows, Tensor):
             table.index_add_(0, rows, move)
         else:
             table.add_(move)
+
+    def update_natively(self, table: Tensor, rows: Tensor, grad: Tensor, state: dict[str, Any], group: Any) -> None:
+        """Move the rows' moments and step by them."""
+        numbers = [*self._unbiased(state, group), *group["betas"], group["eps"]]
+        native.update_rows("adam", table, [state["mean"], state["square"]], rows, grad, numbers)
+
+    def _unbiased(self, state: dict[str, Any], group: Any) -> tuple[float, float]:
+        """Count a step; return the rate and the root of the second moment's correction that its bias asks for."""
+        state["step"] += 1
+        first, second = group["betas"]
+        return group["lr"] / (1 - first ** state["step"]), (1 - second ** state["step"]) ** 0.5

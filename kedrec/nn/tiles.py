@@ -1,22 +1,23 @@
 """Tiles: each of a chunk's queries against each of its candidates, at the cost of one pass and no large temporary.
 
-A tile of distances that torch has no fast kernel for is compiled by inductor where a C++ compiler (or a GPU) is there;
-one reduction a compiled function keeps each of them vectorised. Elsewhere the same formulas run in blocks.
+Distances that torch has no fast kernel for are C++ on a CPU (tiles.cpp), and compiled by inductor on a GPU. Where there
+is no compiler, the formulas below run in blocks.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from kedrec.environment import can_compile, fused
+from kedrec.nn import native
 
 Distance = Literal["l1", "rotation", "sine"]
 
 _BLOCK = 1 << 21  # elements of a temporary of the plain path: it stays in the cache
-_WORTH = 1 << 22  # differences of coordinates in a tile: below, starting inductor takes longer than it saves
+_WORTH = 1 << 20  # differences of coordinates in a tile: below, compiling takes longer than it saves
 _TINY = 1e-30  # under a square root, where a difference may be zero
 
 
@@ -34,6 +35,8 @@ def euclidean(queries: Tensor, candidates: Tensor) -> Tensor:
 def distance(kind: Distance, queries: Tensor, candidates: Tensor, compiled: bool = True) -> Tensor:
     """Return summed distances of coordinates, ``(chunks, queries, candidates)``.
 
+    Where a modulus has no gradient, both sides have the same subgradient.
+
     Args:
         kind: ``l1`` sums ``|q - e|``; ``rotation`` the moduli of complex ``q - e``, whose real parts are the first half
             of the coordinates; ``sine`` sums ``|sin((q - e) / 2)|``.
@@ -41,104 +44,132 @@ def distance(kind: Distance, queries: Tensor, candidates: Tensor, compiled: bool
         candidates: ``(chunks, candidates, dim)``.
         compiled: use the compiled functions where they can be had and are worth it.
     """
-    worth = queries.numel() * candidates.shape[1] >= _WORTH
-    if not (compiled and worth and can_compile(queries.device.type)):
-        return _apply(queries, candidates, kind, False)
-    return _apply(_padded(queries), _padded(candidates), kind, True)
+    compiled = compiled and queries.numel() * candidates.shape[1] >= _WORTH
+    if compiled and queries.is_cpu and queries.dtype == torch.float32 and native.usable():
+        return _apply_native(queries, candidates, kind)
+    return _apply_plain(queries, candidates, kind, compiled and queries.is_cuda and can_compile("cuda"))
 
 
-def _padded(rows: Tensor) -> Tensor:
-    """Return equal rows, kept apart by 16 numbers where else all would begin in the same few sets of the cache."""
-    if rows.shape[2] % 64 or not rows.is_cpu or not rows.requires_grad:
-        return rows
-    return torch.nn.functional.pad(rows, (0, 16))[..., : rows.shape[2]]
+class _NativeTile(torch.autograd.Function):
+    """A distance in C++."""
+
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, candidates: Tensor, kind: Distance) -> Tensor:
+        ctx.kind, ctx.width = kind, queries.shape[2]
+        queries, candidates = _laid_out(kind, queries), _laid_out(kind, candidates)
+        ctx.save_for_backward(queries, candidates)
+        return native.tile(kind, queries, candidates)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        left, right = native.tile_gradients(ctx.kind, grads[0].contiguous(), *ctx.saved_tensors)
+        return _taken_back(ctx.kind, left, ctx.width), _taken_back(ctx.kind, right, ctx.width), None
 
 
-class _Tile(torch.autograd.Function):
-    """A distance that is symmetric in its two sides: one formula gives the gradients of both."""
+def _laid_out(kind: Distance, rows: Tensor) -> Tensor:
+    """Return rows as tiles.cpp takes them: their parts padded to whole vectors; angles as half's sines and cosines."""
+    if kind == "sine":
+        # sin(a - b) is made of the sines and cosines of a and b, of which there are as few as rows.
+        half = functional.pad(rows / 2, (0, -rows.shape[2] % native.LANES))
+        return torch.cat([half.sin(), half.cos()], dim=2)
+    parts = native.PARTS[kind]
+    missing = -(rows.shape[2] // parts) % native.LANES
+    if not missing:
+        return rows.contiguous()
+    return functional.pad(rows.reshape(*rows.shape[:2], parts, -1), (0, missing)).flatten(2)
+
+
+def _taken_back(kind: Distance, grad: Tensor, width: int) -> Tensor:
+    """Return the gradient, ``(chunks, n, width)``, of rows that `_laid_out` has padded."""
+    if kind == "sine":
+        return grad[..., :width] / 2
+    parts = native.PARTS[kind]
+    if grad.shape[2] == width:
+        return grad
+    return grad.view(*grad.shape[:2], parts, -1)[..., : width // parts].flatten(2)
+
+
+class _PlainTile(torch.autograd.Function):
+    """A distance by the formulas below, whose derivatives by query and candidate are each other's negative."""
 
     @staticmethod
     def forward(ctx: Any, queries: Tensor, candidates: Tensor, kind: Distance, compiled: bool) -> Tensor:
         ctx.save_for_backward(queries, candidates)
         ctx.kind, ctx.compiled = kind, compiled
-        # Shapes of training stay the same; those of evaluation change from one batch of queries to the next.
-        how = None if not compiled else "fixed" if queries.requires_grad or candidates.requires_grad else "dynamic"
-        return _function(_FORWARD[kind], how)(queries, candidates)
+        if compiled:
+            # Shapes of training stay the same; those of evaluation change from one batch of queries to the next.
+            tile: Tensor = fused(_tile, dynamic=not any(ctx.needs_input_grad))(kind, queries, candidates)
+            return tile
+        return torch.cat([_tile(kind, rows, candidates) for rows in _blocks(queries, candidates)], dim=1)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         queries, candidates = ctx.saved_tensors
-        weights = grads[0]
-        gradient = functools.partial(_gradient, ctx.kind, "fixed" if ctx.compiled else None)
-        left = gradient(weights, queries, candidates) if ctx.needs_input_grad[0] else None
-        right = gradient(weights.transpose(1, 2).contiguous(), candidates, queries) if ctx.needs_input_grad[1] else None
-        return left, right, None, None
+        if ctx.compiled:
+            sides = (ctx.kind, grads[0], queries, candidates)
+            left, right = fused(_of_queries, dynamic=False)(*sides), fused(_of_candidates, dynamic=False)(*sides)
+            return left, right, None, None
+        lefts, right, start = [], torch.zeros_like(candidates), 0
+        for rows in _blocks(queries, candidates):
+            derivative = _DERIVATIVES[ctx.kind](rows.unsqueeze(2) - candidates.unsqueeze(1))
+            derivative *= grads[0][:, start : start + rows.shape[1]].unsqueeze(3)
+            lefts.append(derivative.sum(2))
+            right -= derivative.sum(1)
+            start += rows.shape[1]
+        return torch.cat(lefts, dim=1), right, None, None
 
 
-_apply: Callable[..., Tensor] = _Tile.apply
+_apply_native: Callable[..., Tensor] = _NativeTile.apply
+_apply_plain: Callable[..., Tensor] = _PlainTile.apply
 
 
-def _gradient(kind: Distance, how: str | None, weights: Tensor, queries: Tensor, candidates: Tensor) -> Tensor:
-    """Return the gradient of ``queries``; ``weights`` are the gradients of the distances."""
-    if kind != "rotation":
-        formula = _l1_gradient if kind == "l1" else _sine_gradient
-        return _function(formula, how)(weights, queries, candidates)
-    half = queries.shape[2] // 2
-    sides = (queries[..., :half], queries[..., half:], candidates[..., :half], candidates[..., half:])
-    real = _function(_rotation_gradient, how)(weights, *sides)
-    imaginary = _function(_rotation_gradient, how)(weights, sides[1], sides[0], sides[3], sides[2])
-    return torch.cat([real, imaginary], dim=2)
+def _blocks(queries: Tensor, candidates: Tensor) -> tuple[Tensor, ...]:
+    """Return the queries in blocks whose differences from all candidates are not many."""
+    return torch.split(queries, max(1, _BLOCK // max(1, candidates.numel())), dim=1)
 
 
-def _l1(queries: Tensor, candidates: Tensor) -> Tensor:
-    return (queries.unsqueeze(2) - candidates.unsqueeze(1)).abs().sum(3)
+def _tile(kind: Distance, queries: Tensor, candidates: Tensor) -> Tensor:
+    return _VALUES[kind](queries.unsqueeze(2) - candidates.unsqueeze(1)).sum(3)
 
 
-def _l1_gradient(weights: Tensor, queries: Tensor, candidates: Tensor) -> Tensor:
-    weights, left, right = weights.unsqueeze(3), queries.unsqueeze(2), candidates.unsqueeze(1)
-    # Two comparisons and choices are half the cost of a sign and a product.
-    return torch.where(left > right, weights, torch.where(left < right, -weights, 0.0)).sum(2)
+def _of_queries(kind: Distance, weights: Tensor, queries: Tensor, candidates: Tensor) -> Tensor:
+    return (weights.unsqueeze(3) * _DERIVATIVES[kind](queries.unsqueeze(2) - candidates.unsqueeze(1))).sum(2)
 
 
-def _sine(queries: Tensor, candidates: Tensor) -> Tensor:
-    return ((queries.unsqueeze(2) - candidates.unsqueeze(1)) / 2).sin().abs().sum(3)
+def _of_candidates(kind: Distance, weights: Tensor, queries: Tensor, candidates: Tensor) -> Tensor:
+    return -(weights.unsqueeze(3) * _DERIVATIVES[kind](queries.unsqueeze(2) - candidates.unsqueeze(1))).sum(1)
 
 
-def _sine_gradient(weights: Tensor, queries: Tensor, candidates: Tensor) -> Tensor:
-    half = (queries.unsqueeze(2) - candidates.unsqueeze(1)) / 2
-    return (weights.unsqueeze(3) / 2 * torch.sign(half.sin()) * half.cos()).sum(2)
+def _sign(value: Tensor) -> Tensor:
+    """Return 1 for 0 and above, -1 below."""
+    return torch.where(value >= 0, 1.0, -1.0).to(value.dtype)
 
 
-def _rotation(queries: Tensor, candidates: Tensor) -> Tensor:
-    half = queries.shape[2] // 2
-    difference = queries.unsqueeze(2) - candidates.unsqueeze(1)
-    return (difference[..., :half].square() + difference[..., half:].square()).sqrt().sum(3)
+def _moduli(difference: Tensor) -> Tensor:
+    """Return the moduli of complex numbers, ``(..., dim / 2)``."""
+    real, imaginary = difference.chunk(2, dim=-1)
+    return (real.square() + imaginary.square()).sqrt()
 
 
-def _rotation_gradient(
-    weights: Tensor, queries: Tensor, queries_other: Tensor, candidates: Tensor, candidates_other: Tensor
-) -> Tensor:
-    """Return the gradient of one part, real or imaginary, of the queries; ``..._other`` are the other parts."""
-    mine = queries.unsqueeze(2) - candidates.unsqueeze(1)
-    other = queries_other.unsqueeze(2) - candidates_other.unsqueeze(1)
-    return (weights.unsqueeze(3) * mine * (mine.square() + other.square() + _TINY).rsqrt()).sum(2)
+def _directions(difference: Tensor) -> Tensor:
+    """Return complex numbers divided by their moduli; 0 for 0."""
+    real, imaginary = difference.chunk(2, dim=-1)
+    inverse = (real.square() + imaginary.square() + _TINY).rsqrt()
+    return torch.cat([real * inverse, imaginary * inverse], dim=-1)
 
 
-_FORWARD: dict[Distance, Callable[..., Tensor]] = {"l1": _l1, "rotation": _rotation, "sine": _sine}
+def _sine_derivative(difference: Tensor) -> Tensor:
+    half = difference / 2
+    return _sign(half.sin()) * half.cos() / 2
 
 
-def _function(formula: Callable[..., Tensor], how: str | None) -> Callable[..., Tensor]:
-    """Return the formula, compiled for ``fixed`` or ``dynamic`` shapes, or run in blocks (``None``)."""
-    return functools.partial(_in_blocks, formula) if how is None else fused(formula, dynamic=how == "dynamic")
-
-
-def _in_blocks(formula: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """Run a formula over blocks of queries: the first tensors, one more than those of the candidates if uneven."""
-    of_queries = (len(tensors) + 1) // 2
-    chunks, queries = tensors[0].shape[:2]
-    rows = max(1, _BLOCK // (chunks * tensors[-1].shape[1] * tensors[-1].shape[2]))
-    parts = [
-        formula(*(tensor[:, start : start + rows] for tensor in tensors[:of_queries]), *tensors[of_queries:])
-        for start in range(0, queries, rows)
-    ]
-    return torch.cat(parts, dim=1)
+_VALUES: dict[Distance, Callable[[Tensor], Tensor]] = {
+    "l1": torch.abs,
+    "rotation": _moduli,
+    "sine": lambda difference: (difference / 2).sin().abs(),
+}
+_DERIVATIVES: dict[Distance, Callable[[Tensor], Tensor]] = {
+    "l1": _sign,
+    "rotation": _directions,
+    "sine": _sine_derivative,
+}

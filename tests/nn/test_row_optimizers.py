@@ -5,9 +5,11 @@ import copy
 import pytest
 import torch
 
+from kedrec.nn import native, row_optimizers
 from kedrec.nn.row_optimizers import LazyAdam, RowAdagrad, gather_rows
 
 ROWS, WIDTH = 9, 4
+needs_compiler = pytest.mark.skipif(native.library() is None, reason="no C++ compiler")
 OPTIMIZERS = {"row_adagrad": RowAdagrad, "lazy_adam": LazyAdam}
 
 
@@ -164,20 +166,44 @@ def test_gathered_rows_have_the_same_gradient_sparse_and_dense():
         (gathered.square() * weights).sum().backward()
         gradients.append(table.grad)
     assert gradients[0].is_sparse
-    assert gradients[0]._indices().tolist() == [[0, 2, 7]]
     assert not gradients[1].is_sparse
     torch.testing.assert_close(gradients[0].to_dense(), gradients[1])
 
 
-def test_nothing_is_sorted_for_gathered_rows(kind, monkeypatch):
-    table = _table()
-    loss = gather_rows(table, torch.tensor([7, 2, 2, 0]), sparse=True)[0].sum()
-    (gradient,) = torch.autograd.grad(loss, table, retain_graph=True)
-    assert gradient.is_coalesced()
+@needs_compiler
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("width", [1, 3, 64, 200])
+def test_native_steps_equal_plain_ones(kind, width, threads, monkeypatch):
+    """Of gradients that are not coalesced: a hub has a third of them, other rows have one or a few."""
+    tables = {}
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for worth in (0, 1 << 60):
+            monkeypatch.setattr(row_optimizers, "_WORTH", worth)
+            generator = torch.Generator().manual_seed(0)
+            table = torch.nn.Parameter(torch.randn(40, width, generator=generator))
+            optimizer = kind([table], lr=0.1)
+            for _ in range(3):
+                rows = torch.randint(40, (60,), generator=generator)
+                rows[::2] = torch.where(rows[::2] % 3 > 0, 7, rows[::2])
+                values = torch.randn(60, width, generator=generator)
+                table.grad = torch.sparse_coo_tensor(rows[None], values, table.shape, check_invariants=True)
+                optimizer.step()
+            tables[worth] = [table.detach(), *(value for value in optimizer.state[table].values())]
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(tables[0], tables[1 << 60], rtol=1e-4, atol=1e-5)
+
+
+@needs_compiler
+def test_native_steps_sort_and_sum_nothing_in_torch(kind, monkeypatch):
+    monkeypatch.setattr(row_optimizers, "_WORTH", 0)
     monkeypatch.setattr(torch.Tensor, "coalesce", None)
-    loss.backward()
+    table = _table(dtype=torch.float32)
+    gather_rows(table, torch.tensor([7, 2, 2, 0]), sparse=True)[0].sum().backward()
     kind([table], lr=0.1).step()
-    assert (table != _table()).any(dim=1).nonzero().flatten().tolist() == [0, 2, 7]
+    assert (table != _table(dtype=torch.float32)).any(dim=1).nonzero().flatten().tolist() == [0, 2, 7]
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -1,20 +1,25 @@
-"""Tiles, plain, in blocks and compiled, equal their definition in double precision, and so do their gradients."""
+"""Tiles, plain, in blocks and in C++, equal their definition in double precision, and so do their gradients."""
 
 import pytest
 import torch
 
-from kedrec.environment import can_compile
-from kedrec.nn import tiles
+from kedrec.nn import native, tiles
+
+
+def _modulus(value):
+    """Its derivative at 0 is that of a positive number."""
+    return torch.where(value >= 0, value, -value)
+
 
 DEFINITIONS = {
-    "l1": lambda difference: difference.abs().sum(-1),
+    "l1": lambda difference: _modulus(difference).sum(-1),
     "rotation": lambda difference: torch.complex(*difference.chunk(2, dim=-1)).abs().sum(-1),
-    "sine": lambda difference: (difference / 2).sin().abs().sum(-1),
+    "sine": lambda difference: _modulus((difference / 2).sin()).sum(-1),
     "euclidean": lambda difference: difference.square().sum(-1).sqrt(),
 }
 KINDS = ("l1", "rotation", "sine")
 
-needs_compiler = pytest.mark.skipif(not can_compile("cpu"), reason="no C++ compiler")
+needs_compiler = pytest.mark.skipif(native.library() is None, reason="no C++ compiler")
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ def _tile_and_gradients(tile, left, right):
 
 
 def _by_definition(kind, left, right):
-    """In double precision, by torch's own gradient, which is 0 where a difference is 0."""
+    """In double precision, by torch's own gradient."""
     return _tile_and_gradients(
         lambda left, right: DEFINITIONS[kind](left.unsqueeze(2) - right.unsqueeze(1)), left.double(), right.double()
     )
@@ -59,58 +64,88 @@ def test_plain_tiles_and_gradients_equal_the_definition(kind, dtype, tolerance):
     _assert_equal(given, _by_definition(kind, left, right), tolerance)
 
 
+@pytest.fixture
+def no_plain_tiles(monkeypatch):
+    monkeypatch.setattr(tiles, "_apply_plain", None)
+
+
+# Widths around whole vectors; queries around the rows that are taken together; candidates that overflow a cache.
 @needs_compiler
-@pytest.mark.usefixtures("small_is_worth_compiling")
+@pytest.mark.usefixtures("small_is_worth_compiling", "no_plain_tiles")
 @pytest.mark.parametrize("kind", KINDS)
-def test_compiled_tiles_and_gradients_equal_the_definition(kind):
-    left, right = _sides()
-    given = _tile_and_gradients(lambda left, right: tiles.distance(kind, left, right, True), left, right)
-    _assert_equal(given, _by_definition(kind, left, right), 1e-5)
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 5, 14), (1, 1, 1, 2), (3, 4, 7, 32), (2, 9, 4, 64), (1, 6, 3, 34), (2, 5, 1000, 128)]
+)
+def test_native_tiles_and_gradients_equal_the_definition(kind, shape):
+    left, right = _sides(*shape)
+    if kind == "sine":
+        right[:, 0] += 1  # products that cancel are not quite 0, and any subgradient may come
+    given = _tile_and_gradients(lambda left, right: tiles.distance(kind, left, right), left, right)
+    _assert_equal(given, _by_definition(kind, left, right), 3e-5)
 
 
 @needs_compiler
-@pytest.mark.usefixtures("small_is_worth_compiling")
-def test_without_gradient_one_compilation_serves_all_shapes():
-    def ask(queries, candidates):
-        left, right = _sides(1, queries, candidates)
-        given = tiles.distance("l1", left, right)
-        torch.testing.assert_close(given, (left.unsqueeze(2) - right.unsqueeze(1)).abs().sum(3))
+@pytest.mark.usefixtures("small_is_worth_compiling", "no_plain_tiles")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_native_tiles_do_not_depend_on_the_threads(kind, threads):
+    left, right = _sides(3, 7, 11, 96)
 
-    with torch.no_grad():
-        ask(4, 9)
-        with torch.compiler.set_stance("fail_on_recompile"):
-            for queries, candidates in ((3, 9), (7, 9), (4, 20), (33, 70)):
-                ask(queries, candidates)
+    def tile(left, right):
+        return tiles.distance(kind, left, right)
+
+    whole = _tile_and_gradients(tile, left, right)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for mine, wanted in zip(_tile_and_gradients(tile, left, right), whole, strict=True):
+            assert torch.equal(mine, wanted)
+    finally:
+        torch.set_num_threads(before)
 
 
 @needs_compiler
-@pytest.mark.usefixtures("small_is_worth_compiling")
-def test_compiled_tiles_train_without_gradient_for_one_of_the_sides():
-    left, right = _sides()
-    right.requires_grad_()
-    tiles.distance("l1", left, right).backward(torch.ones(2, 3, 5))
-    torch.testing.assert_close(right.grad, (right.detach().unsqueeze(1) - left.unsqueeze(2)).sign().sum(1))
+@pytest.mark.usefixtures("small_is_worth_compiling", "no_plain_tiles")
+@pytest.mark.parametrize("kind", KINDS)
+def test_native_tiles_take_rows_that_are_views_of_others(kind):
+    left, right = _sides(2, 4, 6, 64)
+    given = _tile_and_gradients(
+        lambda left, right: tiles.distance(kind, left[..., ::2], right[:, 1:]), left, right[..., ::2]
+    )
+    wanted = tiles.distance(kind, left[..., ::2].contiguous(), right[:, 1:, ::2].contiguous())
+    torch.testing.assert_close(given[0], wanted)
+
+
+@needs_compiler
+@pytest.mark.usefixtures("small_is_worth_compiling", "no_plain_tiles")
+def test_a_rotation_of_equal_rows_is_zero_and_has_no_gradient():
+    left = torch.randn(1, 2, 32, generator=torch.Generator().manual_seed(0))
+    distance, *gradients = _tile_and_gradients(
+        lambda left, right: tiles.distance("rotation", left, right), left, left.clone()
+    )
+    assert distance.diagonal(dim1=1, dim2=2).tolist() == [[0.0, 0.0]]
+    assert all(gradient.isfinite().all() for gradient in gradients)
 
 
 @pytest.fixture
-def never_compiles(monkeypatch):
-    monkeypatch.setattr(tiles, "fused", None)
+def never_native(monkeypatch):
+    monkeypatch.setattr(tiles, "_apply_native", None)
 
 
-@pytest.mark.usefixtures("small_is_worth_compiling", "never_compiles")
+@pytest.mark.usefixtures("small_is_worth_compiling", "never_native")
 def test_without_a_compiler_tiles_are_plain(monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    can_compile.cache_clear()
-    try:
-        assert not can_compile("cpu")
-        assert can_compile("cuda")
-        left, right = _sides(queries=4, candidates=3)
-        torch.testing.assert_close(tiles.distance("l1", left, right), torch.cdist(left, right, p=1))
-    finally:
-        can_compile.cache_clear()
+    monkeypatch.setattr(native, "library", lambda: None)
+    left, right = _sides(queries=4, candidates=3)
+    torch.testing.assert_close(tiles.distance("l1", left, right), torch.cdist(left, right, p=1))
 
 
-@pytest.mark.usefixtures("never_compiles")
+@pytest.mark.usefixtures("small_is_worth_compiling", "never_native")
+def test_double_precision_is_plain():
+    left, right = _sides(queries=4, candidates=3, dtype=torch.float64)
+    torch.testing.assert_close(tiles.distance("l1", left, right), torch.cdist(left, right, p=1))
+
+
+@pytest.mark.usefixtures("never_native")
 @pytest.mark.parametrize("compiled", [True, False])
 def test_tiles_too_small_to_pay_and_those_that_are_not_to_be_compiled_are_plain(monkeypatch, compiled):
     left, right = _sides(queries=4, candidates=3, dim=10)
@@ -133,18 +168,22 @@ def test_blocks_do_not_change_tiles_or_gradients(monkeypatch, kind, block):
 
 
 def test_a_block_is_no_larger_than_allowed(monkeypatch):
-    sizes = []
-
-    def formula(left, right):
-        difference = left.unsqueeze(2) - right.unsqueeze(1)
-        sizes.append(difference.numel())
-        return difference.abs().sum(3)
-
     monkeypatch.setattr(tiles, "_BLOCK", 500)
     left, right = _sides(chunks=2, queries=9, candidates=5, dim=14)
-    torch.testing.assert_close(tiles._in_blocks(formula, left, right), torch.cdist(left, right, p=1))
-    assert sum(sizes) == 2 * 9 * 5 * 14
-    assert max(sizes) <= 500
+    blocks = tiles._blocks(left, right)
+    torch.testing.assert_close(torch.cat(blocks, dim=1), left)
+    assert max(block.numel() * right.shape[1] for block in blocks) <= 500
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_gpu_compiles_equals_what_runs_in_blocks(kind):
+    left, right = _sides()
+    _, of_queries, of_candidates = _tile_and_gradients(
+        lambda left, right: tiles.distance(kind, left, right, False), left, right
+    )
+    weights = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64).float()
+    torch.testing.assert_close(tiles._of_queries(kind, weights, left, right), of_queries)
+    torch.testing.assert_close(tiles._of_candidates(kind, weights, left, right), of_candidates)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
