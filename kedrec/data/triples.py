@@ -1,6 +1,6 @@
 """A graph's triples as Lightning batches: corrupted ones for training, queries for ranking; and entities' anchors."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,10 @@ from kedrec.graph.noise import add_triples, delete_triples
 from kedrec.graph.pairs import THERAPEUTIC
 from kedrec.graph.split_folder import is_split_folder, load_split
 from kedrec.sources.molecules import find_smiles_file
-from kedrec.sources.names import find_entities_file, load_entity_info
+from kedrec.sources.names import EntityInfo, find_entities_file, load_entity_info
 from kedrec.store import Store
 from kedrec.text.anchors import text_modalities
-from kedrec.text.descriptions import EntityTexts, entity_texts
-from kedrec.text.excerpt import name_pattern
+from kedrec.text.descriptions import entity_texts, load_descriptions, tell_each_other
 
 _BYTES_A_SCORE = 16  # a float32 score and what ranking makes of it
 
@@ -110,6 +109,7 @@ class TripleData(LightningDataModule):
         self.facts: dict[str, Any] = {}
         self._graph: KnowledgeGraph | None = None
         self._split: LinkSplit
+        self._further_tests: dict[str, Triples]
         self._known: KnownAnswers
         self._therapeutic: list[int]
         self._train: Triples
@@ -159,7 +159,7 @@ class TripleData(LightningDataModule):
     def test_dataloader(self) -> Any:
         """Return each test set as queries, and then the question which compounds treat the diseases of the tests."""
         batches: list[RankingBatch | RepurposingBatch] = []
-        for name, triples in self._split.tests.items():
+        for name, triples in (self._split.tests | self._further_tests).items():
             batches += self._queries(name, triples)
         return self._one_by_one([*batches, *self._repurposing()])
 
@@ -208,6 +208,7 @@ class TripleData(LightningDataModule):
             "split": str(self._split),
             "noise": f"{self.noise}; {len(self._train)} triples are trained on",
         }
+        self._further_tests = self._untold(names, infos)
         self.vocabulary = Vocabulary(
             self._graph.entities,
             self._graph.relations,
@@ -224,7 +225,6 @@ class TripleData(LightningDataModule):
                 texts = entity_texts(self._graph.entities, entities_file, descriptions, self.masked, self.seed)
                 found += text_modalities(texts, self.encoder_name, store)
                 self.facts["texts"] = f"{texts.counts}, encoder {self.encoder_name}"
-                self.facts["told by texts"] = self._told(texts)
             elif anchor == "fingerprint":
                 smiles = find_smiles_file(self.graph_path)
                 if smiles is None:
@@ -236,18 +236,22 @@ class TripleData(LightningDataModule):
             self.facts[f"anchor {modality.name}"] = f"{modality.known.sum()} entities, {modality.vectors.shape[1]} dims"
         return found
 
-    def _told(self, texts: EntityTexts) -> str:
-        """Return of how many tested triples one side's description names the other: anchors may know the answer."""
-        counts = {}
-        for name, triples in self._split.tests.items():
-            pairs = [(head, tail) for head, _, tail in triples.tolist()]
-            told = [
-                texts.names[other] and name_pattern([texts.names[other]]).search(texts.descriptions[one])
-                for ends in pairs
-                for one, other in (ends, ends[::-1])
-            ]
-            counts[name] = sum(bool(there or back) for there, back in zip(told[::2], told[1::2], strict=True))
-        return ", ".join(f"{count} of {len(self._split.tests[name])} {name}" for name, count in counts.items())
+    def _untold(self, names: list[str], infos: Mapping[str, EntityInfo]) -> dict[str, Triples]:
+        """Return of each test set the triples whose two sides' descriptions do not name each other: anchors may tell.
+
+        Models without anchors are asked the same, to be compared with.
+        """
+        assert self._graph is not None
+        added = load_descriptions(self.descriptions) if self.descriptions else {}
+        nothing = EntityInfo("", (), "")
+        texts = [added.get(entity) or infos.get(entity, nothing).description for entity in self._graph.entities]
+        if not any(texts):
+            return {}
+        told = {
+            name: tell_each_other(triples[:, ::2].tolist(), names, texts) for name, triples in self._split.tests.items()
+        }
+        self.facts["told by texts"] = ", ".join(f"{of.sum()} of {len(of)} {name}" for name, of in told.items())
+        return {f"{name}_untold": self._split.tests[name][~of] for name, of in told.items() if 0 < of.sum() < len(of)}
 
     def _queries(self, name: str, triples: Triples) -> Iterable[RankingBatch]:
         assert self._graph is not None

@@ -59,7 +59,8 @@ class KGE(LightningModule):
         "Ranks are filtered of other true answers, ties counted half, over both sides of each triple: among `all` "
         "entities, or among those of the right `typed` kind. `lladr_published` draws 49 diseases beside the true one, "
         "other true ones among them; `lladr_filtered` leaves those out; both are means over five draws. `metrics.json` "
-        "also has their exact expectations over all draws, and the ranks by side, relation and degree."
+        "also has their exact expectations over all draws, and the ranks by side, relation and degree. A test set "
+        "whose name ends in `_untold` lacks the triples of which one side's description names the other."
     )
 
     def __init__(

@@ -2,13 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kedrec.errors import KedrecError
 from kedrec.sources.compressed import text_lines
 from kedrec.sources.names import EntityInfo, is_entity, load_entity_info
+from kedrec.text.excerpt import name_pattern
 
 HEADER = ("entity", "description")
 
@@ -75,6 +79,23 @@ def entity_texts(
     }
     hidden = [text if entity in withheld else "" for entity, text in zip(entities, whole, strict=True)]
     return EntityTexts(names, shown, hidden, counts)
+
+
+def tell_each_other(
+    pairs: Iterable[tuple[int, int]], names: Sequence[str], descriptions: Sequence[str]
+) -> NDArray[np.bool_]:
+    """Return of each pair of entities whether the description of one names the other.
+
+    Args:
+        pairs: places of entities.
+        names: the preferred name of each entity, or nothing.
+        descriptions: of each entity, or nothing.
+    """
+
+    def tells(one: int, other: int) -> bool:
+        return bool(names[other] and name_pattern([names[other]]).search(descriptions[one]))
+
+    return np.array([tells(one, other) or tells(other, one) for one, other in pairs], dtype=bool)
 
 
 def load_descriptions(path: str | Path) -> dict[str, str]:

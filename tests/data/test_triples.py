@@ -82,16 +82,22 @@ def test_a_split_folder_keeps_its_split(graph):
 
 
 @pytest.mark.usefixtures("store")
-def test_what_texts_tell_of_the_test_is_counted(graph, tiny_encoder_folder):
-    module = data(graph, anchors=["text"], encoder=str(tiny_encoder_folder))
-    asked = {name: module._split.tests[name].tolist() for name in ("pairs", "diseases")}
+def test_what_texts_tell_of_the_test_is_counted_and_left_out_of_further_tests(graph):
+    module = data(graph)
     ids = module.vocabulary.entities
-    told = {
-        name: sum(ids[head].split("::")[1] == ids[tail].split("::")[1] for head, _, tail in triples)
-        for name, triples in asked.items()
-    }
+    told, untold = {}, {}
+    for name, triples in module._split.tests.items():
+        sides = [[ids[end].split("::")[1] for end in triple[::2]] for triple in triples.tolist()]
+        told[name] = sum(head == tail for head, tail in sides)
+        untold[f"{name}_untold"] = len(sides) - told[name]
     assert sum(told.values())
-    assert module.facts["told by texts"] == ", ".join(f"{told[name]} of {len(asked[name])} {name}" for name in asked)
+    counted = ", ".join(f"{told[name]} of {len(module._split.tests[name])} {name}" for name in told)
+    assert module.facts["told by texts"] == counted
+    asked = dict.fromkeys(untold, 0)
+    for batch in module.test_dataloader():
+        if getattr(batch, "name", None) in asked:
+            asked[batch.name] += len(batch.target)
+    assert asked == {name: 2 * count * bool(told[name.removesuffix("_untold")]) for name, count in untold.items()}
 
 
 @pytest.mark.parametrize(
