@@ -6,9 +6,10 @@ The trainers take turns, round by round, each run in a process and an environmen
 `benchmarks/peers/`; every run trains untimed first. A trainer that fails or lacks a setting is not asked again for it.
 A broken-off run goes on with ``--resume``. ``dim`` counts complex numbers for RotatE (an entity is 2 * dim floats).
 
-``peers.yaml`` lists the trainers; ``adapter`` is NAME of ``peers/run_NAME.py``, ``source`` and ``env`` may be left out,
-and an adapter may stand there twice. DGL-KE, PyKEEN and LLaDR's authors' code do, with ``MALLOC_MMAP_MAX_: 0`` and
-``MALLOC_TRIM_THRESHOLD_: 20000000000``: without, glibc hands large tensors back to the system at every step.
+``peers.yaml`` lists the trainers; ``adapter`` is NAME of ``peers/run_NAME.py``; ``source``, ``env`` and ``options``, a
+list of further words for the adapter, may be left out, and an adapter may stand there twice. DGL-KE, PyKEEN and LLaDR's
+authors' code do, with ``MALLOC_MMAP_MAX_: 0`` and ``MALLOC_TRIM_THRESHOLD_: 20000000000``: without, glibc hands large
+tensors back to the system at every step.
 
     - {name: kedrec, adapter: kedrec, python: .venv/bin/python}
     - {name: PyKEEN, adapter: pykeen, python: peers/pykeen/bin/python}
@@ -58,6 +59,7 @@ def run_adapter(peer: Row, setting: str, data: Path, seconds: float) -> Row:
     asked = {**SETTINGS[setting], "seconds": seconds, "threads": THREADS, "source": peer.get("source")}
     for name, value in asked.items():
         command += [f"--{name}", str(value)] if value is not None else []
+    command += [str(option) for option in peer.get("options", [])]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(THREADS))
     quiet = {"GOMP_SPINCOUNT": "30000", "CUDA_VISIBLE_DEVICES": ""}  # barriers that spin briefly, then sleep
     own = {name: str(value) for name, value in peer.get("env", {}).items()}
@@ -124,7 +126,7 @@ def table_lines(setting: str, rows: list[Row]) -> list[str]:
         lines.append(
             f"| {name} | {middles[name]:,.0f} | {spread} | {peak:.1f} | {ratio} | {last.get('settings', '')} |"
         )
-    peers = {name: middle for name, middle in middles.items() if name != "kedrec"}
+    peers = {name: middle for name, middle in middles.items() if not name.startswith("kedrec")}
     if ours and peers:
         best = max(peers, key=lambda name: peers[name])
         lines.append(f"\nkedrec / fastest other ({best}): {ours / peers[best]:.2f}")

@@ -214,3 +214,12 @@ class HasVocabulary(Protocol):
     """Data whose batches hold rows of a graph's tables."""
 
     vocabulary: Vocabulary
+
+
+@runtime_checkable
+class HasTriples(HasVocabulary, Protocol):
+    """The same, with the triples that are trained on."""
+
+    @property
+    def training_triples(self) -> NDArray[np.int32]:
+        """``(n, 3)`` rows of head, relation, tail."""

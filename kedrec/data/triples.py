@@ -126,6 +126,11 @@ class TripleData(LightningDataModule):
         if self._graph is None:
             self._prepare(Store())
 
+    @property
+    def training_triples(self) -> Triples:
+        """What is trained on, noise included: ``(n, 3)`` rows of head, relation, tail."""
+        return self._train
+
     def train_dataloader(self) -> Any:
         """Return batches of corrupted triples, from the place that a checkpoint told."""
         assert self._graph is not None

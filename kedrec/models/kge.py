@@ -1,25 +1,22 @@
 """Knowledge-graph embeddings, alone or anchored in text by LLaDR's dual loss."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from kedrec.batches import HasVocabulary, Modality, RankingBatch, RepurposingBatch, Side, TripleBatch, Vocabulary
+from kedrec.batches import HasVocabulary, Modality, Side, TripleBatch
 from kedrec.environment import can_compile, fused
 from kedrec.errors import KedrecError
-from kedrec.metrics.ranking_report import RankingReport
+from kedrec.models.link_prediction import LinkPredictor
 from kedrec.nn.anchors import Anchors, Projection
 from kedrec.nn.link_losses import AnchorDistance, anchor_loss, link_loss
 from kedrec.nn.row_optimizers import LazyAdam, RowAdagrad, gather_rows
-from kedrec.nn.scorers import SCORERS, Scorer, ScorerName
+from kedrec.nn.scorers import Scorer, ScorerName
 
 _WORTH = 1 << 18  # numbers in a batch's heads: below, starting inductor takes longer than it saves
-_SPLITS = ("training", "validation", "test")
 
 
 def _known(scorer: Scorer, kept: Tensor, relation: Tensor, replaced: Tensor, missing: Side) -> tuple[Tensor, Tensor]:
@@ -28,7 +25,7 @@ def _known(scorer: Scorer, kept: Tensor, relation: Tensor, replaced: Tensor, mis
     return query, scorer.pairs(query, replaced)
 
 
-class KGE(LightningModule):
+class KGE(LinkPredictor):
     """A scorer of triples over learned rows of entities and relations (LLaDR, arXiv 2510.12181).
 
     With anchors an entity's row is ``rho * learned + (1 - rho) * anchor``, and this mixed row is what is scored, what
@@ -50,18 +47,9 @@ class KGE(LightningModule):
             only, or ``adam``, which moves every row in each step.
         learning_rate: at the start.
         drop_after: share of the steps after which the rate is divided by 10, as the authors do.
-        compiled: let inductor compile the tiles of L1 distances, rotations and phases where it can.
+        compiled: distances, rotations and phases in C++, or by inductor, where they can be had.
         seed: of first values and of the candidates that LLaDR's protocol draws.
     """
-
-    monitor = ("validation/mrr", "max")
-    reading = (
-        "Ranks are filtered of other true answers, ties counted half, over both sides of each triple: among `all` "
-        "entities, or among those of the right `typed` kind. `lladr_published` draws 49 diseases beside the true one, "
-        "other true ones among them; `lladr_filtered` leaves those out; both are means over five draws. `metrics.json` "
-        "also has their exact expectations over all draws, and the ranks by side, relation and degree. A test set "
-        "whose name ends in `_untold` lacks the triples of which one side's description names the other."
-    )
 
     def __init__(
         self,
@@ -80,16 +68,14 @@ class KGE(LightningModule):
         compiled: bool = True,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        for name, value in {"dim": dim, "gamma": gamma, "learning_rate": learning_rate}.items():
-            if value <= 0:
-                raise KedrecError(f"model.init_args.{name}: {value}; expected a number above 0")
+        super().__init__(scorer, dim, gamma, compiled, seed)
+        if learning_rate <= 0:
+            raise KedrecError(f"model.init_args.learning_rate: {learning_rate}; expected a number above 0")
         for name, value in {"zeta_anchor": zeta_anchor, "zeta_link": zeta_link, "drop_after": drop_after}.items():
             if value < 0:
                 raise KedrecError(f"model.init_args.{name}: {value}; expected 0 or more")
         if not 0 <= rho <= 1:
             raise KedrecError(f"model.init_args.rho: {rho}; expected a share, 0 to 1")
-        self.scorer_name = scorer
         self.anchor = anchor
         self.rho = rho
         self.zeta_anchor = zeta_anchor
@@ -99,15 +85,9 @@ class KGE(LightningModule):
         self.optimizer_name = optimizer
         self.learning_rate = learning_rate
         self.drop_after = drop_after
-        self.compiled = compiled
-        self.seed = seed
-        self.scorer: Scorer = SCORERS[scorer](dim, gamma, compiled)
         self.entity: nn.Embedding | None = None
         self.relation: nn.Embedding
         self.anchors: Anchors | None = None
-        self.vocabulary: Vocabulary
-        self.predictions: list[dict[str, Any]] = []
-        self._report: RankingReport
 
     def configure_model(self) -> None:
         """Make the tables, once the data say how many rows they have and what anchors them."""
@@ -187,55 +167,6 @@ class KGE(LightningModule):
             losses["anchor"] = anchor_loss(self.anchor, kept, *self.anchors(ids))
         return losses
 
-    def on_validation_epoch_start(self) -> None:
-        """Begin a report."""
-        self._report = RankingReport(self.seed, self.vocabulary.relations)
-
-    def validation_step(self, batch: RankingBatch, _: int) -> None:
-        """Rank the entities of the right type for each query."""
-        self._report.add(self.scores(batch, batch.candidates), batch.among_candidates())
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the filtered ranks among entities of the right type; the best checkpoint is that of the highest MRR."""
-        metrics = self._report.metrics()
-        for name in ("mrr", "hits@10"):
-            self.log(f"validation/{name}", metrics[f"validation/typed/{name}"], prog_bar=True)
-
-    def on_test_epoch_start(self) -> None:
-        """Begin a report."""
-        self._report = RankingReport(self.seed, self.vocabulary.relations)
-        self.predictions = []
-
-    def test_step(self, batch: RankingBatch | RepurposingBatch, _: int) -> None:
-        """Rank all entities for each query, or all compounds for each disease."""
-        if isinstance(batch, RepurposingBatch):
-            self.predictions += self._repurpose(batch)
-        else:
-            diseases = self.vocabulary.entities[int(batch.candidates[0])].startswith("Disease::")
-            self._report.add(self.scores(batch), batch, sampled=diseases)
-
-    def on_test_epoch_end(self) -> None:
-        """Log the report."""
-        self.log_dict({f"test/{name}": value for name, value in self._report.metrics().items()})
-
-    def export(self, folder: Path) -> None:
-        """Write ``embeddings/``: the rows that are scored, the ids in their order, and the scorer's name."""
-        from safetensors.torch import save_file
-
-        place = folder / "embeddings"
-        place.mkdir()
-        tables = {
-            "entity": self._table().contiguous(),
-            "relation": self.relation.weight.detach().contiguous(),
-            "scorer.gamma": torch.tensor(self.scorer.gamma),
-            "scorer.range": torch.tensor(self.scorer.range),
-            **{f"scorer.{name}": value.detach() for name, value in self.scorer.named_parameters()},
-        }
-        # One entry: safetensors writes several in an order that changes from process to process.
-        save_file(tables, place / "embeddings.safetensors", {"scorer": self.scorer_name})
-        for name, ids in (("entities", self.vocabulary.entities), ("relations", self.vocabulary.relations)):
-            (place / f"{name}.tsv").write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
-
     @property
     def _mixed_in(self) -> Anchors | None:
         """The anchors that are mixed into the stored rows: those that do not change."""
@@ -253,48 +184,14 @@ class KGE(LightningModule):
             for part, (anchor, known) in zip(rows, anchors, strict=True)
         )
 
-    def _table(self) -> Tensor:
-        """Return all rows that are scored, ``(entities, width)``, without gradient."""
+    def entity_table(self) -> Tensor:
+        """Return all rows that are scored, mixed, ``(entities, width)``."""
         assert self.entity is not None
         if self.anchors is None or not self.anchors.learned:
             return self.entity.weight.detach()
         with torch.no_grad():
             return self._rows(torch.arange(len(self.entity.weight), device=self.entity.weight.device))[0]
 
-    def scores(self, batch: RankingBatch, entities: Tensor | None = None) -> Tensor:
-        """Return ``(queries, entities)`` scores of some entities, or of all."""
-        table = self._table()
-        query = self.scorer.query(table[batch.entity], self.relation.weight[batch.relation], batch.side)
-        asked = table if entities is None else table[entities]
-        return self.scorer.tiles(query.unsqueeze(0), asked.unsqueeze(0)).squeeze(0)
-
-    def _repurpose(self, batch: RepurposingBatch, shown: int = 100) -> list[dict[str, Any]]:
-        """Return a row for each disease: the best compounds by their best therapeutic relation, known ones marked."""
-        table = self._table()
-        each = []
-        for relation, missing in zip(batch.relation, batch.missing, strict=True):
-            known = table[batch.disease]
-            query = self.scorer.query(known, self.relation.weight[relation].expand(len(known), -1), missing)
-            each.append(self.scorer.tiles(query.unsqueeze(0), table[batch.compounds].unsqueeze(0)).squeeze(0))
-        best, by = torch.stack(each).max(0)
-        top = best.topk(min(shown, best.shape[1]), dim=1)
-        places = zip(batch.known_disease.tolist(), batch.known.tolist(), batch.known_split.tolist(), strict=True)
-        told: dict[tuple[int, int], str] = {}
-        for disease, compound, split in places:
-            told.setdefault((disease, compound), _SPLITS[split])
-        rows = []
-        for place, disease in enumerate(batch.disease.tolist()):
-            candidates = [
-                {
-                    **self._called(int(batch.compounds[compound])),
-                    "score": round(score, 5),
-                    "relation": self.vocabulary.relations[int(batch.relation[by[place, compound]])],
-                    "known": told.get((place, compound)),
-                }
-                for score, compound in zip(top.values[place].tolist(), top.indices[place].tolist(), strict=True)
-            ]
-            rows.append({**self._called(disease), "compounds": candidates})
-        return rows
-
-    def _called(self, entity: int) -> dict[str, str]:
-        return {"id": self.vocabulary.entities[entity], "name": self.vocabulary.names[entity]}
+    def relation_table(self) -> Tensor:
+        """Return the relations' rows, ``(relations, width)``."""
+        return self.relation.weight.detach()

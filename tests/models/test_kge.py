@@ -113,19 +113,21 @@ def test_with_dense_adam_it_trains_as_the_authors_do(chunks):
     model, _ = trained(data, steps=10, optimizer="adam", learning_rate=0.01, rho=0.6)
     entity, relation = authors(data, 10, 0.01, 0.6, 0.5, 1.8)
     torch.testing.assert_close(model.relation.weight.detach(), relation, atol=5e-4, rtol=0)
-    torch.testing.assert_close(model._table(), entity, atol=5e-4, rtol=0)
+    torch.testing.assert_close(model.entity_table(), entity, atol=5e-4, rtol=0)
 
 
 def test_without_anchors_the_rows_are_learned_alone():
     data = Graph()
     model, trainer = trained(data, steps=10, optimizer="adam", learning_rate=0.01, rho=0.6)
     entity, _ = authors(data, 10, 0.01, 1.0, 0.0, 1.8)
-    torch.testing.assert_close(model._table(), entity, atol=5e-4, rtol=0)
+    torch.testing.assert_close(model.entity_table(), entity, atol=5e-4, rtol=0)
     assert "train/anchor_loss" not in trainer.callback_metrics
 
 
 def test_a_pull_of_weight_nothing_leaves_the_rows_as_without_it():
-    none, zero = (trained(Graph(anchors()), **pull)[0]._table() for pull in ({"anchor": None}, {"zeta_anchor": 0.0}))
+    none, zero = (
+        trained(Graph(anchors()), **pull)[0].entity_table() for pull in ({"anchor": None}, {"zeta_anchor": 0.0})
+    )
     assert torch.equal(none, zero)
 
 
@@ -133,7 +135,7 @@ def test_the_pull_brings_rows_nearer_to_their_anchors():
     def cosine(zeta):
         model, _ = trained(Graph(anchors()), steps=60, zeta_anchor=zeta, learning_rate=0.01, optimizer="adam")
         known = model.anchors.known[:, 0]
-        return torch.cosine_similarity(model._table()[known], model.anchors.vectors[known]).mean()
+        return torch.cosine_similarity(model.entity_table()[known], model.anchors.vectors[known]).mean()
 
     assert cosine(20.0) > cosine(0.0) + 0.05
 
@@ -142,7 +144,7 @@ def test_the_pull_brings_rows_nearer_to_their_anchors():
 def test_rho_nothing_leaves_the_anchor_alone(projection):
     model, _ = trained(Graph(anchors()), rho=0.0, projection=projection)
     rows = model.anchors.known[:, 0].nonzero().squeeze(1)
-    torch.testing.assert_close(model._table()[rows], model.anchors(rows)[0].detach())
+    torch.testing.assert_close(model.entity_table()[rows], model.anchors(rows)[0].detach())
 
 
 def test_a_learned_projection_is_trained():
@@ -218,8 +220,8 @@ def test_entities_without_an_anchor_are_learned_alone():
     data, alone = Graph(anchors()), Graph()
     mixed, plain = (trained(each, steps=0)[0] for each in (data, alone))
     known = torch.from_numpy(anchors()[0].known)
-    assert torch.equal(mixed._table()[~known], plain._table()[~known])
-    assert not torch.equal(mixed._table()[known], plain._table()[known])
+    assert torch.equal(mixed.entity_table()[~known], plain.entity_table()[~known])
+    assert not torch.equal(mixed.entity_table()[known], plain.entity_table()[known])
 
 
 @pytest.mark.parametrize("settings", [{"rho": 2.0}, {"dim": 0}, {"gamma": -3.0}, {"learning_rate": -1.0}])
