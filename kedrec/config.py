@@ -5,7 +5,7 @@ the constructors and builds the objects. The constructors are the only schema an
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,7 +129,11 @@ def build(experiment: Experiment) -> Built:
         typed = parser.parse_object({group: experiment.tree[group] for group in GROUPS})
     except ArgumentError as fault:
         raise _explain(experiment, str(fault)) from fault
-    objects = parser.instantiate(typed)
+    try:
+        objects = parser.instantiate(typed)
+    except ValueError as fault:  # jsonargparse wraps what a constructor raises
+        own = [one for one in _handled(fault) if isinstance(one, KedrecError)]
+        raise own[0] if own else fault from None
     return Built(objects.model, objects.data, objects.logger, dict(vars(objects.trainer)))
 
 
@@ -211,6 +215,14 @@ def _has(layer: Any, parts: Sequence[str]) -> bool:
 
 def _first_line(fault: Exception) -> str:
     return str(fault).strip().splitlines()[0]
+
+
+def _handled(fault: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and those that it was raised in handling of."""
+    one: BaseException | None = fault
+    while one is not None:
+        yield one
+        one = one.__cause__ or one.__context__
 
 
 def _explain(experiment: Experiment, message: str) -> KedrecError:

@@ -34,7 +34,9 @@ def test_every_experiment_composes_and_builds(path, tmp_path, monkeypatch):
 def test_every_group_file_builds(path, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     values = ["graph=graph.tsv", "texts=texts"] if path.stem == "real_graph" else []
-    of_embeddings = any(kind in path.read_text() for kind in ("kedrec.models.kge", "kedrec.data.triples"))
+    of_embeddings = any(
+        kind in path.read_text() for kind in ("kedrec.models.kge", "kedrec.models.gnn", "kedrec.data.triples")
+    )
     experiment = "real_graph" if values else "transe_base" if of_embeddings else "both_sources"
     overrides = [f"use.{path.parent.name}={path.stem}", f"out={tmp_path}", *values]
     composed = compose(REPOSITORY / "experiments" / f"{experiment}.yaml", overrides)
@@ -160,3 +162,10 @@ def test_every_trial_of_every_sweep_composes(path):
     assert len(runs) == len(trials) > 1
     # What W&B's agent writes for a null is None, a word: it has to stand in the file as the word null.
     assert None not in [value for column in values.values() for value in column]
+
+
+def test_what_a_constructor_refuses_is_one_line(tmp_path):
+    for override in ("data.init_args.chunks=3", "model.init_args.rho=2", "model.init_args.dim=-1"):
+        experiment = REPOSITORY / "experiments" / "transe_base.yaml"
+        with pytest.raises(KedrecError, match=rf"^{override.split('=')[0]}: .*$"):
+            build(compose(experiment, [override, f"out={tmp_path}"]))

@@ -13,10 +13,13 @@ from kedrec.data.batching import LengthGroupedBatches, collate_chats, collate_qu
 from kedrec.data.chat import ChatEncoder, Encoded
 from kedrec.data.evidence import Library, PassageOrder
 from kedrec.errors import KedrecError
-from kedrec.graph.pairs import THERAPEUTIC, Pair, load_pairs, sample_pairs, save_pairs
+from kedrec.graph.audit import contested, load_indications
+from kedrec.graph.drug_embeddings import embeddings_hash, run_embedding
+from kedrec.graph.pairs import THERAPEUTIC, Negatives, Pair, load_pairs, sample_pairs, save_pairs
 from kedrec.sources.pretrained import base_folder
 from kedrec.store import Store, key_hash
 
+_SHOWN = 20  # contested negatives that the card names
 _SAMPLING = 1  # raise when pairs are sampled differently: those kept in stores are then made anew
 
 
@@ -31,7 +34,11 @@ class InstructionData(LightningDataModule):
         pairs: Parquet of pairs; ``null`` samples them from the graph.
         rationales: JSONL of recorded rationales; ``null`` lets the extractive teacher write them.
         relations: therapeutic relations, whole or by their first two parts.
-        negatives: where a sampled pair's irrelevant drug comes from: any drug, or one whose neighbourhood overlaps.
+        negatives: where a sampled pair's irrelevant drug comes from: ``random`` is any drug, ``similar`` one that is
+            like the relevant drug, ``popular`` one that treats about as many diseases.
+        embeddings: for ``similar`` drugs, the folder of a KGE's or GNN's run; ``null`` compares their neighbours.
+        hardness: unless ``balanced``, the ranks by likeness that are drawn from: the first, and the first beyond.
+        indications: TSV of (drug, disease) of another source; irrelevant drugs that it calls relevant are counted.
         balanced: draw no drug more often than it is relevant in its split, so that its name alone tells nothing.
         split_by: what the test set has unseen.
         validation: share of what is split.
@@ -61,7 +68,10 @@ class InstructionData(LightningDataModule):
         pairs: str | None = None,
         rationales: str | None = None,
         relations: list[str] = list(THERAPEUTIC),  # noqa: B006  (a schema's default, never changed)
-        negatives: Literal["random", "similar"] = "similar",
+        negatives: Negatives = "similar",
+        embeddings: str | None = None,
+        hardness: tuple[int, int] = (0, 10),
+        indications: str | None = None,
         balanced: bool = True,
         split_by: Literal["pair", "disease", "drug"] = "disease",
         validation: float = 0.05,
@@ -80,6 +90,10 @@ class InstructionData(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if not 0 <= hardness[0] < hardness[1]:
+            raise KedrecError(f"data.init_args.hardness: {list(hardness)}; expected two ranks, such as [0, 10]")
+        if embeddings is not None and negatives != "similar":
+            raise KedrecError(f"data.init_args.embeddings: they tell which drugs are similar; negatives is {negatives}")
         self.base = base
         self.graph_path = graph
         self.texts = texts
@@ -87,7 +101,10 @@ class InstructionData(LightningDataModule):
         self.pairs_path = pairs
         self.rationales = rationales
         self.relations = relations
-        self.negatives = negatives
+        self.negatives: Negatives = negatives
+        self.embeddings = embeddings
+        self.hardness = hardness
+        self.indications = indications
         self.balanced = balanced
         self.split_by = split_by
         self.fractions = (validation, test)
@@ -188,7 +205,11 @@ class InstructionData(LightningDataModule):
                 raise KedrecError(
                     f"{self.pairs_path or self.graph_path}: no pair in the {split} split; see data.init_args"
                 )
-        self.facts = {**library.facts, "questions": {split: len(rows) for split, rows in self.encoded.items()}}
+        self.facts = {
+            **library.facts,
+            **self._contested(),
+            "questions": {split: len(rows) for split, rows in self.encoded.items()},
+        }
 
     def _pairs(self, library: Library, store: Store) -> list[Pair]:
         if self.pairs_path is not None:
@@ -197,6 +218,8 @@ class InstructionData(LightningDataModule):
             "sampling": _SAMPLING,
             "relations": self.relations,
             "negatives": self.negatives,
+            "embeddings": None if self.embeddings is None else embeddings_hash(self.embeddings),
+            "hardness": self.hardness,
             "balanced": self.balanced,
             "split_by": self.split_by,
             "fractions": self.fractions,
@@ -207,10 +230,13 @@ class InstructionData(LightningDataModule):
 
         def build(folder: Path) -> None:
             validation, test = self.fractions
+            graph = library.merged_graph()
             pairs = sample_pairs(
-                library.merged_graph(),
+                graph,
                 relations=self.relations,
                 negatives=self.negatives,
+                embedding=None if self.embeddings is None else run_embedding(self.embeddings, graph),
+                hardness=self.hardness,
                 balanced=self.balanced,
                 split_by=self.split_by,
                 validation=validation,
@@ -225,3 +251,12 @@ class InstructionData(LightningDataModule):
 
         place = store.get("pairs", {**settings, **library.identity}, build)
         return load_pairs(place / "pairs.parquet")
+
+    def _contested(self) -> dict[str, str]:
+        """Return how many irrelevant drugs another source calls relevant, and the first of them."""
+        if self.indications is None:
+            return {}
+        found = contested(self.pairs, load_indications(self.indications))
+        shown = ", ".join(f"{pair.irrelevant} for {pair.disease} ({pair.split})" for pair in found[:_SHOWN])
+        told = f"{len(found)} of {len(self.pairs)} by {self.indications}"
+        return {"contested negatives": f"{told}: {shown}{', ...' if len(found) > _SHOWN else ''}" if found else told}

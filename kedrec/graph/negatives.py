@@ -46,16 +46,17 @@ def similar_draw(
     treating: Mapping[str, set[str]],
     vector_of: Mapping[str, npt.NDArray[np.floating]],
     *,
-    nearest: int,
+    window: tuple[int, int],
     seed: int,
 ) -> Draw:
-    """Return a draw among the ``nearest``, by cosine, of the split's drugs that do not treat the disease.
+    """Return a draw among the nearest, by cosine, of the split's drugs that do not treat the disease.
 
     Args:
         pools: for each split the drugs that may be irrelevant in it.
         treating: disease to the drugs that treat it.
         vector_of: drug to its embedding.
-        nearest: how many are drawn from.
+        window: the ranks that are drawn from, the first of them and the first beyond; (0, 10) are the ten nearest.
+            Where there are not so many drugs, the farthest is taken.
         seed: of the experiment.
     """
     pool = seeded_order(set().union(*pools.values()), seed, "pool")
@@ -65,7 +66,9 @@ def similar_draw(
     def one(edge: Edge, home: Split) -> str | None:
         others = (pool[row] for row in ranked(edge[0]))
         free = (drug for drug in others if drug in allowed[home] and drug not in treating[edge[1]])
-        near = list(itertools.islice(free, nearest))
+        first, beyond = window
+        near = list(itertools.islice(free, beyond))
+        near = near[first:] or near[-1:]
         return near[seeded_number(seed, "irrelevant", *edge) % len(near)] if near else None
 
     def draw(edges: Sequence[Edge], home: Split) -> list[str | None]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from kedrec.errors import KedrecError
+from kedrec.graph.drug_embeddings import popularity_vectors
 from kedrec.graph.knowledge_graph import KnowledgeGraph
 from kedrec.graph.negatives import Draw, Edge, balanced_draw, compound_vectors, random_draw, similar_draw
 from kedrec.graph.similarity import neighbourhood_embedding
@@ -19,6 +20,7 @@ from kedrec.graph.splits import SPLITS, Split, check_splits, scatter_items, seed
 
 log = logging.getLogger(__name__)
 
+Negatives = Literal["random", "similar", "popular"]
 THERAPEUTIC = (
     "DRUGBANK::treats::Compound:Disease",
     "Hetionet::CtD::Compound:Disease",
@@ -56,7 +58,7 @@ class Pair:
 def sample_pairs(
     graph: KnowledgeGraph,
     *,
-    negatives: Literal["random", "similar"],
+    negatives: Negatives,
     balanced: bool,
     split_by: Literal["pair", "disease", "drug"],
     validation: float,
@@ -65,7 +67,7 @@ def sample_pairs(
     relations: Sequence[str] = THERAPEUTIC,
     limit: Mapping[str, int] | None = None,
     embedding: npt.NDArray[np.floating] | None = None,
-    nearest: int = 10,
+    hardness: tuple[int, int] = (0, 10),
     eligible: Callable[[str, str], bool] | None = None,
     drugs: Collection[str] | None = None,
 ) -> list[Pair]:
@@ -77,7 +79,8 @@ def sample_pairs(
 
     Args:
         graph: where the edges come from.
-        negatives: ``random`` draws the irrelevant drug uniformly; ``similar`` among the ``nearest`` that may be drawn.
+        negatives: ``random`` draws the irrelevant drug uniformly, ``similar`` among the nearest that may be drawn,
+            ``popular`` among those that treat about as many diseases.
         balanced: draw no drug more often than it is relevant in its split, see ``balanced_draw``.
         split_by: what two splits never share; ``drug`` holds for relevant and irrelevant drugs alike.
         validation: share of the pairs, diseases or relevant drugs.
@@ -87,7 +90,8 @@ def sample_pairs(
         limit: split -> pairs to keep at most; a split that is not named keeps all.
         embedding: ``(compounds, dim)``, aligned with ``graph.of_type("Compound")``, for ``similar``; ``None`` takes
             ``neighbourhood_embedding`` without the therapeutic edges.
-        nearest: how many of the drugs nearest to the relevant one, by cosine, ``similar`` draws from, unless balanced.
+        hardness: unless balanced, the ranks by nearness to the relevant drug that are drawn from: the first of them,
+            and the first beyond. A window farther away makes the choice easier.
         eligible: whether a true (drug, disease) may be used, for instance because texts exist; asked before the split.
         drugs: the only drugs that may be used, as relevant or irrelevant; ``None`` for all.
 
@@ -105,10 +109,14 @@ def sample_pairs(
     if not edges:
         raise KedrecError(f"no (drug, disease) pair is left of the {len(stated)} that the graph's relations state")
     homes, pools = _split(edges, pool, split_by, validation=validation, test=test, seed=seed)
-    if negatives == "similar" and embedding is None:
-        embedding = neighbourhood_embedding(graph, without=therapeutic)
-    vector_of = compound_vectors(graph, embedding) if negatives == "similar" and embedding is not None else None
-    draw = _draw(pools, _treating(stated), vector_of, balanced=balanced, nearest=nearest, seed=seed)
+    vector_of = None
+    if negatives == "popular":
+        vector_of = popularity_vectors(stated)
+    elif negatives == "similar":
+        if embedding is None:
+            embedding = neighbourhood_embedding(graph, without=therapeutic)
+        vector_of = compound_vectors(graph, embedding)
+    draw = _draw(pools, _treating(stated), vector_of, balanced=balanced, hardness=hardness, seed=seed)
     kind = f"{'balanced ' if balanced else ''}{negatives}"
     return [
         pair
@@ -123,7 +131,7 @@ def _draw(
     vector_of: Mapping[str, npt.NDArray[np.floating]] | None,
     *,
     balanced: bool,
-    nearest: int,
+    hardness: tuple[int, int],
     seed: int,
 ) -> Draw:
     """Return how irrelevant drugs are found; without vectors any drug will do."""
@@ -131,7 +139,7 @@ def _draw(
         return balanced_draw(treating, vector_of, seed)
     if vector_of is None:
         return random_draw(pools, treating, seed)
-    return similar_draw(pools, treating, vector_of, nearest=nearest, seed=seed)
+    return similar_draw(pools, treating, vector_of, window=hardness, seed=seed)
 
 
 def _drawn(

@@ -54,7 +54,7 @@ def _true(graph):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("balanced", [False, True])
-@pytest.mark.parametrize("negatives", ["random", "similar"])
+@pytest.mark.parametrize("negatives", ["random", "similar", "popular"])
 @pytest.mark.parametrize("split_by", ["pair", "disease", "drug"])
 def test_the_rules_hold_for_every_setting(graph, split_by, negatives, balanced, seed):
     settings = {**SETTINGS, "split_by": split_by, "negatives": negatives, "balanced": balanced, "seed": seed}
@@ -90,7 +90,7 @@ def test_the_rules_hold_for_every_setting(graph, split_by, negatives, balanced, 
 
 
 @pytest.mark.parametrize("balanced", [False, True])
-@pytest.mark.parametrize("negatives", ["random", "similar"])
+@pytest.mark.parametrize("negatives", ["random", "similar", "popular"])
 def test_the_order_of_the_file_and_global_state_do_not_matter(graph, tmp_path, negatives, balanced):
     lines = list(_lines())
     random.Random(5).shuffle(lines)
@@ -131,7 +131,7 @@ def test_similar_draws_among_the_nearest_that_may_be_irrelevant(graph):
     compounds = [graph.entities[row] for row in graph.of_type("Compound")]
     angle = np.array([int(name.split("::")[1]) for name in compounds]) / 100
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1) * (1 + angle[:, None])  # length must not matter
-    settings = {**SETTINGS, "negatives": "similar", "embedding": circle, "nearest": 4}
+    settings = {**SETTINGS, "negatives": "similar", "embedding": circle, "hardness": (0, 4)}
     treated = {}
     for drug, disease in _true(graph):
         treated.setdefault(disease, set()).add(drug)
@@ -145,6 +145,46 @@ def test_similar_draws_among_the_nearest_that_may_be_irrelevant(graph):
         assert here <= distance[3]
         ranks[distance.index(here)] += 1
     assert len(ranks) > 1  # drawn, not always the nearest
+
+
+def test_hardness_is_the_window_of_ranks_that_are_drawn_from(graph):
+    compounds = [graph.entities[row] for row in graph.of_type("Compound")]
+    angle = np.array([int(name.split("::")[1]) for name in compounds]) / 100
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    treated = {}
+    for drug, disease in _true(graph):
+        treated.setdefault(disease, set()).add(drug)
+    drugs = {drug for drug, _ in _true(graph)}
+    drawn = {}
+    for window in ((0, 2), (20, 24), (500, 600)):
+        for pair in sample_pairs(graph, **SETTINGS | {"negatives": "similar"}, embedding=circle, hardness=window):
+            number = int(pair.relevant.split("::")[1])
+            free = drugs - treated[pair.disease]
+            nearer = sum(
+                abs(int(name.split("::")[1]) - number) < abs(int(pair.irrelevant.split("::")[1]) - number)
+                for name in free
+            )
+            drawn.setdefault(window, []).append((nearer, len(free)))
+    assert max(nearer for nearer, _ in drawn[0, 2]) <= 1
+    assert all(19 <= nearer <= 23 for nearer, _ in drawn[20, 24])  # two may be equally near
+    assert all(nearer >= free - 2 for nearer, free in drawn[500, 600])  # the farthest, where there are fewer
+
+
+def test_popular_draws_drugs_that_treat_as_many_diseases(tmp_path):
+    rng = random.Random(0)
+    lines = [
+        (f"Compound::{drug}", TREATS, f"Disease::{disease}")
+        for drug in range(80)
+        for disease in rng.sample(range(60), 1 + 3 * (drug % 8))
+    ]
+    graph = _graph(tmp_path, lines)
+    times = Counter(drug for drug, _ in _true(graph))
+
+    def difference(negatives):
+        pairs = sample_pairs(graph, **SETTINGS | {"negatives": negatives})
+        return np.mean([abs(times[pair.relevant] - times[pair.irrelevant]) for pair in pairs])
+
+    assert difference("popular") < 0.2 * difference("random")
 
 
 def test_a_balanced_deal_is_the_most_similar_there_is(graph):
