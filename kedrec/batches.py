@@ -1,6 +1,6 @@
 """The typed batches in which data modules and models meet; neither imports the other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
@@ -34,7 +34,7 @@ class Question:
         swapped: whether this is the second of the two orders.
         reference: the teacher's rationale, citations as ``[1]`` of the passages shown.
         passages: ids of the passages shown, in the order of their numbers.
-        support: for each of the two drugs the summed similarity of its passages shown to its query.
+        controls: for each rule that chooses without reading, how much it is for each of the two drugs.
     """
 
     pair: str
@@ -44,7 +44,7 @@ class Question:
     swapped: bool
     reference: str
     passages: tuple[str, ...]
-    support: tuple[float, float]
+    controls: Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)

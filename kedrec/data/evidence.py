@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from kedrec.batches import Question
 from kedrec.data.chat import Shown
+from kedrec.data.controls import Control
 from kedrec.errors import KedrecError, nearest
 from kedrec.graph.aliases import merge_namesakes
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
@@ -122,10 +123,20 @@ class Library:
         evidence = [Evidence(passage, tuple(sentences(text))) for passage, text in passages.items()]
         return self.teacher.explain(Case(*ids, names={i: self.names(i) for i in ids}, evidence=evidence))
 
-    def question(self, pair: Pair, gathered: Gathered, swapped: bool) -> Question:
-        """Return the question in the stored order or the other; passages and reference are filled in later."""
+    def question(
+        self, pair: Pair, gathered: Gathered, swapped: bool, controls: Mapping[str, Control] | None = None
+    ) -> Question:
+        """Return the question in the stored order or the other; passages and reference are filled in later.
+
+        Beside the ``controls`` stands ``nearest_passage``, which is for the drug whose passages, of the experiment's
+        sources, are nearer to its query, in sum.
+        """
         drugs = self._order(pair, swapped)
-        first, second = (sum(hit.score for hit in self._hits(pair, gathered, drug)) for drug in drugs)
+        first, second = (round(sum(hit.score for hit in self._hits(pair, gathered, drug)), 5) for drug in drugs)
+        ruled = {
+            name: (rule(pair.disease, drugs[0]), rule(pair.disease, drugs[1]))
+            for name, rule in (controls or {}).items()
+        }
         return Question(
             pair="|".join((pair.disease, pair.relevant, pair.irrelevant)),
             disease=self.names(pair.disease)[0],
@@ -134,7 +145,7 @@ class Library:
             swapped=swapped,
             reference="",
             passages=(),
-            support=(round(first, 5), round(second, 5)),
+            controls={"nearest_passage": (first, second), **ruled},
         )
 
     def shown(self, pair: Pair, gathered: Gathered, swapped: bool, words: int, order: PassageOrder) -> list[Shown]:
@@ -156,8 +167,9 @@ class Library:
                 shown.setdefault(passage.id, Shown(passage.id, passage.source, self.names(drug)[0], text))
         return list(shown.values())
 
+    @cached_property
     def merged_graph(self) -> KnowledgeGraph:
-        """Return the graph with drugs and diseases of one name merged, as pairs are sampled from it."""
+        """The graph with drugs and diseases of one name merged, as pairs are sampled from it."""
         return merge_namesakes(self.graph, self.names, ("Compound", "Disease"))
 
     def mentioned(self) -> set[str]:
@@ -167,6 +179,10 @@ class Library:
     def mentioned_together(self, drug: str, disease: str) -> bool:
         """Whether some passage, of any source, names both."""
         return bool(self._mentions.get(drug, set()) & self._mentions.get(disease, set()))
+
+    def literature(self, drug: str) -> int:
+        """Return how many passages, of any source, name a drug."""
+        return len(self._mentions.get(drug, ()))
 
     @property
     def _passages(self) -> list[Passage]:

@@ -11,6 +11,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from kedrec.data.batching import LengthGroupedBatches, collate_chats, collate_questions
 from kedrec.data.chat import ChatEncoder, Encoded
+from kedrec.data.controls import blind_controls
 from kedrec.data.evidence import Library, PassageOrder
 from kedrec.errors import KedrecError
 from kedrec.graph.audit import contested, load_indications
@@ -191,6 +192,7 @@ class InstructionData(LightningDataModule):
         )
         self.pairs = self._pairs(library, store)
         evidence = library.gather(self.pairs, self.passages_per_drug)
+        controls = blind_controls(library.merged_graph, self.relations, self.pairs, library.literature)
         self.encoded = {split: [] for split in ("train", "validation", "test")}
         for pair in self.pairs:
             rationale = library.explain(pair, evidence)
@@ -198,7 +200,7 @@ class InstructionData(LightningDataModule):
                 if swapped and (pair.split == "validation" or (pair.split == "train" and not self.both_orders)):
                     continue
                 shown = library.shown(pair, evidence, swapped, self.passage_words, self.passage_order)
-                row = chat.encode(library.question(pair, evidence, swapped), shown, rationale)
+                row = chat.encode(library.question(pair, evidence, swapped, controls), shown, rationale)
                 self.encoded[pair.split].append(row)
         for split in ("train", "validation", "test"):
             if not self.encoded[split]:
@@ -230,7 +232,7 @@ class InstructionData(LightningDataModule):
 
         def build(folder: Path) -> None:
             validation, test = self.fractions
-            graph = library.merged_graph()
+            graph = library.merged_graph
             pairs = sample_pairs(
                 graph,
                 relations=self.relations,

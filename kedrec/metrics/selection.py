@@ -11,16 +11,18 @@ def selection_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return the metrics of the choice.
 
     Args:
-        rows: predictions with ``pair``, ``drugs``, ``correct``, ``choice``, ``scores`` and ``swapped``; two a pair.
+        rows: predictions with ``pair``, ``drugs``, ``correct``, ``choice``, ``scores``, ``swapped`` and ``controls``;
+            two a pair.
 
     Returns:
         ``f1``: macro F1 of the position chosen (first, second), over all rows, so both orders: a model that always
         says "first" gets 1/3. ``accuracy``: the same rows. ``f1_given_order``: F1 of the stored order alone, as a
         test set of single questions would give it. ``flip_rate``: share of pairs where the drug chosen changes with
         the order. ``consistent_accuracy``: share right in both orders. ``accuracy_order_averaged``: the drug with the
-        higher log-probability summed over the two orders. ``control_nearest_passage``: accuracy of a control that reads
-        nothing and takes the drug whose passages are nearer to its query, ties counted half. ``control_agreement``:
-        share of the rows in which the model chooses as that control does, ties counted half. ``pairs``: how many.
+        higher log-probability summed over the two orders. ``control_NAME``: accuracy of a rule that reads nothing, ties
+        counted half; its choice does not depend on the order, so that this is its macro F1 as well.
+        ``control_agreement``: share of the rows in which the model chooses as ``nearest_passage`` does, ties counted
+        half. ``pairs``: how many.
     """
     by_pair: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -38,8 +40,11 @@ def selection_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "accuracy_order_averaged": _mean(averaged),
         "consistent_accuracy": _mean(consistent),
         "flip_rate": _mean(flips),
-        "control_nearest_passage": _mean([_nearer(row, row["correct"]) for row in given]),
-        "control_agreement": _mean([_nearer(row, row["choice"]) for row in rows]),
+        **{
+            f"control_{name}": _mean([_ruled(row, name, row["correct"]) for row in given])
+            for name in rows[0]["controls"]
+        },
+        "control_agreement": _mean([_ruled(row, "nearest_passage", row["choice"]) for row in rows]),
         "pairs": float(len(pairs)),
     }
 
@@ -50,9 +55,9 @@ def _macro_f1(rows: Sequence[Mapping[str, Any]]) -> float:
     return float(multiclass_f1_score(chosen, correct, num_classes=2, average="macro"))
 
 
-def _nearer(row: Mapping[str, Any], drug: int) -> float:
-    """Return 1 where the passages of ``drug`` are the nearer ones, 1/2 for a tie, else 0."""
-    lead = row["support"][drug] - row["support"][1 - drug]
+def _ruled(row: Mapping[str, Any], rule: str, drug: int) -> float:
+    """Return 1 where a rule is for ``drug``, 1/2 for a tie, else 0."""
+    lead = row["controls"][rule][drug] - row["controls"][rule][1 - drug]
     return 0.5 if lead == 0 else float(lead > 0)
 
 

@@ -8,7 +8,7 @@ from kedrec.data.batching import IGNORED, LengthGroupedBatches, collate_chats, c
 from kedrec.data.chat import ChatEncoder, Shown
 from kedrec.errors import KedrecError
 
-QUESTION = Question("d|x|y", "asthma", ("salbutamol", "propranolol"), 0, False, "", (), (0.0, 0.0))
+QUESTION = Question("d|x|y", "asthma", ("salbutamol", "propranolol"), 0, False, "", (), {})
 RATIONALE = "Salbutamol relaxes airways [P-1]. Propranolol narrows them [P-2; P-3]."
 LONG = [Shown(f"P-{n}", "pmc", "salbutamol", "The airway is a tube of smooth muscle. " * 20) for n in (1, 2)]
 

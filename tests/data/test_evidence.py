@@ -39,7 +39,7 @@ def test_without_passages_and_with_recorded_answers_no_text_is_read(open_library
     gathered = library.gather(pairs, 1)
     assert library.shown(pairs[0], gathered, False, 32, "nearest") == []
     assert library.explain(pairs[0], gathered)
-    assert library.question(pairs[0], gathered, False).support == (0.0, 0.0)
+    assert library.question(pairs[0], gathered, False).controls == {"nearest_passage": (0.0, 0.0)}
     for needs_texts in (
         {"sources": ["pmc"]},
         {"sources": [], "rationales": None},
@@ -59,8 +59,9 @@ def test_the_nearest_come_first_whichever_drug_the_question_names_first(open_lib
             assert [one.id for one in shown] == [
                 one.id for one in library.shown(pair, gathered, not swapped, 32, "nearest")
             ]
-            nearer = question.drugs[question.support[1] > question.support[0]]
-            assert question.support[0] == question.support[1] or _drugs(shown)[0] == nearer
+            first, second = question.controls["nearest_passage"]
+            nearer = question.drugs[second > first]
+            assert first == second or _drugs(shown)[0] == nearer
 
 
 def test_in_the_order_of_the_question_the_passages_tell_nothing(open_library, pairs):

@@ -19,7 +19,10 @@ def _pair(name, choices, relevant_first=True, scores=((0.0, -1.0), (0.0, -1.0)))
                 "choice": choice,
                 "scores": list(score),
                 "swapped": swapped,
-                "support": (0.9, 0.4) if first else (0.4, 0.9),
+                "controls": {
+                    "nearest_passage": (0.9, 0.4) if first else (0.4, 0.9),
+                    "degree": (3.0, 7.0) if first else (7.0, 3.0),
+                },
             }
         )
     return rows
@@ -54,15 +57,23 @@ def test_macro_f1_equals_scikit_learn():
 
 def test_the_control_takes_the_drug_with_the_nearer_passages():
     assert selection_metrics(_pair("a", (1, 1), relevant_first=False))["control_nearest_passage"] == 1.0
-    silent = selection_metrics([{**row, "support": (0.0, 0.0)} for row in _pair("a", (0, 0))])
+    silent = selection_metrics([{**row, "controls": {"nearest_passage": (0.0, 0.0)}} for row in _pair("a", (0, 0))])
     assert (silent["control_nearest_passage"], silent["control_agreement"]) == (0.5, 0.5)
 
 
 def test_agreement_with_the_control_is_of_choices_not_of_truth():
-    wrong_twice = [{**row, "support": row["support"][::-1]} for row in _pair("a", (1, 0))]
+    wrong_twice = [
+        {**row, "controls": {name: scores[::-1] for name, scores in row["controls"].items()}}
+        for row in _pair("a", (1, 0))
+    ]
     metrics = selection_metrics([*wrong_twice, *_pair("b", (1, 1))])
     assert metrics["control_nearest_passage"] == 0.5
     assert metrics["control_agreement"] == 0.75
+    assert metrics["control_degree"] == 0.5
+
+
+def test_a_control_that_is_always_wrong_gets_nothing():
+    assert selection_metrics(_pair("a", (1, 1), relevant_first=False))["control_degree"] == 0.0
 
 
 def test_averaging_over_orders_takes_out_a_preference_for_the_first():

@@ -25,7 +25,7 @@ def model(tiny_base):
 def batch():
     ids, mask = _padded(PROMPTS)
     answers, answers_mask = _padded([answer for pair in ANSWERS for answer in pair])
-    question = Question("p", "d", ("a", "b"), 0, False, "", (), (0.0, 0.0))
+    question = Question("p", "d", ("a", "b"), 0, False, "", (), {})
     return QuestionBatch(ids, mask, answers.view(3, 2, -1), answers_mask.view(3, 2, -1), [question] * 3)
 
 
