@@ -1,7 +1,7 @@
 """The typed batches in which data modules and models meet; neither imports the other."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -17,7 +17,7 @@ class Batch:
 
     def to(self, device: torch.device, **options: Any) -> Self:
         """Return the batch with its tensors on ``device``."""
-        moved = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        moved = {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
         tensors = {name: value.to(device, **options) for name, value in moved.items() if isinstance(value, Tensor)}
         return replace(self, **tensors)  # type: ignore[type-var]
 
@@ -201,12 +201,14 @@ class Vocabulary:
         relations: row -> relation.
         names: row -> what people call the entity; its id where nobody says.
         anchors: one vector an entity each, from texts or from anything else.
+        held_out: (n, 3) rows of the triples that validation and test keep from training.
     """
 
     entities: list[str]
     relations: list[str]
     names: list[str]
     anchors: list[Modality]
+    held_out: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 3), dtype=np.int32))
 
 
 @runtime_checkable

@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kedrec.graph.knowledge_graph import KnowledgeGraph
 from kedrec.graph.pairs import THERAPEUTIC, Pair
+from kedrec.nn.exported import Exported
 
-Control = Callable[[str, str], float]
-"""From a disease and a drug to how much the rule is for the drug."""
+Control = Callable[[str, str], float | None]
+"""From a disease and a drug to how much the rule is for the drug; None where it has nothing to say."""
 
 
 def blind_controls(
@@ -37,3 +39,30 @@ def blind_controls(
         "most_frequent_drug": lambda _, drug: float(relevant[drug]),
         "literature_count": lambda _, drug: float(mentions(drug)),
     }
+
+
+def embeddings_control(
+    exported: Exported, graph: KnowledgeGraph, relations: Sequence[str], kept: NDArray[np.int32]
+) -> Control:
+    """Return the rule that takes the drug whose triple with the disease a run's embeddings score higher.
+
+    It has nothing to say of a treatment that the run was trained on, be it under a namesake's id.
+
+    Args:
+        exported: the run.
+        graph: says which drugs treat which diseases.
+        relations: therapeutic ones, by full name or beginning, beside those of ``THERAPEUTIC``.
+        kept: for each entity the row of the one that stands for its namesakes.
+    """
+    names = graph.match_relations([*relations, *THERAPEUTIC], THERAPEUTIC)
+    trained = {
+        frozenset((graph.entities[kept[head]], graph.entities[kept[tail]]))
+        for head, _, tail in graph.edges(names).tolist()
+        if (graph.entities[head], graph.entities[tail]) not in exported.held_out
+    }
+    forward = [name for name in names if name.endswith("Compound:Disease")]
+
+    def rule(disease: str, drug: str) -> float | None:
+        return None if frozenset((drug, disease)) in trained else exported.score(drug, forward, disease)
+
+    return rule

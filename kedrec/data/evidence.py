@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kedrec.batches import Question
 from kedrec.data.chat import Shown
 from kedrec.data.controls import Control
 from kedrec.errors import KedrecError, nearest
-from kedrec.graph.aliases import merge_namesakes
+from kedrec.graph.aliases import kept_rows, merge_namesakes
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
 from kedrec.graph.pairs import Pair
 from kedrec.sources.documents import documents_hash
@@ -133,10 +136,11 @@ class Library:
         """
         drugs = self._order(pair, swapped)
         first, second = (round(sum(hit.score for hit in self._hits(pair, gathered, drug)), 5) for drug in drugs)
-        ruled = {
-            name: (rule(pair.disease, drugs[0]), rule(pair.disease, drugs[1]))
-            for name, rule in (controls or {}).items()
-        }
+        ruled = {}
+        for name, rule in (controls or {}).items():
+            one, other = (rule(pair.disease, drug) for drug in drugs)
+            if one is not None and other is not None:
+                ruled[name] = (one, other)
         return Question(
             pair="|".join((pair.disease, pair.relevant, pair.irrelevant)),
             disease=self.names(pair.disease)[0],
@@ -170,7 +174,12 @@ class Library:
     @cached_property
     def merged_graph(self) -> KnowledgeGraph:
         """The graph with drugs and diseases of one name merged, as pairs are sampled from it."""
-        return merge_namesakes(self.graph, self.names, ("Compound", "Disease"))
+        return merge_namesakes(self.graph, self.kept_rows)
+
+    @cached_property
+    def kept_rows(self) -> NDArray[np.int32]:
+        """For each entity of the graph the row of the one that stands for its namesakes: drugs and diseases."""
+        return kept_rows(self.graph, self.names, ("Compound", "Disease"))
 
     def mentioned(self) -> set[str]:
         """Return the drugs and diseases that some passage, of any source, names."""

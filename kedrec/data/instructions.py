@@ -11,12 +11,12 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from kedrec.data.batching import LengthGroupedBatches, collate_chats, collate_questions
 from kedrec.data.chat import ChatEncoder, Encoded
-from kedrec.data.controls import blind_controls
+from kedrec.data.controls import blind_controls, embeddings_control
 from kedrec.data.evidence import Library, PassageOrder
 from kedrec.errors import KedrecError
 from kedrec.graph.audit import contested, load_indications
-from kedrec.graph.drug_embeddings import embeddings_hash, run_embedding
 from kedrec.graph.pairs import THERAPEUTIC, Negatives, Pair, load_pairs, sample_pairs, save_pairs
+from kedrec.nn.exported import Exported
 from kedrec.sources.pretrained import base_folder
 from kedrec.store import Store, key_hash
 
@@ -37,7 +37,8 @@ class InstructionData(LightningDataModule):
         relations: therapeutic relations, whole or by their first two parts.
         negatives: where a sampled pair's irrelevant drug comes from: ``random`` is any drug, ``similar`` one that is
             like the relevant drug, ``popular`` one that treats about as many diseases.
-        embeddings: for ``similar`` drugs, the folder of a KGE's or GNN's run; ``null`` compares their neighbours.
+        embeddings: the folder of a KGE's or GNN's run: it says which drugs are similar, in place of the neighbours that
+            they share, and its choice between the two drugs becomes a control.
         hardness: unless ``balanced``, the ranks by likeness that are drawn from: the first, and the first beyond.
         indications: TSV of (drug, disease) of another source; irrelevant drugs that it calls relevant are counted.
         balanced: draw no drug more often than it is relevant in its split, so that its name alone tells nothing.
@@ -93,8 +94,6 @@ class InstructionData(LightningDataModule):
         super().__init__()
         if not 0 <= hardness[0] < hardness[1]:
             raise KedrecError(f"data.init_args.hardness: {list(hardness)}; expected two ranks, such as [0, 10]")
-        if embeddings is not None and negatives != "similar":
-            raise KedrecError(f"data.init_args.embeddings: they tell which drugs are similar; negatives is {negatives}")
         self.base = base
         self.graph_path = graph
         self.texts = texts
@@ -190,9 +189,12 @@ class InstructionData(LightningDataModule):
             self.mentioned,
             store,
         )
-        self.pairs = self._pairs(library, store)
+        exported = None if self.embeddings is None else Exported.load(self.embeddings)
+        self.pairs = self._pairs(library, exported, store)
         evidence = library.gather(self.pairs, self.passages_per_drug)
         controls = blind_controls(library.merged_graph, self.relations, self.pairs, library.literature)
+        if exported is not None:
+            controls["embeddings"] = embeddings_control(exported, library.graph, self.relations, library.kept_rows)
         self.encoded = {split: [] for split in ("train", "validation", "test")}
         for pair in self.pairs:
             rationale = library.explain(pair, evidence)
@@ -213,14 +215,14 @@ class InstructionData(LightningDataModule):
             "questions": {split: len(rows) for split, rows in self.encoded.items()},
         }
 
-    def _pairs(self, library: Library, store: Store) -> list[Pair]:
+    def _pairs(self, library: Library, exported: Exported | None, store: Store) -> list[Pair]:
         if self.pairs_path is not None:
             return load_pairs(self.pairs_path)
         settings = {
             "sampling": _SAMPLING,
             "relations": self.relations,
             "negatives": self.negatives,
-            "embeddings": None if self.embeddings is None else embeddings_hash(self.embeddings),
+            "embeddings": None if exported is None else exported.identity,
             "hardness": self.hardness,
             "balanced": self.balanced,
             "split_by": self.split_by,
@@ -233,11 +235,12 @@ class InstructionData(LightningDataModule):
         def build(folder: Path) -> None:
             validation, test = self.fractions
             graph = library.merged_graph
+            compounds = graph.of_type("Compound").tolist()
             pairs = sample_pairs(
                 graph,
                 relations=self.relations,
                 negatives=self.negatives,
-                embedding=None if self.embeddings is None else run_embedding(self.embeddings, graph),
+                embedding=None if exported is None else exported.rows([graph.entities[at] for at in compounds]),
                 hardness=self.hardness,
                 balanced=self.balanced,
                 split_by=self.split_by,

@@ -219,6 +219,7 @@ class TripleData(LightningDataModule):
             self._graph.relations,
             [name or entity for name, entity in zip(names, self._graph.entities, strict=True)],
             self._modalities(entities_file, store),
+            np.concatenate([self._split.validation, *self._split.tests.values()]),
         )
 
     def _modalities(self, entities_file: Path | None, store: Store) -> list[Modality]:

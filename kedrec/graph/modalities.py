@@ -64,7 +64,7 @@ def matrix_modality(path: str | Path, entities: Sequence[str]) -> Modality:
             or is not the graph's, or a vector holds NaN or infinity.
     """
     path = Path(path)
-    vectors, names = load_tensor(path, "vectors"), path.with_suffix(".tsv")
+    vectors, names = _tensor(path), path.with_suffix(".tsv")
     listed = [content.removesuffix("\r") for _, content in text_lines(names)]
     if len(listed) != len(vectors):
         raise KedrecError(
@@ -93,19 +93,15 @@ def matrix_modality(path: str | Path, entities: Sequence[str]) -> Modality:
     return Modality(path.stem, spread, known)
 
 
-def load_tensor(path: Path, name: str) -> NDArray[np.float32]:
-    """Return one tensor of a safetensors file, ``(rows, dim)``, from any floating type.
-
-    Raises:
-        KedrecError: the file is missing or damaged, or has no such tensor.
-    """
+def _tensor(path: Path) -> NDArray[np.float32]:
+    """Return the tensor ``vectors`` of a safetensors file, ``(rows, dim)``, from any floating type."""
     from safetensors import SafetensorError, safe_open
 
-    expected = f"expected a safetensors file with a tensor `{name}` (rows, dim) of a floating type"
+    expected = "expected a safetensors file with a tensor `vectors` (rows, dim) of a floating type"
     try:
         with safe_open(path, framework="pt") as tensors:  # numpy has no bfloat16
             names = list(tensors.keys())
-            vectors = tensors.get_tensor(name) if name in names else None
+            vectors = tensors.get_tensor("vectors") if "vectors" in names else None
     except FileNotFoundError as fault:
         raise KedrecError(f"{path}: no such file; {expected}") from fault
     except (OSError, SafetensorError) as fault:
@@ -113,6 +109,6 @@ def load_tensor(path: Path, name: str) -> NDArray[np.float32]:
     if vectors is None:
         raise KedrecError(f"{path}: its tensors are {', '.join(names) or 'none'}; {expected}")
     if vectors.ndim != 2 or not vectors.is_floating_point():
-        raise KedrecError(f"{path}: `{name}` is {tuple(vectors.shape)} of {vectors.dtype}; {expected}")
+        raise KedrecError(f"{path}: `vectors` is {tuple(vectors.shape)} of {vectors.dtype}; {expected}")
     matrix: NDArray[np.float32] = vectors.float().numpy()
     return matrix

@@ -12,9 +12,16 @@ import numpy.typing as npt
 import polars as pl
 
 from kedrec.errors import KedrecError
-from kedrec.graph.drug_embeddings import popularity_vectors
 from kedrec.graph.knowledge_graph import KnowledgeGraph
-from kedrec.graph.negatives import Draw, Edge, balanced_draw, compound_vectors, random_draw, similar_draw
+from kedrec.graph.negatives import (
+    Draw,
+    Edge,
+    balanced_draw,
+    compound_vectors,
+    popularity_vectors,
+    random_draw,
+    similar_draw,
+)
 from kedrec.graph.similarity import neighbourhood_embedding
 from kedrec.graph.splits import SPLITS, Split, check_splits, scatter_items, seeded_number, seeded_order, split_items
 

@@ -21,8 +21,8 @@ def selection_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         the order. ``consistent_accuracy``: share right in both orders. ``accuracy_order_averaged``: the drug with the
         higher log-probability summed over the two orders. ``control_NAME``: accuracy of a rule that reads nothing, ties
         counted half; its choice does not depend on the order, so that this is its macro F1 as well.
-        ``control_agreement``: share of the rows in which the model chooses as ``nearest_passage`` does, ties counted
-        half. ``pairs``: how many.
+        ``control_NAME_pairs``: of how many it speaks, where that is not all. ``control_agreement``: share of the rows
+        in which the model chooses as ``nearest_passage`` does, ties counted half. ``pairs``: how many.
     """
     by_pair: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -40,10 +40,7 @@ def selection_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "accuracy_order_averaged": _mean(averaged),
         "consistent_accuracy": _mean(consistent),
         "flip_rate": _mean(flips),
-        **{
-            f"control_{name}": _mean([_ruled(row, name, row["correct"]) for row in given])
-            for name in rows[0]["controls"]
-        },
+        **_controls(given),
         "control_agreement": _mean([_ruled(row, "nearest_passage", row["choice"]) for row in rows]),
         "pairs": float(len(pairs)),
     }
@@ -53,6 +50,17 @@ def _macro_f1(rows: Sequence[Mapping[str, Any]]) -> float:
     chosen = torch.tensor([row["choice"] for row in rows])
     correct = torch.tensor([row["correct"] for row in rows])
     return float(multiclass_f1_score(chosen, correct, num_classes=2, average="macro"))
+
+
+def _controls(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the accuracy of each rule, and of how many pairs where it has nothing to say of others."""
+    found: dict[str, float] = {}
+    for name in dict.fromkeys(name for row in rows for name in row["controls"]):
+        right = [_ruled(row, name, row["correct"]) for row in rows if name in row["controls"]]
+        found[f"control_{name}"] = _mean(right)
+        if len(right) < len(rows):
+            found[f"control_{name}_pairs"] = float(len(right))
+    return found
 
 
 def _ruled(row: Mapping[str, Any], rule: str, drug: int) -> float:

@@ -88,7 +88,7 @@ class LinkPredictor(LightningModule):
         self.log_dict({f"test/{name}": value for name, value in self._report.metrics().items()})
 
     def export(self, folder: Path) -> None:
-        """Write ``embeddings/``: the rows that are scored, the ids in their order, and the scorer's name."""
+        """Write ``embeddings/``: the rows that are scored, ids in their order, the scorer's name, what was held out."""
         from safetensors.torch import save_file
 
         place = folder / "embeddings"
@@ -104,6 +104,9 @@ class LinkPredictor(LightningModule):
         save_file(tables, place / "embeddings.safetensors", {"scorer": self.scorer_name})
         for name, ids in (("entities", self.vocabulary.entities), ("relations", self.vocabulary.relations)):
             (place / f"{name}.tsv").write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
+        entities, relations = self.vocabulary.entities, self.vocabulary.relations
+        held = [(entities[head], relations[kind], entities[tail]) for head, kind, tail in self.vocabulary.held_out]
+        (place / "held_out.tsv").write_text("".join("\t".join(one) + "\n" for one in held), encoding="utf-8")
 
     def scores(self, batch: RankingBatch, entities: Tensor | None = None) -> Tensor:
         """Return ``(queries, entities)`` scores of some entities, or of all."""

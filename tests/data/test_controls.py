@@ -1,8 +1,9 @@
 """Rules that choose without reading: what they count, and that they do not count the answer."""
 
+import numpy as np
 import pytest
 
-from kedrec.data.controls import blind_controls
+from kedrec.data.controls import blind_controls, embeddings_control
 from kedrec.graph.knowledge_graph import load_graph
 from kedrec.graph.pairs import Pair
 from kedrec.store import Store
@@ -11,7 +12,7 @@ TREATS = "DRUGBANK::treats::Compound:Disease"
 
 
 @pytest.fixture
-def controls(tmp_path):
+def graph(tmp_path):
     edges = [
         ("Compound::a", TREATS, "Disease::1"),
         ("Compound::a", TREATS, "Disease::2"),
@@ -22,7 +23,11 @@ def controls(tmp_path):
         ("Compound::c", "Hetionet::CtD::Compound:Disease", "Disease::1"),
     ]
     (tmp_path / "triples.tsv").write_text("".join("\t".join(edge) + "\n" for edge in edges))
-    graph = load_graph(tmp_path, Store(tmp_path / "store"))
+    return load_graph(tmp_path, Store(tmp_path / "store"))
+
+
+@pytest.fixture
+def controls(graph):
     pairs = [
         Pair("Disease::2", "Compound::a", "Compound::b", "train", True, ""),
         Pair("Disease::3", "Compound::a", "Compound::c", "train", True, ""),
@@ -42,3 +47,28 @@ def test_edges_but_therapeutic_ones_and_answers_of_the_training_split_are_counte
 def test_passages_are_counted_and_a_drug_that_the_graph_lacks_has_no_edges(controls):
     assert controls["literature_count"]("Disease::1", "Compound::c") == 4
     assert controls["degree"]("Disease::1", "Compound::unknown") == 0
+
+
+class Scores:
+    """Embeddings that score a drug by its letter, trained on all but one treatment."""
+
+    held_out = frozenset({("Compound::a", "Disease::2")})
+
+    def score(self, drug, relations, disease):
+        assert relations == [name for name in (TREATS, "Hetionet::CtD::Compound:Disease") if name in relations]
+        return float("abc".index(drug[-1]))
+
+
+def test_embeddings_are_silent_of_what_they_were_trained_on(graph):
+    rule = embeddings_control(Scores(), graph, [TREATS], np.arange(len(graph.entities), dtype=np.int32))
+    assert rule("Disease::2", "Compound::a") == 0
+    assert rule("Disease::2", "Compound::c") == 2
+    assert rule("Disease::1", "Compound::a") is None
+    assert rule("Disease::1", "Compound::c") is None
+
+
+def test_what_they_were_trained_on_under_another_id_counts(graph):
+    kept = np.arange(len(graph.entities), dtype=np.int32)
+    kept[graph.entities.index("Disease::3")] = graph.entities.index("Disease::2")
+    rule = embeddings_control(Scores(), graph, [TREATS], kept)
+    assert rule("Disease::2", "Compound::a") is None

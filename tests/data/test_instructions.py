@@ -1,9 +1,12 @@
 """What the data module hands on: batches, and settings that reach the prompts."""
 
+import numpy as np
 import pytest
 
+from kedrec.batches import Vocabulary
 from kedrec.config import build, compose
 from kedrec.errors import KedrecError
+from kedrec.models.kge import KGE
 from tests.running import REPOSITORY
 
 
@@ -43,17 +46,16 @@ def test_the_order_of_passages_reaches_the_prompts(tiny_experiment, tmp_path):
 
 def _trained(folder, seed):
     """The embeddings of a run over the sample's graph, made at random."""
-    import torch
-    from safetensors.torch import save_file
-
     lines = (REPOSITORY / "kedrec" / "sample" / "triples.tsv").read_text().splitlines()
     ids = sorted({entity for line in lines for entity in line.split("\t")[::2]})
-    place = folder / f"run{seed}" / "embeddings"
-    place.mkdir(parents=True)
-    rows = torch.randn(len(ids), 8, generator=torch.Generator().manual_seed(seed))
-    save_file({"entity": rows}, place / "embeddings.safetensors")
-    (place / "entities.tsv").write_text("".join(f"{one}\n" for one in ids))
-    return place.parent
+    kinds = sorted({line.split("\t")[1] for line in lines})
+    model = KGE("distmult", dim=8, seed=seed)
+    every = np.array([[ids.index(h), kinds.index(r), ids.index(t)] for h, r, t in (line.split("\t") for line in lines)])
+    model.vocabulary = Vocabulary(ids, kinds, ids, [], every[::2].astype(np.int32))
+    model.make_tables(len(ids), len(kinds))
+    (folder / f"run{seed}").mkdir()
+    model.export(folder / f"run{seed}")
+    return folder / f"run{seed}"
 
 
 def test_a_runs_embeddings_say_which_drugs_are_similar_and_a_second_source_contests_them(tiny_experiment, tmp_path):
@@ -67,10 +69,13 @@ def test_a_runs_embeddings_say_which_drugs_are_similar_and_a_second_source_conte
         }.items()
     ]
     plain = _data(tiny_experiment, tmp_path, *small).pairs
-    first, second = (
-        _data(tiny_experiment, tmp_path, *small, f"data.init_args.embeddings={_trained(tmp_path, seed)}").pairs
+    learned = [
+        _data(tiny_experiment, tmp_path, *small, f"data.init_args.embeddings={_trained(tmp_path, seed)}")
         for seed in (0, 1)
-    )
+    ]
+    first, second = (data.pairs for data in learned)
+    spoken = {"embeddings" in row.question.controls for row in learned[0].encoded["train"]}
+    assert spoken == {True, False}  # half of the graph was trained on
     easy = _data(tiny_experiment, tmp_path, *small, "data.init_args.hardness=[30, 40]").pairs
     drawn = [[pair.irrelevant for pair in pairs] for pairs in (plain, first, second, easy)]
     assert len({tuple(one) for one in drawn}) == 4
@@ -87,7 +92,6 @@ def test_a_runs_embeddings_say_which_drugs_are_similar_and_a_second_source_conte
     ("settings", "expected"),
     [
         ({"hardness": "[3, 3]"}, r"data\.init_args\.hardness: \[3, 3\]"),
-        ({"embeddings": "runs/x", "negatives": "random"}, r"data\.init_args\.embeddings: "),
         ({"embeddings": "no/such", "pairs": "null"}, r"embeddings\.safetensors: no such file; expected the folder"),
     ],
 )

@@ -1,6 +1,6 @@
 """Two ids of one disease are one when pairs are sampled."""
 
-from kedrec.graph.aliases import merge_namesakes
+from kedrec.graph.aliases import kept_rows, merge_namesakes
 from kedrec.graph.knowledge_graph import load_graph
 from kedrec.graph.pairs import sample_pairs
 from kedrec.store import Store
@@ -17,7 +17,7 @@ LINES = [
 def _graph(tmp_path):
     (tmp_path / "g.tsv").write_text("".join("\t".join(line) + "\n" for line in LINES))
     graph = load_graph(tmp_path / "g.tsv", Store(tmp_path / "store"))
-    return merge_namesakes(graph, lambda entity: NAMES.get(entity, [entity]), ("Disease",))
+    return merge_namesakes(graph, kept_rows(graph, lambda entity: NAMES.get(entity, [entity]), ("Disease",)))
 
 
 def test_the_mesh_id_stands_for_both(tmp_path):

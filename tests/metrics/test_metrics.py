@@ -108,3 +108,11 @@ def test_citations_to_nothing_are_counted():
 
 def test_rows_without_a_rationale_do_not_count():
     assert rationale_metrics([{"reference": "x"}, _explained("x", "x")])["rouge1"] == pytest.approx(100)
+
+
+def test_a_control_is_judged_where_it_speaks():
+    silent = [{**row, "controls": {"nearest_passage": (0.0, 0.0)}} for row in _pair("b", (0, 1))]
+    metrics = selection_metrics([*_pair("a", (0, 1), relevant_first=False), *silent])
+    assert (metrics["control_degree"], metrics["control_degree_pairs"]) == (0.0, 1.0)
+    assert metrics["control_nearest_passage"] == 0.75
+    assert "control_nearest_passage_pairs" not in metrics

@@ -1,0 +1,103 @@
+"""Embeddings of a finished run, read back for scoring triples by their ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kedrec.errors import KedrecError
+from kedrec.nn.scorers import SCORERS, Scorer
+from kedrec.sources.compressed import text_lines
+from kedrec.store import file_hash
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """What ``embeddings/`` of a run holds.
+
+    Attributes:
+        scorer: as it was trained.
+        entity: ``(entities, width)``.
+        relation: ``(relations, width)``.
+        entity_rows: id -> row.
+        relation_rows: relation -> row.
+        held_out: (head, tail) ids of the triples that validation and test have kept from training.
+        identity: SHA-256 of the weights' file.
+    """
+
+    scorer: Scorer
+    entity: Tensor
+    relation: Tensor
+    entity_rows: dict[str, int]
+    relation_rows: dict[str, int]
+    held_out: set[tuple[str, str]]
+    identity: str
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Exported":
+        """Read a run's folder, or its ``embeddings`` folder.
+
+        Raises:
+            KedrecError: a file is missing, damaged, or of other embeddings than the rest.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        place = Path(folder)
+        place = place / "embeddings" if (place / "embeddings").is_dir() else place
+        path = place / "embeddings.safetensors"
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+                name = (file.metadata() or {}).get("scorer")
+        except FileNotFoundError as fault:
+            raise KedrecError(
+                f"{path}: no such file; expected the folder of a finished run of a KGE or a GNN"
+            ) from fault
+        except (OSError, SafetensorError) as fault:
+            raise KedrecError(f"{path}: cannot be read ({fault}); export the run again") from fault
+        if name not in SCORERS or not {"entity", "relation", "scorer.gamma", "scorer.range"} <= tensors.keys():
+            raise KedrecError(f"{path}: not the embeddings of a run; expected entity, relation and a scorer")
+        ids = {kind: _ids(place / f"{kind}.tsv") for kind in ("entities", "relations")}
+        for kind, table in (("entities", "entity"), ("relations", "relation")):
+            if len(ids[kind]) != len(tensors[table]):
+                raise KedrecError(
+                    f"{place / kind}.tsv: {len(ids[kind])} lines for {len(tensors[table])} rows of {path}"
+                )
+        scorer = SCORERS[name](1, float(tensors["scorer.gamma"]), False)
+        scorer.range = float(tensors["scorer.range"])
+        learned = {key.removeprefix("scorer."): tensors[key] for key in tensors if key.startswith("scorer.")}
+        scorer.load_state_dict({key: learned[key] for key, _ in scorer.named_parameters()})
+        held = place / "held_out.tsv"
+        lines = [line.split("\t") for _, line in text_lines(held) if line] if held.is_file() else []
+        pairs = {(cells[0], cells[-1]) for cells in lines}
+        tables = (tensors["entity"], tensors["relation"], ids["entities"], ids["relations"])
+        return cls(scorer, *tables, pairs, file_hash(path))
+
+    def rows(self, entities: Sequence[str]) -> NDArray[np.float32]:
+        """Return the rows of entities, ``(n, width)``; zeros for one that is not there."""
+        found = torch.tensor([self.entity_rows.get(one, -1) for one in entities])
+        table: NDArray[np.float32] = torch.where((found >= 0).unsqueeze(1), self.entity[found], 0.0).numpy()
+        return table
+
+    @torch.no_grad()
+    def score(self, head: str, relations: Sequence[str], tail: str) -> float | None:
+        """Return the best score over several relations; ``None`` where an entity, or each relation, is not there.
+
+        Args:
+            head: id.
+            relations: by name.
+            tail: id.
+        """
+        rows = [self.relation_rows[name] for name in relations if name in self.relation_rows]
+        if not rows or head not in self.entity_rows or tail not in self.entity_rows:
+            return None
+        ends = [self.entity[self.entity_rows[one]].expand(len(rows), -1) for one in (head, tail)]
+        return float(self.scorer(ends[0], self.relation[rows], ends[1]).max())
+
+
+def _ids(path: Path) -> dict[str, int]:
+    return {content: row for row, (_, content) in enumerate(text_lines(path))}

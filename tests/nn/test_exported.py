@@ -1,0 +1,77 @@
+"""What a run exports scores as the model did."""
+
+import numpy as np
+import pytest
+import torch
+
+from kedrec.batches import Vocabulary
+from kedrec.errors import KedrecError
+from kedrec.models.kge import KGE
+from kedrec.nn.exported import Exported
+from kedrec.nn.scorers import SCORERS
+
+ENTITIES = ["Compound::a", "Compound::b", "Disease::x", "Gene::y"]
+RELATIONS = ["treats", "binds"]
+
+
+def _export(folder, scorer="distmult"):
+    model = KGE(scorer, dim=6, gamma=5.0, seed=3)
+    held = np.array([[0, 0, 2], [3, 1, 1]], dtype=np.int32)
+    model.vocabulary = Vocabulary(ENTITIES, RELATIONS, ENTITIES, [], held)
+    model.make_tables(len(ENTITIES), len(RELATIONS))
+    with torch.no_grad():
+        for parameter in model.scorer.parameters():
+            parameter.mul_(1.3)
+    folder.mkdir()
+    model.export(folder)
+    return model
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize("part", ["", "embeddings"])
+def test_scores_are_those_of_the_model(scorer, part, tmp_path):
+    model = _export(tmp_path / "run", scorer)
+    found = Exported.load(tmp_path / "run" / part)
+    entity, relation = model.entity.weight, model.relation.weight
+    wanted = [float(model.scorer(entity[0], relation[kind], entity[2])) for kind in (0, 1)]
+    assert found.score("Compound::a", ["binds"], "Disease::x") == pytest.approx(wanted[1], rel=1e-5)
+    assert found.score("Compound::a", [*RELATIONS, "other"], "Disease::x") == pytest.approx(max(wanted), rel=1e-5)
+    assert found.score("Compound::a", ["other"], "Disease::x") is None
+    assert found.score("Compound::c", RELATIONS, "Disease::x") is None
+    assert found.held_out == {("Compound::a", "Disease::x"), ("Gene::y", "Compound::b")}
+
+
+def test_rows_come_as_asked_and_zero_where_there_are_none(tmp_path):
+    model = _export(tmp_path / "run")
+    rows = Exported.load(tmp_path / "run").rows(["Gene::y", "Compound::c", "Compound::a"])
+    assert np.array_equal(rows[[0, 2]], model.entity.weight.detach().numpy()[[3, 0]])
+    assert not rows[1].any()
+
+
+def _cut(place):
+    path = place / "embeddings.safetensors"
+    path.write_bytes(path.read_bytes()[:50])
+
+
+@pytest.mark.parametrize(
+    ("harm", "expected"),
+    [
+        (lambda place: (place / "embeddings.safetensors").unlink(), "no such file; expected the folder of a finished"),
+        (_cut, "cannot be read"),
+        (lambda place: (place / "entities.tsv").unlink(), r"entities\.tsv: no such file"),
+        (lambda place: (place / "relations.tsv").write_text("treats\n"), r"relations\.tsv: 1 lines for 2 rows"),
+    ],
+)
+def test_what_is_damaged_is_named(harm, expected, tmp_path):
+    _export(tmp_path / "run")
+    harm(tmp_path / "run" / "embeddings")
+    with pytest.raises(KedrecError, match=expected):
+        Exported.load(tmp_path / "run")
+
+
+def test_other_tensors_are_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"entity": torch.zeros(2, 2)}, tmp_path / "embeddings.safetensors")
+    with pytest.raises(KedrecError, match="not the embeddings of a run"):
+        Exported.load(tmp_path)
