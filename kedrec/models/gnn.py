@@ -6,11 +6,10 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from kedrec.batches import HasTriples, Modality, Side, TripleBatch
+from kedrec.batches import HasTriples, Modality, TripleBatch
 from kedrec.errors import KedrecError
 from kedrec.models.link_prediction import LinkPredictor
 from kedrec.nn.anchors import Anchors
-from kedrec.nn.link_losses import link_loss
 from kedrec.nn.message_passing import Encoder, Layer, MessageGraph
 from kedrec.nn.scorers import ScorerName
 
@@ -59,7 +58,7 @@ class GNN(LinkPredictor):
         compiled: bool = True,
         seed: int = 0,
     ) -> None:
-        super().__init__(scorer, dim, gamma, compiled, seed)
+        super().__init__(scorer, dim, gamma, adversarial_temperature, compiled, seed)
         for name, value in {"width": width, "layers": layers, "bases": bases, "heads": heads}.items():
             if value < 1:
                 raise KedrecError(f"model.init_args.{name}: {value}; expected 1 or more")
@@ -72,7 +71,6 @@ class GNN(LinkPredictor):
         self.layer: Layer = layer
         self.width, self.layers, self.bases, self.heads, self.dropout = width, layers, bases, heads, dropout
         self.fanouts = fanouts
-        self.adversarial_temperature = adversarial_temperature
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.graph: MessageGraph | None = None
@@ -145,14 +143,7 @@ class GNN(LinkPredictor):
     def loss(self, batch: TripleBatch) -> Tensor:
         """Return the loss of true and corrupted triples, a scalar, by messages that do not run between true ends."""
         head, tail, negatives = self._encode(batch)
-        relation = self.relation(batch.relation)
-        side: Side = batch.side
-        kept, replaced = (tail, head) if side == "head" else (head, tail)
-        query = self.scorer.query(kept, relation, side)
-        positive = self.scorer.pairs(query, replaced)
-        chunks = len(batch.negatives)
-        negative = self.scorer.tiles(query.view(chunks, -1, query.shape[1]), negatives.view(chunks, -1, kept.shape[1]))
-        return link_loss(positive, negative, batch.weight, self.adversarial_temperature, batch.false)
+        return self.link_loss(batch, head, self.relation(batch.relation), tail, negatives)
 
     def _encode(self, batch: TripleBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the encoded rows of heads, tails and negatives."""

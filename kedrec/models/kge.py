@@ -7,22 +7,13 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from kedrec.batches import HasVocabulary, Modality, Side, TripleBatch
-from kedrec.environment import can_compile, fused
+from kedrec.batches import HasVocabulary, Modality, TripleBatch
 from kedrec.errors import KedrecError
 from kedrec.models.link_prediction import LinkPredictor
 from kedrec.nn.anchors import Anchors, Projection
-from kedrec.nn.link_losses import AnchorDistance, anchor_loss, link_loss
+from kedrec.nn.link_losses import AnchorDistance, anchor_loss
 from kedrec.nn.row_optimizers import LazyAdam, RowAdagrad, gather_rows
-from kedrec.nn.scorers import Scorer, ScorerName
-
-_WORTH = 1 << 18  # numbers in a batch's heads: below, starting inductor takes longer than it saves
-
-
-def _known(scorer: Scorer, kept: Tensor, relation: Tensor, replaced: Tensor, missing: Side) -> tuple[Tensor, Tensor]:
-    """Return the queries of true triples, and the scores of their true answers."""
-    query = scorer.query(kept, relation, missing)
-    return query, scorer.pairs(query, replaced)
+from kedrec.nn.scorers import ScorerName
 
 
 class KGE(LinkPredictor):
@@ -68,7 +59,7 @@ class KGE(LinkPredictor):
         compiled: bool = True,
         seed: int = 0,
     ) -> None:
-        super().__init__(scorer, dim, gamma, compiled, seed)
+        super().__init__(scorer, dim, gamma, adversarial_temperature, compiled, seed)
         if learning_rate <= 0:
             raise KedrecError(f"model.init_args.learning_rate: {learning_rate}; expected a number above 0")
         for name, value in {"zeta_anchor": zeta_anchor, "zeta_link": zeta_link, "drop_after": drop_after}.items():
@@ -80,7 +71,6 @@ class KGE(LinkPredictor):
         self.rho = rho
         self.zeta_anchor = zeta_anchor
         self.zeta_link = zeta_link
-        self.adversarial_temperature = adversarial_temperature
         self.projection = projection
         self.optimizer_name = optimizer
         self.learning_rate = learning_rate
@@ -153,16 +143,10 @@ class KGE(LinkPredictor):
 
         The entities that are pulled are those that are not corrupted, as in the authors' code.
         """
-        chunks, width = len(batch.negatives), self.scorer.entity_width
         head, tail, negatives = self._rows(batch.head, batch.tail, batch.negatives.flatten())
         (relation,) = gather_rows(self.relation.weight, batch.relation, sparse=self.relation.sparse)
-        ids, kept, replaced = (batch.tail, tail, head) if batch.side == "head" else (batch.head, head, tail)
-        worth = self.compiled and kept.numel() >= _WORTH and can_compile(kept.device.type)
-        known = fused(_known, dynamic=False) if worth else _known
-        link = fused(link_loss, dynamic=False) if worth else link_loss
-        query, positive = known(self.scorer, kept, relation, replaced, batch.side)
-        negative = self.scorer.tiles(query.view(chunks, -1, query.shape[1]), negatives.view(chunks, -1, width))
-        losses = {"link": link(positive, negative, batch.weight, self.adversarial_temperature, batch.false)}
+        losses = {"link": self.link_loss(batch, head, relation, tail, negatives)}
+        ids, kept = (batch.tail, tail) if batch.side == "head" else (batch.head, head)
         if self.anchor is not None and self.anchors is not None:
             losses["anchor"] = anchor_loss(self.anchor, kept, *self.anchors(ids))
         return losses

@@ -7,12 +7,21 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from kedrec.batches import RankingBatch, RepurposingBatch, Vocabulary
+from kedrec.batches import RankingBatch, RepurposingBatch, Side, TripleBatch, Vocabulary
+from kedrec.environment import can_compile, fused
 from kedrec.errors import KedrecError
 from kedrec.metrics.ranking_report import RankingReport
+from kedrec.nn.link_losses import link_loss
 from kedrec.nn.scorers import SCORERS, Scorer, ScorerName
 
 _SPLITS = ("training", "validation", "test")
+_WORTH = 1 << 18  # numbers in a batch's heads: below, starting inductor takes longer than it saves
+
+
+def _known(scorer: Scorer, kept: Tensor, relation: Tensor, replaced: Tensor, missing: Side) -> tuple[Tensor, Tensor]:
+    """Return the queries of true triples, and the scores of their true answers."""
+    query = scorer.query(kept, relation, missing)
+    return query, scorer.pairs(query, replaced)
 
 
 class LinkPredictor(LightningModule):
@@ -22,6 +31,7 @@ class LinkPredictor(LightningModule):
         scorer: a name of ``kedrec.nn.scorers.SCORERS``.
         dim: of the scorer, as its paper counts it.
         gamma: margin of the distances.
+        adversarial_temperature: of self-adversarial negatives; ``None`` weighs negatives alike.
         compiled: distances in C++, or by inductor, where they can be had.
         seed: of the candidates that LLaDR's protocol draws.
     """
@@ -35,12 +45,21 @@ class LinkPredictor(LightningModule):
         "whose name ends in `_untold` lacks the triples of which one side's description names the other."
     )
 
-    def __init__(self, scorer: ScorerName, dim: int, gamma: float, compiled: bool, seed: int) -> None:
+    def __init__(
+        self,
+        scorer: ScorerName,
+        dim: int,
+        gamma: float,
+        adversarial_temperature: float | None,
+        compiled: bool,
+        seed: int,
+    ) -> None:
         super().__init__()
         for name, value in {"dim": dim, "gamma": gamma}.items():
             if value <= 0:
                 raise KedrecError(f"model.init_args.{name}: {value}; expected a number above 0")
         self.scorer_name = scorer
+        self.adversarial_temperature = adversarial_temperature
         self.compiled = compiled
         self.seed = seed
         self.scorer: Scorer = SCORERS[scorer](dim, gamma, compiled)
@@ -55,6 +74,26 @@ class LinkPredictor(LightningModule):
     def relation_table(self) -> Tensor:
         """Return the rows of all relations, ``(relations, width)``, without gradient."""
         raise NotImplementedError
+
+    def link_loss(self, batch: TripleBatch, head: Tensor, relation: Tensor, tail: Tensor, negatives: Tensor) -> Tensor:
+        """Return the loss of true and corrupted triples, a scalar.
+
+        Args:
+            batch: whose triples and negatives they are.
+            head: ``(batch, width)`` rows.
+            relation: ``(batch, relation width)`` rows.
+            tail: ``(batch, width)`` rows.
+            negatives: ``(chunks * negatives, width)`` rows.
+        """
+        chunks = len(batch.negatives)
+        kept, replaced = (tail, head) if batch.side == "head" else (head, tail)
+        worth = self.compiled and kept.numel() >= _WORTH and can_compile(kept.device.type)
+        known = fused(_known, dynamic=False) if worth else _known
+        loss = fused(link_loss, dynamic=False) if worth else link_loss
+        query, positive = known(self.scorer, kept, relation, replaced, batch.side)
+        drawn = negatives.view(chunks, -1, negatives.shape[1])
+        negative = self.scorer.tiles(query.view(chunks, -1, query.shape[1]), drawn)
+        return loss(positive, negative, batch.weight, self.adversarial_temperature, batch.false)
 
     def on_validation_epoch_start(self) -> None:
         """Begin a report."""
