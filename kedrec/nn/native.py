@@ -67,8 +67,8 @@ def library() -> ctypes.CDLL | None:
                 build(Path(folder))
                 return ctypes.CDLL(str(Path(folder, _LIBRARY)))
     except (subprocess.CalledProcessError, OSError) as fault:
-        said = (getattr(fault, "stderr", None) or str(fault)).strip().splitlines()
-        log.warning("%s could not compile kedrec's C++ (%s); slower code is used", compiler, said[-1])
+        said = (getattr(fault, "stderr", None) or "").strip() or str(fault)
+        log.warning("%s could not compile kedrec's C++ (%s); slower code is used", compiler, said.splitlines()[-1])
         return None
 
 
@@ -115,6 +115,8 @@ def update_rows(
         grad: ``(n, width)``, the gradients; the same.
         numbers: what rows.cpp takes after the gradients.
     """
+    assert grad.shape == (len(rows), table.shape[1])
+    assert all(len(state) == len(table) for state in states)
     ascending, places = rows.sort(stable=True)
     given = _Gradients(ascending.data_ptr(), places.data_ptr(), grad.data_ptr(), *grad.shape, torch.get_num_threads())
     _call(f"row_{kind}", (table, *states), given, *map(ctypes.c_float, numbers), also=(grad,))
@@ -127,6 +129,8 @@ def usable(*tensors: Tensor) -> bool:
 
 
 def _shape(kind: str, queries: Tensor, candidates: Tensor) -> _Shape:
+    assert (len(queries), queries.shape[2]) == (len(candidates), candidates.shape[2])
+    assert queries.shape[2] % (PARTS[kind] * LANES) == 0
     return _Shape(*queries.shape[:2], candidates.shape[1], queries.shape[2] // PARTS[kind], torch.get_num_threads())
 
 

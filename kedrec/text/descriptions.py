@@ -1,5 +1,6 @@
 """What words say of each entity, for embedding: its name and its description."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -91,9 +92,12 @@ def tell_each_other(
         names: the preferred name of each entity, or nothing.
         descriptions: of each entity, or nothing.
     """
+    lower = functools.cache(lambda entity: descriptions[entity].lower())
 
     def tells(one: int, other: int) -> bool:
-        return bool(names[other] and name_pattern([names[other]]).search(descriptions[one]))
+        name = names[other]
+        # The text is searched for the letters first: to look for whole words takes a pattern for each name.
+        return bool(name and name.lower() in lower(one) and name_pattern([name]).search(descriptions[one]))
 
     return np.array([tells(one, other) or tells(other, one) for one, other in pairs], dtype=bool)
 
