@@ -103,6 +103,22 @@ def test_it_learns(unbroken, small_lladr, tmp_path):
     assert after["test/pairs/typed/mrr"] > 2 * before["test/pairs/typed/mrr"]
 
 
+def test_unseen_entities_are_settled_before_they_are_ranked_and_saved(small_lladr, tmp_path):
+    """Of a graph that has lost most of its triples, so that some entities have none."""
+    few = ("data.init_args.delete=0.5", "trainer.max_steps=10", "trainer.val_check_interval=5")
+    found = {}
+    for neighbours in (0, 3):
+        place = tmp_path / str(neighbours)
+        done = run(small_lladr, f"out={place}", *few, f"model.init_args.unseen_neighbours={neighbours}")
+        assert done.returncode == 0, done.stderr
+        found[neighbours] = (tables(place), json.loads((place / "metrics.json").read_text()))
+    (before, _, ids, _), plain = found[0]
+    (after, *_), settled = found[3]
+    moved = np.abs(after - before).max(axis=1) > 1e-6
+    assert 0 < moved.sum() < len(ids) / 2
+    assert plain["test/pairs/all/mr"] != settled["test/pairs/all/mr"]
+
+
 @pytest.mark.parametrize(
     "moment", ["27", "40", "70", "75", "validation", "test"]
 )  # an epoch has 20 batches, a validation is due at 70

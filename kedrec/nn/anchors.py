@@ -7,9 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from kedrec.batches import Modality
 from kedrec.errors import KedrecError
+
+_TOGETHER = 512  # unseen entities that are compared with all others at a time
 
 Projection = Literal["slice", "pca", "learned"]
 
@@ -75,6 +78,34 @@ class Anchors(nn.Module):
             part = table[start : start + rows]
             anchor, known = self(torch.arange(start, start + len(part)))
             part.copy_(torch.where(known, rho * part + (1 - rho) * anchor, part))
+
+
+@torch.no_grad()
+def settle_unseen(learned: Tensor, anchors: Anchors, kinds: Tensor, seen: Tensor, neighbours: int) -> None:
+    """Give the learned parts of entities that training has not seen those of entities that their anchors lie near.
+
+    What an unseen entity starts from is random, and as a corruption it is only ever pushed away, so that it is never
+    found. It gets the mean of its neighbours', of its own kind, at their mean length: a mean is shorter than what it is
+    of, and an entity near the centre would be near to every query.
+
+    Args:
+        learned: ``(entities, width)``, changed in place.
+        anchors: of these entities; one without any stays as it is.
+        kinds: ``(entities,)`` code of each entity's type.
+        seen: ``(entities,)`` bool.
+        neighbours: how many, by cosine.
+    """
+    anchored = anchors.known.any(1)
+    unit = functional.normalize(anchors.vectors, dim=1)
+    for kind in kinds[anchored & ~seen].unique():  # type: ignore[no-untyped-call]
+        trained = (anchored & seen & (kinds == kind)).nonzero().squeeze(1)
+        unseen = (anchored & ~seen & (kinds == kind)).nonzero().squeeze(1)
+        for part in unseen.split(_TOGETHER) if len(trained) else ():
+            near = (unit[part] @ unit[trained].T).topk(min(neighbours, len(trained)), dim=1).indices
+            theirs = learned[trained[near]]
+            mean = theirs.mean(1)
+            length = theirs.norm(dim=2).mean(1) / mean.norm(dim=1).clamp(min=torch.finfo(mean.dtype).tiny)
+            learned[part] = mean * length.unsqueeze(1)
 
 
 def _projected(modality: Modality, width: int, projection: Projection) -> NDArray[np.float32]:

@@ -235,3 +235,22 @@ def test_clipping_of_rows_is_refused_in_one_line():
     trainer = Trainer(accelerator="cpu", max_steps=1, gradient_clip_val=1.0, logger=False, enable_checkpointing=False)
     with pytest.raises(KedrecError, match=r"trainer\.gradient_clip_val"):
         trainer.fit(KGE("transe_l1", dim=DIM), Graph())
+
+
+@pytest.mark.parametrize("projection", ["pca", "learned"])
+def test_entities_that_training_has_not_seen_are_settled_for_the_test(projection):
+    model, _ = trained(Graph(anchors(everyone=True)), projection=projection, unseen_neighbours=2)
+    model.vocabulary = Graph().vocabulary
+    before = model.entity_table().clone()
+    seen = np.array([[row, 0, row] for row in range(ENTITIES) if row not in (4, 9)])
+    model.settle_unseen(seen)
+    after = model.entity_table().clone()
+    moved = (after - before).abs().amax(1) > 1e-6
+    assert moved.nonzero().flatten().tolist() == [4, 9]
+    model.settle_unseen(seen)
+    torch.testing.assert_close(model.entity_table(), after)
+    anchor, known = model.anchors(torch.tensor([4]))
+    learned = (after[4] - (1 - model.rho) * anchor[0] * known[0]) / model.rho
+    others = (before - (1 - model.rho) * torch.where(known, model.anchors(torch.arange(ENTITIES))[0], 0.0)) / model.rho
+    lengths = others.norm(dim=1)
+    assert lengths.min() <= learned.norm() <= lengths.max()

@@ -6,7 +6,7 @@ import torch
 
 from kedrec.batches import Modality
 from kedrec.errors import KedrecError
-from kedrec.nn.anchors import Anchors
+from kedrec.nn.anchors import Anchors, settle_unseen
 from kedrec.nn.link_losses import anchor_loss
 
 ENTITIES = 12
@@ -137,3 +137,30 @@ def test_a_modality_that_nobody_has_anchors_nothing(projection):
     anchor_loss("euclidean", entity, *anchors(torch.arange(ENTITIES))).backward()
     assert entity.grad[:, 4:].eq(0).all()
     assert entity.grad[:, :4].ne(0).any()
+
+
+def _settled(neighbours, seen, kinds=(0,) * 6):
+    """Six entities whose anchors are angles in rising order; each has learned a row that tells who it is."""
+    angles = np.array([0.0, 0.1, 0.25, 0.6, 0.9, 1.5])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32) * 3
+    known = np.array([True] * 5 + [False])
+    anchors = Anchors([Modality("name", vectors * known[:, None], known)], 2, "slice", seed=0)
+    learned = torch.tensor([[4.0, 0], [0, 2], [2, 0], [0, 6], [8, 0], [0, 10]])
+    settle_unseen(learned, anchors, torch.tensor(kinds), torch.tensor(seen, dtype=torch.bool), neighbours)
+    return learned.tolist()
+
+
+def test_unseen_entities_get_what_those_near_them_have_learned_at_their_mean_length():
+    seen = [1, 0, 1, 1, 1, 0]
+    one, two = _settled(1, seen), _settled(2, seen)
+    assert one == [[4, 0], [4, 0], [2, 0], [0, 6], [8, 0], [0, 10]]  # the last has no anchor
+    assert two[1] == [3, 0]
+    three = torch.tensor(_settled(3, seen)[1])
+    torch.testing.assert_close(three / three.norm(), torch.tensor([6.0, 6.0]) / 72**0.5)
+    assert three.norm() == pytest.approx((4 + 2 + 6) / 3)
+
+
+def test_unseen_entities_take_after_their_own_kind_and_stay_where_nobody_of_it_is_known():
+    assert _settled(1, [1, 0, 1, 1, 1, 0], kinds=(0, 1, 0, 1, 0, 0))[1] == [0, 6]
+    assert _settled(1, [1, 0, 1, 1, 1, 0], kinds=(0, 1, 0, 0, 0, 0))[1] == [0, 2]
+    assert _settled(9, [1, 0, 1, 1, 1, 1], kinds=(0, 1, 0, 1, 1, 0))[1] == pytest.approx([7 * 0.8, 7 * 0.6])
