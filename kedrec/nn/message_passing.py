@@ -107,9 +107,12 @@ class MessageGraph:
         from dgl.dataloading import NeighborSampler
 
         dgl.seed(int(torch.randint(2**31, ())))  # a checkpoint holds torch's random state, not DGL's
-        read, _, blocks = NeighborSampler(fanouts).sample_blocks(
-            self._graph, entities.int(), exclude_eids=without.int()
-        )
+        sampler, threads = NeighborSampler(fanouts), dgl.utils.get_num_threads()
+        dgl.utils.set_num_threads(1)  # several would share out the draws as they come, differently each time
+        try:
+            read, _, blocks = sampler.sample_blocks(self._graph, entities.int(), exclude_eids=without.int())
+        finally:
+            dgl.utils.set_num_threads(threads)
         return read.long(), [self._messages(block) for block in blocks]
 
     def _messages(self, block: Any) -> Any:

@@ -102,6 +102,24 @@ def test_samples_leave_out_hidden_edges_keep_to_the_fanouts_and_follow_the_seed(
     assert len({tuple(sorted(drawn(seed))) for seed in range(5)}) > 1
 
 
+def test_samples_follow_the_seed_with_several_threads_and_leave_their_number_alone():
+    generator = torch.Generator().manual_seed(0)
+    triples = torch.stack([torch.randint(3000, (30000,), generator=generator) for _ in range(3)], dim=1)
+    graph = MessageGraph(triples, 3000, 3000, grouped=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        draws = []
+        for _ in range(4):
+            torch.manual_seed(3)
+            read, _ = graph.sampled(torch.arange(2000), [3, 3], torch.tensor([0]))
+            draws.append(read.tolist())
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert all(draw == draws[0] for draw in draws)
+
+
 def test_hidden_rows_are_dropped_in_training_alone():
     graph = MessageGraph(_triples(), ENTITIES, RELATIONS, grouped=False)
     encoder = _encoder("sage")
