@@ -112,8 +112,8 @@ def test_samples_follow_the_seed_with_several_threads_and_leave_their_number_alo
         draws = []
         for _ in range(4):
             torch.manual_seed(3)
-            read, _ = graph.sampled(torch.arange(2000), [3, 3], torch.tensor([0]))
-            draws.append(read.tolist())
+            read, blocks = graph.sampled(torch.arange(2000), [3, 3], torch.tensor([0]))
+            draws.append([read.tolist(), *(block.edges()[0].tolist() for block in blocks)])
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
