@@ -46,7 +46,7 @@ def embeddings_control(
 ) -> Control:
     """Return the rule that takes the drug whose triple with the disease a run's embeddings score higher.
 
-    It has nothing to say of a treatment that the run was trained on, be it under a namesake's id.
+    It has nothing to say of a treatment that the run was trained on, be it under another relation or a namesake's id.
 
     Args:
         exported: the run.
@@ -57,8 +57,8 @@ def embeddings_control(
     names = graph.match_relations([*relations, *THERAPEUTIC], THERAPEUTIC)
     trained = {
         frozenset((graph.entities[kept[head]], graph.entities[kept[tail]]))
-        for head, _, tail in graph.edges(names).tolist()
-        if (graph.entities[head], graph.entities[tail]) not in exported.held_out
+        for head, relation, tail in graph.edges(names).tolist()
+        if (graph.entities[head], graph.relations[relation], graph.entities[tail]) not in exported.held_out
     }
     forward = [name for name in names if name.endswith("Compound:Disease")]
 

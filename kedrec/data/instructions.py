@@ -20,6 +20,7 @@ from kedrec.nn.exported import Exported
 from kedrec.sources.pretrained import base_folder
 from kedrec.store import Store, key_hash
 
+_NEAREST = (0, 10)  # ranks
 _SHOWN = 20  # contested negatives that the card names
 _SAMPLING = 1  # raise when pairs are sampled differently: those kept in stores are then made anew
 
@@ -72,7 +73,7 @@ class InstructionData(LightningDataModule):
         relations: list[str] = list(THERAPEUTIC),  # noqa: B006  (a schema's default, never changed)
         negatives: Negatives = "similar",
         embeddings: str | None = None,
-        hardness: tuple[int, int] = (0, 10),
+        hardness: tuple[int, int] = _NEAREST,
         indications: str | None = None,
         balanced: bool = True,
         split_by: Literal["pair", "disease", "drug"] = "disease",
@@ -94,6 +95,8 @@ class InstructionData(LightningDataModule):
         super().__init__()
         if not 0 <= hardness[0] < hardness[1]:
             raise KedrecError(f"data.init_args.hardness: {list(hardness)}; expected two ranks, such as [0, 10]")
+        if balanced and hardness != _NEAREST:
+            raise KedrecError("data.init_args.hardness: a balanced deal draws from no ranks; set balanced=false too")
         self.base = base
         self.graph_path = graph
         self.texts = texts

@@ -120,9 +120,8 @@ def sample_pairs(
     if negatives == "popular":
         vector_of = popularity_vectors(stated)
     elif negatives == "similar":
-        if embedding is None:
-            embedding = neighbourhood_embedding(graph, without=therapeutic)
-        vector_of = compound_vectors(graph, embedding)
+        chosen = neighbourhood_embedding(graph, without=therapeutic) if embedding is None else embedding
+        vector_of = compound_vectors(graph, chosen)
     draw = _draw(pools, _treating(stated), vector_of, balanced=balanced, hardness=hardness, seed=seed)
     kind = f"{'balanced ' if balanced else ''}{negatives}"
     return [

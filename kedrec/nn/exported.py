@@ -25,7 +25,7 @@ class Exported:
         relation: ``(relations, width)``.
         entity_rows: id -> row.
         relation_rows: relation -> row.
-        held_out: (head, tail) ids of the triples that validation and test have kept from training.
+        held_out: (head, relation, tail) of the triples that validation and test have kept from training.
         identity: SHA-256 of the weights' file.
     """
 
@@ -34,7 +34,7 @@ class Exported:
     relation: Tensor
     entity_rows: dict[str, int]
     relation_rows: dict[str, int]
-    held_out: set[tuple[str, str]]
+    held_out: set[tuple[str, ...]]
     identity: str
 
     @classmethod
@@ -72,10 +72,9 @@ class Exported:
         learned = {key.removeprefix("scorer."): tensors[key] for key in tensors if key.startswith("scorer.")}
         scorer.load_state_dict({key: learned[key] for key, _ in scorer.named_parameters()})
         held = place / "held_out.tsv"
-        lines = [line.split("\t") for _, line in text_lines(held) if line] if held.is_file() else []
-        pairs = {(cells[0], cells[-1]) for cells in lines}
+        triples = {tuple(line.split("\t")) for _, line in text_lines(held) if line} if held.is_file() else set()
         tables = (tensors["entity"], tensors["relation"], ids["entities"], ids["relations"])
-        return cls(scorer, *tables, pairs, file_hash(path))
+        return cls(scorer, *tables, triples, file_hash(path))
 
     def rows(self, entities: Sequence[str]) -> NDArray[np.float32]:
         """Return the rows of entities, ``(n, width)``; zeros for one that is not there."""

@@ -52,7 +52,7 @@ def test_passages_are_counted_and_a_drug_that_the_graph_lacks_has_no_edges(contr
 class Scores:
     """Embeddings that score a drug by its letter, trained on all but one treatment."""
 
-    held_out = frozenset({("Compound::a", "Disease::2")})
+    held_out = frozenset({("Compound::a", TREATS, "Disease::2"), ("Compound::c", TREATS, "Disease::1")})
 
     def score(self, drug, relations, disease):
         assert relations == [name for name in (TREATS, "Hetionet::CtD::Compound:Disease") if name in relations]

@@ -92,6 +92,7 @@ def test_a_runs_embeddings_say_which_drugs_are_similar_and_a_second_source_conte
     ("settings", "expected"),
     [
         ({"hardness": "[3, 3]"}, r"data\.init_args\.hardness: \[3, 3\]"),
+        ({"hardness": "[5, 20]"}, r"data\.init_args\.hardness: a balanced deal"),
         ({"embeddings": "no/such", "pairs": "null"}, r"embeddings\.safetensors: no such file; expected the folder"),
     ],
 )

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from lightning import Trainer
 
 from kedrec.batches import RankingBatch
 from kedrec.errors import KedrecError
 from kedrec.models.gnn import GNN
-from tests.models.test_kge import ENTITIES, RELATIONS, Graph, anchors
+from tests.models.test_kge import ENTITIES, RELATIONS, Graph, anchors, fitted
 
 LAYERS = ("rgcn", "sage", "gat")
 
@@ -29,15 +28,7 @@ def made(layer, modalities=(), **settings):
 def trained(data, steps, **settings):
     torch.manual_seed(0)
     model = GNN(**{"dim": 16, "width": 16, "bases": 2, "heads": 2, "learning_rate": 0.02, **settings})
-    trainer = Trainer(
-        accelerator="cpu",
-        max_steps=steps,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(model, data)
+    fitted(model, data, steps)
     return model
 
 

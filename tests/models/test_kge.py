@@ -44,8 +44,8 @@ def anchors(dim=DIM, everyone=False):
     return [Modality("name", vectors, known), Modality("description", -vectors, known)]
 
 
-def trained(data, steps=10, **settings):
-    model = KGE(**{"scorer": "transe_l1", "dim": DIM, "drop_after": 2.0, **settings})
+def fitted(model, data, steps):
+    """The trainer, after so many steps on the CPU that leave no files."""
     trainer = Trainer(
         accelerator="cpu",
         max_steps=steps,
@@ -56,7 +56,12 @@ def trained(data, steps=10, **settings):
         log_every_n_steps=1,
     )
     trainer.fit(model, data)
-    return model, trainer
+    return trainer
+
+
+def trained(data, steps=10, **settings):
+    model = KGE(**{"scorer": "transe_l1", "dim": DIM, "drop_after": 2.0, **settings})
+    return model, fitted(model, data, steps)
 
 
 def authors(data, steps, rate, rho, zeta_anchor, zeta_link, gamma=12.0):

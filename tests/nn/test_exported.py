@@ -38,7 +38,7 @@ def test_scores_are_those_of_the_model(scorer, part, tmp_path):
     assert found.score("Compound::a", [*RELATIONS, "other"], "Disease::x") == pytest.approx(max(wanted), rel=1e-5)
     assert found.score("Compound::a", ["other"], "Disease::x") is None
     assert found.score("Compound::c", RELATIONS, "Disease::x") is None
-    assert found.held_out == {("Compound::a", "Disease::x"), ("Gene::y", "Compound::b")}
+    assert found.held_out == {("Compound::a", "treats", "Disease::x"), ("Gene::y", "binds", "Compound::b")}
 
 
 def test_rows_come_as_asked_and_zero_where_there_are_none(tmp_path):
