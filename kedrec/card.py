@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from kedrec.config import Experiment
 
 Table = tuple[list[str], list[list[str]]]  # header and rows
+_BOUNDS = ("_low", "_high")  # endings of an interval's metrics
 
 
 @runtime_checkable
@@ -58,16 +59,17 @@ def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[s
 def tables(metrics: Mapping[str, float]) -> list[Table]:
     """Return what people are shown of the metrics, as headers and rows.
 
-    Of ``base/NAME`` and ``test/NAME`` a row a name and a column a model; of ``test/SET/KIND/NAME`` a row a kind and a
-    column a name, without the spreads and expectations. What is named more finely stands in ``metrics.json`` only.
+    Of ``base/NAME`` and ``test/NAME`` a row a name and a column a model, ``NAME_low`` and ``NAME_high`` in brackets; of
+    ``test/SET/KIND/NAME`` a row a kind and a column a name, without the spreads and expectations. What is named more
+    finely stands in ``metrics.json`` only.
     """
     parts = {name: name.split("/") for name in metrics}
-    plain = dict.fromkeys(path[1] for path in parts.values() if len(path) == 2)
+    plain = dict.fromkeys(path[1] for path in parts.values() if len(path) == 2 and not path[1].endswith(_BOUNDS))
     columns = {"base": "base/", "trained": "test/"}
     used = {title: head for title, head in columns.items() if any(head + name in metrics for name in plain)}
     found: list[Table] = []
     if plain:
-        cells = [[_shown(metrics.get(head + name)) for head in used.values()] for name in plain]
+        cells = [[_with_bounds(metrics, head + name) for head in used.values()] for name in plain]
         found.append((["metric", *used], [[name, *row] for name, row in zip(plain, cells, strict=True)]))
     fine = {name: path for name, path in parts.items() if len(path) == 4 and "_" not in path[3]}
     kinds = dict.fromkeys(tuple(path[:3]) for path in fine.values())
@@ -78,6 +80,13 @@ def tables(metrics: Mapping[str, float]) -> list[Table]:
         ]
         found.append((["ranking", *names], rows))
     return found
+
+
+def _with_bounds(metrics: Mapping[str, float], name: str) -> str:
+    """Return a metric, with its interval where there is one."""
+    low, high = (metrics.get(name + end) for end in _BOUNDS)
+    bounds = "" if low is None or high is None else f" ({low:.3f}-{high:.3f})"
+    return _shown(metrics.get(name)) + bounds
 
 
 def _shown(value: float | None) -> str:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from kedrec.card import tables
 from kedrec.config import Built, Experiment, build, compose
 from kedrec.errors import KedrecError
-from kedrec.run import Asks, Exports, HasBaseline, HasFacts, Predicts, RunFolder
+from kedrec.run import Asks, Exports, HasBaseline, HasFacts, Predicts, Private, RunFolder
 from kedrec.store import Store
 
 if TYPE_CHECKING:
     from lightning import Callback, Trainer
 
-_SCORING = 1  # raise when a metric changes: the base's kept answers are then given and scored anew
+_SCORING = 2  # raise when a metric changes: the base's kept answers are then given and scored anew
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,7 +82,7 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     if isinstance(built.model, Exports):
         run.write_folder("export", built.model.export)
     run.finish(metrics, built.data.facts if isinstance(built.data, HasFacts) else {}, built.model)
-    report_to_wandb(built.logger, run, metrics)
+    report_to_wandb(built.logger, run, metrics, private=isinstance(built.data, Private))
     built.logger.finalize("success")
     return metrics
 
@@ -138,8 +138,10 @@ def _score_untrained(built: Built, run: RunFolder) -> dict[str, float]:
         "batches": built.trainer["limit_test_batches"],
         "precision": built.trainer["precision"],
     }
+    # What patients' questions are is told by their answers: those stay in the run folder.
+    store = Store(run.path / "base_answers") if isinstance(data, Private) else Store()
     with run.timed("base"):
-        place = Store().get("base-answers", key, answer)
+        place = store.get("base-answers", key, answer)
     rows = (place / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     run.write_rows("predictions_base.jsonl", [json.loads(row) for row in rows])
     numbers = json.loads((place / "metrics.json").read_text(encoding="utf-8"))

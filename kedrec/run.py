@@ -71,6 +71,13 @@ class Asks(HasFacts, Protocol):
 
 
 @runtime_checkable
+class Private(Protocol):
+    """Data of patients: what is derived of them stays in the run folder."""
+
+    private: bool
+
+
+@runtime_checkable
 class Exports(Protocol):
     """A model that writes what others load: an adapter, embeddings."""
 

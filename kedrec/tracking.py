@@ -12,10 +12,11 @@ _EXAMPLES = 50
 _COLUMNS = ("disease", "first", "second", "correct", "choice", "rationale", "reference", "passages")
 
 
-def report_to_wandb(logger: Logger, run: RunFolder, metrics: Mapping[str, float]) -> None:
+def report_to_wandb(logger: Logger, run: RunFolder, metrics: Mapping[str, float], *, private: bool) -> None:
     """Send the finished run's summary, a table of examples and the adapter, if the logger is W&B's.
 
-    With ``WANDB_MODE=offline`` all of it is kept in the run folder for ``wandb sync``.
+    With ``WANDB_MODE=offline`` all of it is kept in the run folder for ``wandb sync``. Of ``private`` data nothing but
+    the metrics is sent: neither examples nor weights, which may have learned them by heart.
     """
     if not isinstance(logger, WandbLogger):
         return
@@ -23,6 +24,8 @@ def report_to_wandb(logger: Logger, run: RunFolder, metrics: Mapping[str, float]
 
     tracked: Any = logger.experiment
     tracked.summary.update(dict(metrics))
+    if private:
+        return
     predictions = run.path / "predictions.jsonl"
     if predictions.is_file():
         rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]

@@ -15,7 +15,7 @@ from kedrec.graph.aliases import kept_rows, merge_namesakes
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
 from kedrec.graph.pairs import Pair
 from kedrec.sources.documents import documents_hash
-from kedrec.sources.names import find_entities_file, load_entity_info
+from kedrec.sources.names import EntityInfo, find_entities_file, load_entity_info
 from kedrec.store import Store, file_hash
 from kedrec.teacher.rationales import Case, Evidence, ExtractiveTeacher, RecordedTeacher, Teacher
 from kedrec.text.encoder import Encoder
@@ -58,7 +58,7 @@ class Library:
     ) -> None:
         self.graph: KnowledgeGraph = load_graph(graph, store)
         names_file = find_entities_file(graph)
-        self._info = load_entity_info(names_file) if names_file else {}
+        self.infos: dict[str, EntityInfo] = load_entity_info(names_file) if names_file else {}
         self.teacher: Teacher = ExtractiveTeacher() if rationales is None else RecordedTeacher(rationales)
         self.sources = sources
         # With no passages to show, answers recorded and pairs that need not be named, no text is read.
@@ -100,7 +100,7 @@ class Library:
 
     def names(self, entity: str) -> tuple[str, ...]:
         """Return the names an entity goes by, the one to write first."""
-        return spoken_names(entity, self._info.get(entity))
+        return spoken_names(entity, self.infos.get(entity))
 
     def gather(self, pairs: Sequence[Pair], per_drug: int) -> Gathered:
         """Retrieve ``per_drug`` passages of each source for each (disease, drug) of the pairs."""
@@ -181,6 +181,11 @@ class Library:
         """For each entity of the graph the row of the one that stands for its namesakes: drugs and diseases."""
         return kept_rows(self.graph, self.names, ("Compound", "Disease"))
 
+    def kept(self, entity: str) -> str:
+        """Return the id that stands for an entity and its namesakes; one that the graph lacks stands for itself."""
+        row = self.graph.entity_rows.get(entity)
+        return entity if row is None else self.graph.entities[self.kept_rows[row]]
+
     def mentioned(self) -> set[str]:
         """Return the drugs and diseases that some passage, of any source, names."""
         return set(self._mentions)
@@ -203,7 +208,7 @@ class Library:
     def _mentions(self) -> dict[str, set[int]]:
         wanted = [entity for entity in self.graph.entities if entity.startswith(("Compound::", "Disease::"))]
         passages = self._passages
-        return find_mentions(passages, {entity: self.names(entity) for entity in wanted if entity in self._info})
+        return find_mentions(passages, {entity: self.names(entity) for entity in wanted if entity in self.infos})
 
     def _naming_drugs(self, retriever: Retriever) -> Retriever:
         drugs = {entity: self.names(entity) for entity in self.graph.entities if entity.startswith("Compound::")}

@@ -15,10 +15,11 @@ from kedrec.data.controls import blind_controls, embeddings_control
 from kedrec.data.evidence import Library, PassageOrder
 from kedrec.errors import KedrecError
 from kedrec.graph.audit import contested, load_indications
+from kedrec.graph.hierarchy import load_kin
 from kedrec.graph.pairs import THERAPEUTIC, Negatives, Pair, load_pairs, sample_pairs, save_pairs
 from kedrec.nn.exported import Exported
 from kedrec.sources.pretrained import base_folder
-from kedrec.store import Store, key_hash
+from kedrec.store import Store, file_hash, key_hash
 
 _NEAREST = (0, 10)  # ranks
 _SHOWN = 20  # contested negatives that the card names
@@ -42,6 +43,7 @@ class InstructionData(LightningDataModule):
             they share, and its choice between the two drugs becomes a control.
         hardness: unless ``balanced``, the ranks by likeness that are drawn from: the first, and the first beyond.
         indications: TSV of (drug, disease) of another source; irrelevant drugs that it calls relevant are counted.
+        hierarchy: TSV of (child, parent) diseases: no sampled irrelevant drug treats a parent or a child.
         balanced: draw no drug more often than it is relevant in its split, so that its name alone tells nothing.
         split_by: what the test set has unseen.
         validation: share of what is split.
@@ -75,6 +77,7 @@ class InstructionData(LightningDataModule):
         embeddings: str | None = None,
         hardness: tuple[int, int] = _NEAREST,
         indications: str | None = None,
+        hierarchy: str | None = None,
         balanced: bool = True,
         split_by: Literal["pair", "disease", "drug"] = "disease",
         validation: float = 0.05,
@@ -108,6 +111,7 @@ class InstructionData(LightningDataModule):
         self.embeddings = embeddings
         self.hardness = hardness
         self.indications = indications
+        self.hierarchy = hierarchy
         self.balanced = balanced
         self.split_by = split_by
         self.fractions = (validation, test)
@@ -126,6 +130,7 @@ class InstructionData(LightningDataModule):
         self.pairs: list[Pair] = []
         self.encoded: dict[str, list[Encoded]] = {}
         self.facts: dict[str, Any] = {}
+        self._facts_of_pairs: dict[str, Any] = {}
         self._pad = 0
         self._loader: StatefulDataLoader[Any] | None = None
         self._place: dict[str, Any] = {}
@@ -214,6 +219,7 @@ class InstructionData(LightningDataModule):
                 )
         self.facts = {
             **library.facts,
+            **self._facts_of_pairs,
             **self._contested(),
             "questions": {split: len(rows) for split, rows in self.encoded.items()},
         }
@@ -230,6 +236,7 @@ class InstructionData(LightningDataModule):
             "balanced": self.balanced,
             "split_by": self.split_by,
             "fractions": self.fractions,
+            "hierarchy": None if self.hierarchy is None else file_hash(Path(self.hierarchy)),
             "limits": self.limits,
             "mentioned": self.mentioned,
             "seed": self.seed,
@@ -238,6 +245,7 @@ class InstructionData(LightningDataModule):
         def build(folder: Path) -> None:
             validation, test = self.fractions
             graph = library.merged_graph
+            kin = None if self.hierarchy is None else load_kin(self.hierarchy, library.kept)
             compounds = graph.of_type("Compound").tolist()
             pairs = sample_pairs(
                 graph,
@@ -254,6 +262,7 @@ class InstructionData(LightningDataModule):
                 # An irrelevant drug without a passage would be known by its silence.
                 drugs=library.mentioned() if self.mentioned else None,
                 eligible=library.mentioned_together if self.mentioned else None,
+                kin=kin,
             )
             save_pairs(pairs, folder / "pairs.parquet")
 

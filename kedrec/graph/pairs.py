@@ -77,12 +77,13 @@ def sample_pairs(
     hardness: tuple[int, int] = (0, 10),
     eligible: Callable[[str, str], bool] | None = None,
     drugs: Collection[str] | None = None,
+    kin: Mapping[str, Collection[str]] | None = None,
 ) -> list[Pair]:
     """Sample one pair for each (drug, disease) with a therapeutic edge, sorted by split, disease, relevant drug.
 
     A (drug, disease) counts once, whatever relations state it and in whichever direction. The irrelevant drug has a
-    therapeutic edge to some disease, and none of ``relations`` or ``THERAPEUTIC`` to this one, in either direction and
-    any split. Names and seed alone decide, not the order of the graph.
+    therapeutic edge to some disease, and none of ``relations`` or ``THERAPEUTIC`` to this one or its kin, in either
+    direction and any split. Names and seed alone decide, not the order of the graph.
 
     Args:
         graph: where the edges come from.
@@ -101,6 +102,7 @@ def sample_pairs(
             and the first beyond. A window farther away makes the choice easier.
         eligible: whether a true (drug, disease) may be used, for instance because texts exist; asked before the split.
         drugs: the only drugs that may be used, as relevant or irrelevant; ``None`` for all.
+        kin: disease -> its parents and children, where a hierarchy is known: their drugs are not irrelevant to it.
 
     Raises:
         KedrecError: unknown relations or splits, impossible shares, an embedding of another size, or no pair left.
@@ -108,7 +110,7 @@ def sample_pairs(
     limit = limit or {}
     check_splits(limit)
     therapeutic = graph.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC)
-    stated = _stated(graph, therapeutic)
+    stated = stated_edges(graph, therapeutic)
     asked = set(graph.match_relations(relations, optional=THERAPEUTIC))
     pool = {drug for drug, _ in stated if drugs is None or drug in drugs}
     usable = sorted(edge for edge, by in stated.items() if by & asked and edge[0] in pool)
@@ -116,22 +118,43 @@ def sample_pairs(
     if not edges:
         raise KedrecError(f"no (drug, disease) pair is left of the {len(stated)} that the graph's relations state")
     homes, pools = _split(edges, pool, split_by, validation=validation, test=test, seed=seed)
-    vector_of = None
-    if negatives == "popular":
-        vector_of = popularity_vectors(stated)
-    elif negatives == "similar":
-        chosen = neighbourhood_embedding(graph, without=therapeutic) if embedding is None else embedding
-        vector_of = compound_vectors(graph, chosen)
-    draw = _draw(pools, _treating(stated), vector_of, balanced=balanced, hardness=hardness, seed=seed)
+    vector_of = drug_vectors(graph, negatives, stated, therapeutic, embedding)
+    draw = chosen_draw(
+        pools, treating_drugs(stated, kin or {}), vector_of, balanced=balanced, hardness=hardness, seed=seed
+    )
     kind = f"{'balanced ' if balanced else ''}{negatives}"
     return [
         pair
         for name in SPLITS
-        for pair in _drawn([edge for edge in edges if homes[edge] == name], name, stated, draw, kind, limit, seed)
+        for pair in drawn_pairs([edge for edge in edges if homes[edge] == name], name, stated, draw, kind, limit, seed)
     ]
 
 
-def _draw(
+def drug_vectors(
+    graph: KnowledgeGraph,
+    negatives: Negatives,
+    stated: Iterable[Edge],
+    hidden: Sequence[str],
+    embedding: npt.NDArray[np.floating] | None,
+) -> Mapping[str, npt.NDArray[np.floating]] | None:
+    """Return what likeness of drugs is measured by; ``None`` for random negatives.
+
+    Args:
+        graph: says which drugs are similar, where no ``embedding`` does.
+        negatives: as in ``sample_pairs``.
+        stated: true edges, which say how popular a drug is.
+        hidden: relations that likeness must not see.
+        embedding: as in ``sample_pairs``.
+    """
+    if negatives == "random":
+        return None
+    if negatives == "popular":
+        return popularity_vectors(stated)
+    rows = neighbourhood_embedding(graph, without=hidden) if embedding is None else embedding
+    return compound_vectors(graph, rows)
+
+
+def chosen_draw(
     pools: Mapping[Split, Sequence[str]],
     treating: Mapping[str, set[str]],
     vector_of: Mapping[str, npt.NDArray[np.floating]] | None,
@@ -148,8 +171,8 @@ def _draw(
     return similar_draw(pools, treating, vector_of, window=hardness, seed=seed)
 
 
-def _drawn(
-    edges: list[Edge],
+def drawn_pairs(
+    edges: Sequence[Edge],
     name: Split,
     stated: Mapping[Edge, set[str]],
     draw: Draw,
@@ -157,7 +180,17 @@ def _drawn(
     limit: Mapping[str, int],
     seed: int,
 ) -> list[Pair]:
-    """Return the pairs of one split, half of them, rounded down, with the relevant drug first."""
+    """Return the pairs of one split, half of them, rounded down, with the relevant drug first.
+
+    Args:
+        edges: true ones of this split.
+        name: of the split.
+        stated: what states each edge, for the provenance.
+        draw: finds the irrelevant drugs; an edge without one is left out, with a warning.
+        kind: of the negatives, for the provenance.
+        limit: most pairs a split.
+        seed: of the experiment.
+    """
     edges = sorted(edges, key=lambda edge: seeded_number(seed, "order", edge[1], edge[0]))[: limit.get(name)]
     found = [(edge, other) for edge, other in zip(edges, draw(edges, name), strict=True) if other]
     if left_out := len(edges) - len(found):
@@ -169,7 +202,7 @@ def _drawn(
     return sorted(pairs, key=lambda pair: (pair.disease, pair.relevant))
 
 
-def _stated(graph: KnowledgeGraph, relations: Sequence[str]) -> dict[Edge, set[str]]:
+def stated_edges(graph: KnowledgeGraph, relations: Sequence[str]) -> dict[Edge, set[str]]:
     """Return each (drug, disease) that the relations link, in either direction, with the relations that do so."""
     stated: dict[Edge, set[str]] = defaultdict(set)
     for head, relation, tail in graph.edges(relations).tolist():
@@ -179,11 +212,12 @@ def _stated(graph: KnowledgeGraph, relations: Sequence[str]) -> dict[Edge, set[s
     return stated
 
 
-def _treating(stated: Iterable[Edge]) -> dict[str, set[str]]:
-    treating: dict[str, set[str]] = defaultdict(set)
+def treating_drugs(stated: Iterable[Edge], kin: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """Return disease -> the drugs that treat it, or its parents or children."""
+    own: dict[str, set[str]] = defaultdict(set)
     for drug, disease in stated:
-        treating[disease].add(drug)
-    return treating
+        own[disease].add(drug)
+    return {disease: drugs.union(*(own.get(one, ()) for one in kin.get(disease, ()))) for disease, drugs in own.items()}
 
 
 def _split(

@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torchmetrics.functional.classification import multiclass_f1_score
+
+from kedrec.metrics.bootstrap import bootstrap_interval
 
 
 def selection_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -16,7 +20,8 @@ def selection_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
     Returns:
         ``f1``: macro F1 of the position chosen (first, second), over all rows, so both orders: a model that always
-        says "first" gets 1/3. ``accuracy``: the same rows. ``f1_given_order``: F1 of the stored order alone, as a
+        says "first" gets 1/3. ``f1_low``, ``f1_high``: its 95 % bootstrap interval, diseases resampled whole.
+        ``accuracy``: the same rows. ``f1_given_order``: F1 of the stored order alone, as a
         test set of single questions would give it. ``flip_rate``: share of pairs where the drug chosen changes with
         the order. ``consistent_accuracy``: share right in both orders. ``accuracy_order_averaged``: the drug with the
         higher log-probability summed over the two orders. ``control_NAME``: accuracy of a rule that reads nothing, ties
@@ -35,6 +40,7 @@ def selection_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     averaged = [sum(_margin(row) for row in group) > 0 for group in both]
     return {
         "f1": _macro_f1(rows),
+        **_interval(rows),
         "f1_given_order": _macro_f1(given),
         "accuracy": _mean([row["choice"] == row["correct"] for row in rows]),
         "accuracy_order_averaged": _mean(averaged),
@@ -50,6 +56,19 @@ def _macro_f1(rows: Sequence[Mapping[str, Any]]) -> float:
     chosen = torch.tensor([row["choice"] for row in rows])
     correct = torch.tensor([row["correct"] for row in rows])
     return float(multiclass_f1_score(chosen, correct, num_classes=2, average="macro"))
+
+
+def _interval(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    chosen, correct = (np.array([row[of] for row in rows]) for of in ("choice", "correct"))
+
+    def f1(at: NDArray[np.int64]) -> float:
+        mine, true = chosen[at], correct[at]
+        hits = [int(((mine == side) & (true == side)).sum()) for side in (0, 1)]
+        each = [2 * hit / max(1, int((mine == side).sum() + (true == side).sum())) for side, hit in enumerate(hits)]
+        return sum(each) / 2
+
+    low, high = bootstrap_interval([row["pair"].partition("|")[0] for row in rows], f1)
+    return {"f1_low": low, "f1_high": high}
 
 
 def _controls(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
