@@ -2,10 +2,10 @@
 
     python benchmarks/kge_quality.py GRAPH --scorers transe_l1 distmult --settings adam:.001:32:1024 adagrad:.1:128:8
 
-A setting is OPTIMIZER:RATE:NEGATIVES:CHUNKS; as many chunks as a batch has triples make negatives independent, and with
-dense Adam that is how the authors train. GRAPH is a folder with train.txt, valid.txt and test.txt, or one of triples, of
-which ``--held-out`` random ones are held out twice, for validation and test. Rates are to be chosen by the column
-"validation"; seeds differ in first values, order and corruptions, not in the split. Seconds are those of training.
+A setting is OPTIMIZER:RATE:NEGATIVES:CHUNKS; as many chunks as a batch has triples make negatives independent, and
+with dense Adam that is how the authors train. GRAPH is a folder with train.txt, valid.txt and test.txt, or one of
+triples, of which ``--held-out`` random ones are held out twice, for validation and test. Rates are to be chosen by the
+column "validation"; seeds differ in first values, order and corruptions, not in the split. Seconds are of training.
 """
 
 import argparse

@@ -24,8 +24,7 @@ def test_there_are_files_to_check():
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_experiment_composes_and_builds(path, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    needed = ["graph=graph.tsv", "texts=texts"] if "graph: ???" in path.read_text() else []
-    built = build(compose(path, [f"out={tmp_path}", *needed]))
+    built = build(compose(path, [f"out={tmp_path}", *_needed(path)]))
     assert type(built.model).__module__.startswith("kedrec.models.")
     assert type(built.data).__module__.startswith("kedrec.data.")
 
@@ -33,19 +32,22 @@ def test_every_experiment_composes_and_builds(path, tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", GROUP_FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_group_file_builds(path, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    values = ["graph=graph.tsv", "texts=texts"] if path.stem == "real_graph" else []
-    of_embeddings = any(
-        kind in path.read_text() for kind in ("kedrec.models.kge", "kedrec.models.gnn", "kedrec.data.triples")
-    )
-    experiment = "real_graph" if values else "transe_base" if of_embeddings else "both_sources"
-    overrides = [f"use.{path.parent.name}={path.stem}", f"out={tmp_path}", *values]
-    composed = compose(REPOSITORY / "experiments" / f"{experiment}.yaml", overrides)
+    using = [one for one in EXPERIMENTS if yaml.safe_load(one.read_text())["use"][path.parent.name] == path.stem]
+    other = "transe_base" if "kedrec.models.kge" in path.read_text() else "both_sources"
+    experiment = using[0] if using else REPOSITORY / "experiments" / f"{other}.yaml"
+    overrides = [f"use.{path.parent.name}={path.stem}", f"out={tmp_path}", *_needed(experiment)]
+    composed = compose(experiment, overrides)
     assert str(path) in [origin for origin, _ in composed.layers]
     built = getattr(build(composed), path.parent.name)
     assert (
         path.parent.name == "trainer"
         or type(built).__name__ == yaml.safe_load(path.read_text())["class_path"].rsplit(".", 1)[1]
     )
+
+
+def _needed(experiment):
+    """A value for each that an experiment leaves to the user."""
+    return [f"{name}={name}" for name, value in yaml.safe_load(experiment.read_text()).items() if value == "???"]
 
 
 def test_layers_win_in_order_and_interpolations_see_overrides(tmp_path):
