@@ -8,6 +8,7 @@ from typing import Any
 from kedrec.batches import Question
 from kedrec.citations import renumber
 from kedrec.errors import KedrecError
+from kedrec.sources.pretrained import load_tokenizer
 
 SYSTEM = (
     "You compare two drugs, A and B, for a disease. Exactly one of them treats it. Name it, then explain, citing "
@@ -61,9 +62,7 @@ class ChatEncoder:
     """
 
     def __init__(self, base: str, max_tokens: int) -> None:
-        from transformers import AutoTokenizer
-
-        self.tokenizer = AutoTokenizer.from_pretrained(base)
+        self.tokenizer = load_tokenizer(base)
         if self.tokenizer.eos_token_id is None:
             raise KedrecError(
                 f"{base}: its tokenizer has no end-of-sequence token; the student could not learn to stop"
@@ -132,7 +131,10 @@ class ChatEncoder:
     def _prompt(self, question: Question, passages: Sequence[Shown]) -> list[int]:
         messages = self.messages(question, passages)
         if self.tokenizer.chat_template is None:
-            return self._tokens("\n".join(message["content"] for message in messages) + "\nAnswer: ")
+            text = "\n".join(message["content"] for message in messages) + "\nAnswer: "
+            # With the token that a base begins its texts with, where it has one, but not the one that ends them.
+            tokens = list(self.tokenizer(text)["input_ids"])
+            return tokens[:-1] if len(tokens) > 1 and tokens[-1] == self.tokenizer.eos_token_id else tokens
         encoded: Any = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
         return list(encoded["input_ids"])
 
@@ -141,13 +143,18 @@ class ChatEncoder:
 
     def _cut(self, texts: Sequence[str], room: int) -> list[str]:
         """Cut the longest texts so that together they take at most ``room`` tokens."""
-        encoded = [self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True) for text in texts]
+        fast = self.tokenizer.is_fast  # the others cannot say where in a text a token ends
+        encoded = [self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=fast) for text in texts]
         lengths = [len(item["input_ids"]) for item in encoded]
         limit = _fair_limit(lengths, room)
         cut = []
         for text, item, length in zip(texts, encoded, lengths, strict=True):
-            end = len(text) if length <= limit else (item["offset_mapping"][limit - 1][1] if limit else 0)
-            cut.append(text[:end])
+            if length <= limit:
+                cut.append(text)
+            elif fast:
+                cut.append(text[: item["offset_mapping"][limit - 1][1] if limit else 0])
+            else:
+                cut.append(str(self.tokenizer.decode(item["input_ids"][:limit])))
         return cut
 
 

@@ -17,7 +17,7 @@ from kedrec.metrics.selection import selection_metrics
 from kedrec.nn.decoding import choose_and_explain
 from kedrec.nn.losses import answer_loss, choice_loss
 from kedrec.nn.projection import projected_only_at
-from kedrec.sources.pretrained import base_folder, base_identity
+from kedrec.sources.pretrained import base_folder, base_identity, load_tokenizer
 from kedrec.store import Store
 
 
@@ -78,10 +78,10 @@ class Student(LightningModule):
         """Load the base and put the adapter on it, once."""
         if self.net is not None:
             return
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
         folder = base_folder(self.base, Store())
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=self.trust_remote_code)
+        self.tokenizer = load_tokenizer(folder, trust_remote_code=self.trust_remote_code)
         net: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, self.dtype_name),

@@ -43,6 +43,20 @@ def base_folder(base: str, store: Store) -> str:
     return base
 
 
+def load_tokenizer(folder: str, *, trust_remote_code: bool = False) -> Any:
+    """Return the tokenizer of a base, its folder or hub name as ``base_folder`` returns it.
+
+    Raises:
+        KedrecError: it needs a package that is not installed, as BioGPT's does; names it.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except ImportError as fault:
+        raise KedrecError(f"base {folder!r}: its tokenizer needs a package more: {str(fault).strip()}") from fault
+
+
 def encoder_folder(model: str) -> Path:
     """Return the folder of ``minilm`` (bundled), of a path, or of a hub name: the local cache first, then the network.
 
