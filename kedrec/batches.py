@@ -202,6 +202,7 @@ class Vocabulary:
         names: row -> what people call the entity; its id where nobody says.
         anchors: one vector an entity each, from texts or from anything else.
         held_out: (n, 3) rows of the triples that validation and test keep from training.
+        descriptions: row -> prose, empty where there is none; no rows where nobody looked.
     """
 
     entities: list[str]
@@ -209,6 +210,7 @@ class Vocabulary:
     names: list[str]
     anchors: list[Modality]
     held_out: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 3), dtype=np.int32))
+    descriptions: list[str] = field(default_factory=list)
 
 
 @runtime_checkable
@@ -225,3 +227,55 @@ class HasTriples(HasVocabulary, Protocol):
     @property
     def training_triples(self) -> NDArray[np.int32]:
         """``(n, 3)`` rows of head, relation, tail."""
+
+
+@dataclass(frozen=True)
+class VisitBatch(Batch):
+    """Patients with their hospital visits in order of time, padded on the right.
+
+    Attributes:
+        patient: (batch,) running numbers within the split; they say nothing of who it is.
+        mask: (batch, visits) bool, true where there is a visit.
+        diagnoses: (batch, visits, codes) rows of the diagnoses' table: 0 for padding, 1 for a code that training lacks.
+        procedures: (batch, visits, codes) rows of the procedures' table, likewise.
+        drugs: (batch, visits, labels) float, 1 for each label that was prescribed; what is to be predicted.
+        outside: (batch, visits) how many labels were prescribed that training lacks, so that nobody can predict them.
+    """
+
+    patient: Tensor
+    mask: Tensor
+    diagnoses: Tensor
+    procedures: Tensor
+    drugs: Tensor
+    outside: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class DrugVocabulary:
+    """What the rows of a model's tables stand for that recommends sets of drugs, told by training visits alone.
+
+    Attributes:
+        labels: row -> ATC code.
+        smiles: row -> SMILES of the compounds that were prescribed under the label; none where nobody knows them.
+        share: (labels,) share of the training visits in which each was prescribed.
+        drugs_a_visit: mean number of labels of a training visit.
+        diagnoses: rows of the diagnoses' table, those of padding and of unknown codes included.
+        procedures: rows of the procedures' table, likewise.
+        interactions: (labels, labels) symmetric, true where two labels hold compounds that interact, never with itself;
+            ``None`` where nobody says.
+    """
+
+    labels: list[str]
+    smiles: list[list[str]]
+    share: NDArray[np.float64]
+    drugs_a_visit: float
+    diagnoses: int
+    procedures: int
+    interactions: NDArray[np.bool_] | None
+
+
+@runtime_checkable
+class HasDrugVocabulary(Protocol):
+    """Data whose batches are visits with drugs to be predicted."""
+
+    drugs: DrugVocabulary
