@@ -1,20 +1,17 @@
-"""Patients' histories from admissions: which visits count, under which label a drug goes, who is in which split."""
+"""Patients' histories from admissions: which visits count, and under which label a drug goes."""
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-
-import numpy as np
 
 from kedrec.errors import KedrecError
 from kedrec.graph.formulary import Formulary
 from kedrec.sources.compressed import text_lines
 from kedrec.sources.mimic import Admission, Code
 
-SPLITS = ("train", "validation", "test")
 _ATC = re.compile(r"[A-Z](\d\d([A-Z]([A-Z](\d\d)?)?)?)?")
 
 
@@ -80,25 +77,6 @@ def label_compounds(
     return {
         one: min(atc_labels(formulary, one, characters), key=lambda label: (-votes[label], label)) for one in compounds
     }
-
-
-def split_patients(patients: Sequence[int], shares: tuple[float, float], seed: int) -> dict[str, list[int]]:
-    """Return the patients of each split, in an order that the seed decides; shares are of validation and test."""
-    order = np.random.default_rng(seed).permutation(sorted(patients)).tolist()
-    validation, test = (round(share * len(order)) for share in shares)
-    ends = len(order) - validation - test, len(order) - test
-    return dict(zip(SPLITS, (order[: ends[0]], order[ends[0] : ends[1]], order[ends[1] :]), strict=True))
-
-
-def check_split(split: Mapping[str, Sequence[int]]) -> None:
-    """Make sure that no patient is in two splits.
-
-    Raises:
-        KedrecError: one is; how many, but not who.
-    """
-    times = Counter(patient for patients in split.values() for patient in set(patients))
-    if several := sum(count > 1 for count in times.values()):
-        raise KedrecError(f"{several} of {len(times)} patients are in more than one of {', '.join(split)}")
 
 
 def read_interactions(path: str | Path, characters: int) -> Iterator[tuple[str, str]]:

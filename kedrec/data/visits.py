@@ -1,5 +1,6 @@
 """Hospital visits of MIMIC as Lightning batches: codes of a patient's history, and the drugs that were prescribed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,12 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from kedrec.batches import DrugVocabulary
-from kedrec.data.histories import SPLITS, check_split, histories, label_compounds, read_interactions, split_patients
+from kedrec.data.histories import histories, label_compounds, read_interactions
 from kedrec.data.visit_batches import EncodedVisit, VisitBatches, VisitCoder, collate
 from kedrec.errors import KedrecError
 from kedrec.graph.formulary import Formulary
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
+from kedrec.graph.splits import SPLITS, Split, check_patients, split_patients
 from kedrec.sources.clinical_codes import load_mappings
 from kedrec.sources.mimic import read_admissions
 from kedrec.sources.molecules import find_smiles_file, load_smiles
@@ -131,14 +133,7 @@ class VisitData(LightningDataModule):
         infos = load_entity_info(entities) if entities else {}
         formulary = Formulary(graph, infos, orders, tables.rxcui, tables.atc)
         patients = histories(admissions, formulary, self.characters, self.least_visits)
-        split = split_patients(list(patients), self.shares, self.seed)
-        check_split(split)
-        for name, its in split.items():
-            if not its:
-                raise KedrecError(
-                    f"{self.mimic}: no patient in the {name} split of {len(patients)} with {self.least_visits} or more "
-                    "visits that have diagnoses and drugs; see data.init_args.least_visits"
-                )
+        split = self._split(patients)
         training = [visit for one in split["train"] for visit in patients[one]]
         compounds = {compound for history in patients.values() for visit in history for compound in visit.compounds}
         coder = VisitCoder(training, label_compounds(compounds, formulary, self.characters, training))
@@ -161,6 +156,16 @@ class VisitData(LightningDataModule):
             self.facts["limits"] = (
                 f"{len(patients)} patients show that the parts fit together; they carry no conclusion"
             )
+
+    def _split(self, patients: Mapping[int, object]) -> dict[Split, list[int]]:
+        if len(patients) < len(SPLITS):
+            raise KedrecError(
+                f"{self.mimic}: {len(patients)} patients have {self.least_visits} or more visits with diagnoses and "
+                "drugs, too few for three splits; see data.init_args.least_visits"
+            )
+        split = split_patients(patients, *self.shares, self.seed)
+        check_patients(split)
+        return split
 
     def _interactions(self, graph: KnowledgeGraph, coder: VisitCoder) -> NDArray[np.bool_] | None:
         """Return ``(labels, labels)``, from the file or from the graph; ``None`` where neither says."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kedrec.errors import KedrecError
 from kedrec.graph.negatives import Draw, Edge
 from kedrec.graph.pairs import Pair, drawn_pairs
-from kedrec.graph.splits import SPLITS, Split, seeded_order, split_items
+from kedrec.graph.splits import SPLITS, Split, check_patients, seeded_order, split_patients
 from kedrec.sources.mimic import Admission, Code
 
 log = logging.getLogger(__name__)
@@ -48,12 +48,6 @@ class Prescribed:
     dropped: int
 
 
-def split_patients(admissions: Sequence[Admission], validation: float, test: float, seed: int) -> dict[int, Split]:
-    """Return patient -> split."""
-    homes = split_items({str(one.patient) for one in admissions}, validation, test, seed)
-    return {int(patient): home for patient, home in homes.items()}
-
-
 def prescribed_edges(
     admissions: Sequence[Admission],
     drugs: Mapping[int, Sequence[str]],
@@ -84,7 +78,9 @@ def prescribed_edges(
     asked = [one for one in admissions if drugs.get(one.admission)]
     if not asked:
         raise KedrecError("no admission has both a diagnosis with a title and a prescription that names a compound")
-    homes = split_patients(asked, validation, test, seed)
+    patients = split_patients((one.patient for one in asked), validation, test, seed)
+    check_patients(patients)
+    homes = {patient: name for name, its in patients.items() for patient in its}
     edges: dict[Split, dict[Edge, None]] = {name: {} for name in SPLITS}
     given: dict[Edge, set[str]] = defaultdict(set)
     for one in asked:

@@ -1,7 +1,8 @@
 """Seeded splits that follow from names and a seed alone: not from the order of a file, nor from any global state."""
 
 import hashlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from kedrec.errors import KedrecError, nearest
@@ -66,6 +67,24 @@ def scatter_items(items: Iterable[str], validation: float, test: float, seed: in
         item: "test" if chance < test else "validation" if chance < test + validation else "train"
         for item, chance in chances.items()
     }
+
+
+def split_patients(patients: Iterable[int], validation: float, test: float, seed: int) -> dict[Split, list[int]]:
+    """Return the patients of each split, in an order that the seed decides; arguments are those of ``split_items``."""
+    home_of = split_items(map(str, patients), validation, test, seed)
+    shuffled = seeded_order(home_of, seed, "patients")
+    return {name: [int(one) for one in shuffled if home_of[one] == name] for name in SPLITS}
+
+
+def check_patients(split: Mapping[Split, Sequence[int]]) -> None:
+    """Make sure that no patient is in two splits.
+
+    Raises:
+        KedrecError: one is; how many, but not who.
+    """
+    times = Counter(patient for patients in split.values() for patient in set(patients))
+    if several := sum(count > 1 for count in times.values()):
+        raise KedrecError(f"{several} of {len(times)} patients are in more than one of {', '.join(split)}")
 
 
 def check_splits(names: Iterable[str]) -> None:

@@ -8,11 +8,12 @@ import pytest
 import torch
 import yaml
 
-from kedrec.data.histories import Visit, check_split, label_compounds, split_patients
+from kedrec.data.histories import Visit, label_compounds
 from kedrec.data.visits import VisitData
 from kedrec.errors import KedrecError
 from kedrec.graph.formulary import Formulary
 from kedrec.graph.knowledge_graph import load_graph
+from kedrec.graph.splits import check_patients, split_patients
 from kedrec.sources.names import load_entity_info
 from kedrec.store import Store
 from tests.running import REPOSITORY, run
@@ -83,15 +84,15 @@ def hospital(tmp_path_factory, store):
 
 
 def test_no_patient_is_in_two_splits_and_one_who_is_planted_is_caught():
-    split = split_patients(range(100, 200), (1 / 6, 1 / 6), seed=3)
+    split = split_patients(range(100, 200), 1 / 6, 1 / 6, seed=3)
     assert sorted(patient for its in split.values() for patient in its) == list(range(100, 200))
     assert [len(its) for its in split.values()] == [66, 17, 17]
-    assert split == split_patients(range(199, 99, -1), (1 / 6, 1 / 6), seed=3)
-    assert split != split_patients(range(100, 200), (1 / 6, 1 / 6), seed=4)
-    check_split(split)
+    assert split == split_patients(range(199, 99, -1), 1 / 6, 1 / 6, seed=3)
+    assert split != split_patients(range(100, 200), 1 / 6, 1 / 6, seed=4)
+    check_patients(split)
     split["test"].append(split["train"][0])
     with pytest.raises(KedrecError, match="1 of 100 patients are in more than one") as fault:
-        check_split(split)
+        check_patients(split)
     assert not re.search(r"\b1\d\d\b(?! patients)", str(fault.value))
 
 
@@ -203,8 +204,7 @@ def test_an_epoch_has_each_patient_once_and_goes_on_where_it_was(hospital):
         ({"batch_size": 0}, r"data\.init_args\.batch_size: 0"),
         ({"characters": 2}, r"data\.init_args\.characters: 2"),
         ({"validation": 0.6, "test": 0.4}, r"data\.init_args\.test: "),
-        ({"least_visits": 9}, r"no patient in the train split of 0 .*least_visits"),
-        ({"test": 0.001}, r"no patient in the test split of 24"),
+        ({"least_visits": 9}, r"0 patients have 9 or more visits .*least_visits"),
     ],
 )
 def test_faults_name_their_key(hospital, settings, words):

@@ -3,9 +3,9 @@ from collections import Counter
 import pytest
 
 from kedrec.errors import KedrecError
-from kedrec.graph.admissions import PRESCRIBED, admission_pairs, category, disease_id, prescribed_edges, split_patients
+from kedrec.graph.admissions import PRESCRIBED, admission_pairs, category, disease_id, prescribed_edges
 from kedrec.graph.negatives import random_draw
-from kedrec.graph.splits import SPLITS
+from kedrec.graph.splits import SPLITS, check_patients, split_patients
 from kedrec.sources.mimic import Admission
 
 SETTINGS = {"per_admission": 3, "usual": 0.5, "validation": 0.2, "test": 0.3, "seed": 0}
@@ -28,11 +28,16 @@ def _nothing(_):
     return set()
 
 
+def _homes(stays, seed):
+    split = split_patients((one.patient for one in stays), SETTINGS["validation"], SETTINGS["test"], seed)
+    return {patient: name for name, its in split.items() for patient in its}
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_no_patient_and_no_edge_is_in_two_splits(seed):
     stays, drugs = _hospital()
     asked = prescribed_edges(stays, drugs, _nothing, **{**SETTINGS, "seed": seed})
-    homes = split_patients(stays, SETTINGS["validation"], SETTINGS["test"], seed)
+    homes = _homes(stays, seed)
     assert set(homes.values()) == set(SPLITS)
     assert Counter(edge for of in asked.edges.values() for edge in of).most_common(1)[0][1] == 1
     of = {f"own-{one.admission}": homes[one.patient] for one in stays}
@@ -42,14 +47,26 @@ def test_no_patient_and_no_edge_is_in_two_splits(seed):
     assert asked.dropped > 0
 
 
-def test_a_patient_who_is_planted_in_two_splits_is_caught():
-    """The check above would see it: the same stay under two patients' numbers reaches two splits."""
+def test_a_patient_who_is_planted_in_two_splits_is_caught(monkeypatch):
+    split = split_patients(range(100, 200), 0.2, 0.3, 0)
+    check_patients(split)
+    split["train"].append(split["test"][0])
+    with pytest.raises(KedrecError, match="1 of 100 patients"):
+        check_patients(split)
+    stays, drugs = _hospital(100)
+    planted = {name: [patient - 100 for patient in its] for name, its in split.items()}
+    monkeypatch.setattr("kedrec.graph.admissions.split_patients", lambda *_: planted)
+    with pytest.raises(KedrecError, match="in more than one of train, validation, test"):
+        prescribed_edges(stays, drugs, _nothing, **SETTINGS)
+
+
+def test_what_the_test_asks_of_one_patient_is_asked_of_no_other_in_training():
     stays, drugs = _hospital()
-    homes = split_patients(stays, 0.2, 0.3, 0)
+    homes = _homes(stays, 0)
     tested = next(one for one in stays if homes[one.patient] == "test")
     trained = next(one for one in stays if homes[one.patient] == "train")
-    planted = Admission(trained.patient, 9999, "2100", tested.diagnoses, (), ())
-    asked = prescribed_edges([*stays, planted], {**drugs, 9999: drugs[tested.admission]}, _nothing,
+    like = Admission(trained.patient, 9999, "2100", tested.diagnoses, (), ())
+    asked = prescribed_edges([*stays, like], {**drugs, 9999: drugs[tested.admission]}, _nothing,
                              **{**SETTINGS, "per_admission": 9})  # fmt: skip
     edge = (f"own-{tested.admission}", disease_id(tested.diagnoses[0]))
     assert edge in asked.edges["test"]
