@@ -25,7 +25,7 @@ from kedrec.sources.molecules import find_smiles_file
 from kedrec.sources.names import EntityInfo, find_entities_file, load_entity_info
 from kedrec.store import Store
 from kedrec.text.anchors import text_modalities
-from kedrec.text.descriptions import entity_texts, load_descriptions, tell_each_other
+from kedrec.text.descriptions import EntityTexts, entity_texts, load_descriptions, tell_each_other
 
 _BYTES_A_SCORE = 16  # a float32 score and what ranking makes of it
 
@@ -214,21 +214,28 @@ class TripleData(LightningDataModule):
             "noise": f"{self.noise}; {len(self._train)} triples are trained on",
         }
         self._further_tests = self._untold(names, infos)
+        texts = self._texts(entities_file) if "text" in self.anchors else None
+        nothing = EntityInfo("", (), "")
+        plain = [infos.get(entity, nothing).description for entity in self._graph.entities]
         self.vocabulary = Vocabulary(
             self._graph.entities,
             self._graph.relations,
             [name or entity for name, entity in zip(names, self._graph.entities, strict=True)],
-            self._modalities(entities_file, store),
+            self._modalities(texts, store),
             np.concatenate([self._split.validation, *self._split.tests.values()]),
+            texts.descriptions if texts else plain,
         )
 
-    def _modalities(self, entities_file: Path | None, store: Store) -> list[Modality]:
+    def _texts(self, entities_file: Path | None) -> EntityTexts:
+        assert self._graph is not None
+        descriptions = Path(self.descriptions) if self.descriptions else None
+        return entity_texts(self._graph.entities, entities_file, descriptions, self.masked, self.seed)
+
+    def _modalities(self, texts: EntityTexts | None, store: Store) -> list[Modality]:
         assert self._graph is not None
         found: list[Modality] = []
         for anchor in self.anchors:
-            if anchor == "text":
-                descriptions = Path(self.descriptions) if self.descriptions else None
-                texts = entity_texts(self._graph.entities, entities_file, descriptions, self.masked, self.seed)
+            if texts and anchor == "text":
                 found += text_modalities(texts, self.encoder_name, store)
                 self.facts["texts"] = f"{texts.counts}, encoder {self.encoder_name}"
             elif anchor == "fingerprint":

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kedrec.batches import HasTriples, HasVocabulary, Modality, TripleBatch
+from kedrec.batches import HasTriples, Modality, TripleBatch
 from kedrec.errors import KedrecError
 from kedrec.models.link_prediction import LinkPredictor
 from kedrec.nn.anchors import Anchors, Projection, settle_unseen
@@ -90,11 +90,8 @@ class KGE(LinkPredictor):
         """Make the tables, once the data say how many rows they have and what anchors them."""
         if self.entity is not None:
             return
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(data, HasVocabulary):
-            raise KedrecError(f"data.class_path: {type(data).__name__} has no graph's vocabulary; use TripleData")
-        self.vocabulary = data.vocabulary
-        self.make_tables(len(data.vocabulary.entities), len(data.vocabulary.relations), data.vocabulary.anchors)
+        self.vocabulary = self.read_vocabulary()
+        self.make_tables(len(self.vocabulary.entities), len(self.vocabulary.relations), self.vocabulary.anchors)
 
     def make_tables(self, entities: int, relations: int, modalities: Sequence[Modality] = ()) -> None:
         """Give rows to so many entities and relations, mixed with their anchors where there are any."""

@@ -1,20 +1,17 @@
-"""What all models that score triples share: their validation, their tests, and what they leave for others."""
+"""What all models whose rows a scorer compares share: the links' loss, their scores, and what they leave for others."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning import LightningModule
 from torch import Tensor
 
-from kedrec.batches import RankingBatch, RepurposingBatch, Side, TripleBatch, Vocabulary
+from kedrec.batches import Side, TripleBatch
 from kedrec.environment import can_compile, fused
 from kedrec.errors import KedrecError
-from kedrec.metrics.ranking_report import RankingReport
+from kedrec.models.ranking import Ranker
 from kedrec.nn.link_losses import link_loss
 from kedrec.nn.scorers import SCORERS, Scorer, ScorerName
 
-_SPLITS = ("training", "validation", "test")
 _WORTH = 1 << 18  # numbers in a batch's heads: below, starting inductor takes longer than it saves
 
 
@@ -24,7 +21,7 @@ def _known(scorer: Scorer, kept: Tensor, relation: Tensor, replaced: Tensor, mis
     return query, scorer.pairs(query, replaced)
 
 
-class LinkPredictor(LightningModule):
+class LinkPredictor(Ranker):
     """A model whose rows of entities and relations a scorer compares.
 
     Args:
@@ -36,15 +33,6 @@ class LinkPredictor(LightningModule):
         seed: of the candidates that LLaDR's protocol draws.
     """
 
-    monitor = ("validation/mrr", "max")
-    reading = (
-        "Ranks are filtered of other true answers, ties counted half, over both sides of each triple: among `all` "
-        "entities, or among those of the right `typed` kind. `lladr_published` draws 49 diseases beside the true one, "
-        "other true ones among them; `lladr_filtered` leaves those out; both are means over five draws. `metrics.json` "
-        "also has their exact expectations over all draws, and the ranks by side, relation and degree. A test set "
-        "whose name ends in `_untold` lacks the triples of which one side's description names the other."
-    )
-
     def __init__(
         self,
         scorer: ScorerName,
@@ -54,18 +42,14 @@ class LinkPredictor(LightningModule):
         compiled: bool,
         seed: int,
     ) -> None:
-        super().__init__()
+        super().__init__(seed)
         for name, value in {"dim": dim, "gamma": gamma}.items():
             if value <= 0:
                 raise KedrecError(f"model.init_args.{name}: {value}; expected a number above 0")
         self.scorer_name = scorer
         self.adversarial_temperature = adversarial_temperature
         self.compiled = compiled
-        self.seed = seed
         self.scorer: Scorer = SCORERS[scorer](dim, gamma, compiled)
-        self.vocabulary: Vocabulary
-        self.predictions: list[dict[str, Any]] = []
-        self._report: RankingReport
 
     def entity_table(self) -> Tensor:
         """Return all rows that are scored, ``(entities, width)``, without gradient."""
@@ -95,37 +79,6 @@ class LinkPredictor(LightningModule):
         negative = self.scorer.tiles(query.view(chunks, -1, query.shape[1]), drawn)
         return loss(positive, negative, batch.weight, self.adversarial_temperature, batch.false)
 
-    def on_validation_epoch_start(self) -> None:
-        """Begin a report."""
-        self._report = RankingReport(self.seed, self.vocabulary.relations)
-
-    def validation_step(self, batch: RankingBatch, _: int) -> None:
-        """Rank the entities of the right type for each query."""
-        self._report.add(self.scores(batch, batch.candidates), batch.among_candidates())
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the filtered ranks among entities of the right type; the best checkpoint is that of the highest MRR."""
-        metrics = self._report.metrics()
-        for name in ("mrr", "hits@10"):
-            self.log(f"validation/{name}", metrics[f"validation/typed/{name}"], prog_bar=True)
-
-    def on_test_epoch_start(self) -> None:
-        """Begin a report."""
-        self._report = RankingReport(self.seed, self.vocabulary.relations)
-        self.predictions = []
-
-    def test_step(self, batch: RankingBatch | RepurposingBatch, _: int) -> None:
-        """Rank all entities for each query, or all compounds for each disease."""
-        if isinstance(batch, RepurposingBatch):
-            self.predictions += self._repurpose(batch)
-        else:
-            diseases = self.vocabulary.entities[int(batch.candidates[0])].startswith("Disease::")
-            self._report.add(self.scores(batch), batch, sampled=diseases)
-
-    def on_test_epoch_end(self) -> None:
-        """Log the report."""
-        self.log_dict({f"test/{name}": value for name, value in self._report.metrics().items()})
-
     def export(self, folder: Path) -> None:
         """Write ``embeddings/``: the rows that are scored, ids in their order, the scorer's name, what was held out."""
         from safetensors.torch import save_file
@@ -147,40 +100,9 @@ class LinkPredictor(LightningModule):
         held = [(entities[head], relations[kind], entities[tail]) for head, kind, tail in self.vocabulary.held_out]
         (place / "held_out.tsv").write_text("".join("\t".join(one) + "\n" for one in held), encoding="utf-8")
 
-    def scores(self, batch: RankingBatch, entities: Tensor | None = None) -> Tensor:
+    def answer_scores(self, entity: Tensor, relation: Tensor, missing: Side, entities: Tensor | None = None) -> Tensor:
         """Return ``(queries, entities)`` scores of some entities, or of all."""
         table = self.entity_table()
-        query = self.scorer.query(table[batch.entity], self.relation_table()[batch.relation], batch.side)
+        query = self.scorer.query(table[entity], self.relation_table()[relation], missing)
         asked = table if entities is None else table[entities]
         return self.scorer.tiles(query.unsqueeze(0), asked.unsqueeze(0)).squeeze(0)
-
-    def _repurpose(self, batch: RepurposingBatch, shown: int = 100) -> list[dict[str, Any]]:
-        """Return a row for each disease: the best compounds by their best therapeutic relation, known ones marked."""
-        table, relations = self.entity_table(), self.relation_table()
-        each = []
-        for relation, missing in zip(batch.relation, batch.missing, strict=True):
-            known = table[batch.disease]
-            query = self.scorer.query(known, relations[relation].expand(len(known), -1), missing)
-            each.append(self.scorer.tiles(query.unsqueeze(0), table[batch.compounds].unsqueeze(0)).squeeze(0))
-        best, by = torch.stack(each).max(0)
-        top = best.topk(min(shown, best.shape[1]), dim=1)
-        places = zip(batch.known_disease.tolist(), batch.known.tolist(), batch.known_split.tolist(), strict=True)
-        told: dict[tuple[int, int], str] = {}
-        for disease, compound, split in places:
-            told.setdefault((disease, compound), _SPLITS[split])
-        rows = []
-        for place, disease in enumerate(batch.disease.tolist()):
-            candidates = [
-                {
-                    **self._called(int(batch.compounds[compound])),
-                    "score": round(score, 5),
-                    "relation": self.vocabulary.relations[int(batch.relation[by[place, compound]])],
-                    "known": told.get((place, compound)),
-                }
-                for score, compound in zip(top.values[place].tolist(), top.indices[place].tolist(), strict=True)
-            ]
-            rows.append({**self._called(disease), "compounds": candidates})
-        return rows
-
-    def _called(self, entity: int) -> dict[str, str]:
-        return {"id": self.vocabulary.entities[entity], "name": self.vocabulary.names[entity]}

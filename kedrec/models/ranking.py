@@ -1,0 +1,124 @@
+"""What all models that rank entities share: their validation, their tests, and the compounds they name for diseases."""
+
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+
+from kedrec.batches import HasVocabulary, RankingBatch, RepurposingBatch, Side, Vocabulary
+from kedrec.errors import KedrecError
+from kedrec.metrics.ranking_report import RankingReport
+
+_SPLITS = ("training", "validation", "test")
+
+
+class Ranker(LightningModule):
+    """A model that says how well each entity answers a query, an entity and a relation with one side missing.
+
+    Args:
+        seed: of the candidates that LLaDR's protocol draws.
+    """
+
+    monitor = ("validation/mrr", "max")
+    reading = (
+        "Ranks are filtered of other true answers, ties counted half, over both sides of each triple: among `all` "
+        "entities, or among those of the right `typed` kind. `lladr_published` draws 49 diseases beside the true one, "
+        "other true ones among them; `lladr_filtered` leaves those out; both are means over five draws. `metrics.json` "
+        "also has their exact expectations over all draws, and the ranks by side, relation and degree. A test set "
+        "whose name ends in `_untold` lacks the triples of which one side's description names the other."
+    )
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+        self.vocabulary: Vocabulary
+        self.predictions: list[dict[str, Any]] = []
+        self._report: RankingReport
+
+    def answer_scores(self, entity: Tensor, relation: Tensor, missing: Side, entities: Tensor | None = None) -> Tensor:
+        """Return ``(queries, entities)`` scores of some entities, or of all, without gradient; higher is better.
+
+        Args:
+            entity: ``(queries,)`` rows of the entities given.
+            relation: ``(queries,)`` rows of the relations given.
+            missing: the side that is asked for.
+            entities: ``(entities,)`` rows that are scored; ``None`` scores all.
+        """
+        raise NotImplementedError
+
+    def scores(self, batch: RankingBatch, entities: Tensor | None = None) -> Tensor:
+        """Return ``(queries, entities)`` scores of some entities, or of all."""
+        return self.answer_scores(batch.entity, batch.relation, batch.side, entities)
+
+    def read_vocabulary(self) -> Vocabulary:
+        """Return the vocabulary of the trainer's data.
+
+        Raises:
+            KedrecError: the data have none.
+        """
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, HasVocabulary):
+            raise KedrecError(f"data.class_path: {type(data).__name__} has no graph's vocabulary; use TripleData")
+        return data.vocabulary
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin a report."""
+        self._report = RankingReport(self.seed, self.vocabulary.relations)
+
+    def validation_step(self, batch: RankingBatch, _: int) -> None:
+        """Rank the entities of the right type for each query."""
+        self._report.add(self.scores(batch, batch.candidates), batch.among_candidates())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the filtered ranks among entities of the right type; the best checkpoint is that of the highest MRR."""
+        metrics = self._report.metrics()
+        for name in ("mrr", "hits@10"):
+            self.log(f"validation/{name}", metrics[f"validation/typed/{name}"], prog_bar=True)
+
+    def on_test_epoch_start(self) -> None:
+        """Begin a report."""
+        self._report = RankingReport(self.seed, self.vocabulary.relations)
+        self.predictions = []
+
+    def test_step(self, batch: RankingBatch | RepurposingBatch, _: int) -> None:
+        """Rank all entities for each query, or all compounds for each disease."""
+        if isinstance(batch, RepurposingBatch):
+            self.predictions += self._repurpose(batch)
+        else:
+            diseases = self.vocabulary.entities[int(batch.candidates[0])].startswith("Disease::")
+            self._report.add(self.scores(batch), batch, sampled=diseases)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the report."""
+        self.log_dict({f"test/{name}": value for name, value in self._report.metrics().items()})
+
+    def _repurpose(self, batch: RepurposingBatch, shown: int = 100) -> list[dict[str, Any]]:
+        """Return a row for each disease: the best compounds by their best therapeutic relation, known ones marked."""
+        asked = zip(batch.relation, batch.missing, strict=True)
+        each = [
+            self.answer_scores(batch.disease, relation.expand(len(batch.disease)), missing, batch.compounds)
+            for relation, missing in asked
+        ]
+        best, by = torch.stack(each).max(0)
+        top = best.topk(min(shown, best.shape[1]), dim=1)
+        places = zip(batch.known_disease.tolist(), batch.known.tolist(), batch.known_split.tolist(), strict=True)
+        told: dict[tuple[int, int], str] = {}
+        for disease, compound, split in places:
+            told.setdefault((disease, compound), _SPLITS[split])
+        rows = []
+        for place, disease in enumerate(batch.disease.tolist()):
+            candidates = [
+                {
+                    **self._called(int(batch.compounds[compound])),
+                    "score": round(score, 5),
+                    "relation": self.vocabulary.relations[int(batch.relation[by[place, compound]])],
+                    "known": told.get((place, compound)),
+                }
+                for score, compound in zip(top.values[place].tolist(), top.indices[place].tolist(), strict=True)
+            ]
+            rows.append({**self._called(disease), "compounds": candidates})
+        return rows
+
+    def _called(self, entity: int) -> dict[str, str]:
+        return {"id": self.vocabulary.entities[entity], "name": self.vocabulary.names[entity]}
