@@ -193,6 +193,25 @@ class RepurposingBatch(Batch):
 
 
 @dataclass(frozen=True, eq=False)
+class ChoiceBatch(Batch):
+    """A student's questions: for each disease, two drugs of which one treats it.
+
+    Attributes:
+        pair: "disease|relevant|irrelevant" ids of each.
+        disease: (pairs,) entity rows.
+        drugs: (pairs, 2) entity rows, the relevant drug first.
+        relation: (relations,) rows of the therapeutic relations.
+        missing: for each of these the side on which the drug stands.
+    """
+
+    pair: tuple[str, ...]
+    disease: Tensor
+    drugs: Tensor
+    relation: Tensor
+    missing: tuple[Side, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Vocabulary:
     """What the rows of a graph's tables stand for, and what they are anchored in.
 

@@ -1,12 +1,13 @@
 """What a test asks of a link predictor: distinct queries with all their true answers, in batches that fit in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kedrec.batches import RankingBatch, RepurposingBatch, Side
+from kedrec.batches import ChoiceBatch, RankingBatch, RepurposingBatch, Side
+from kedrec.graph.pairs import Pair
 
 Triples = NDArray[np.int32]
 SIDES: tuple[Side, Side] = ("head", "tail")
@@ -88,6 +89,26 @@ def ranking_batches(
                     known_query=torch.from_numpy(known_query),
                     known=torch.from_numpy(answers).long(),
                 )
+
+
+def choice_batch(
+    pairs: Sequence[Pair], row_of: Mapping[str, int], relations: Sequence[tuple[int, Side]]
+) -> ChoiceBatch:
+    """Return the questions of a student's pairs, those whose three entities the graph has.
+
+    Args:
+        pairs: what is asked.
+        row_of: entity -> row.
+        relations: therapeutic relations, each with the side on which the drug stands.
+    """
+    asked = [one for one in pairs if {one.disease, one.relevant, one.irrelevant} <= row_of.keys()]
+    return ChoiceBatch(
+        pair=tuple("|".join((one.disease, one.relevant, one.irrelevant)) for one in asked),
+        disease=torch.tensor([row_of[one.disease] for one in asked]),
+        drugs=torch.tensor([[row_of[one.relevant], row_of[one.irrelevant]] for one in asked]),
+        relation=torch.tensor([relation for relation, _ in relations]),
+        missing=tuple(missing for _, missing in relations),
+    )
 
 
 def repurposing_batch(

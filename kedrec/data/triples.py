@@ -11,21 +11,23 @@ from lightning import LightningDataModule
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from kedrec.batches import Modality, RankingBatch, RepurposingBatch, Side, Vocabulary
-from kedrec.data.queries import SIDES, KnownAnswers, Triples, ranking_batches, repurposing_batch
+from kedrec.batches import ChoiceBatch, Modality, RankingBatch, RepurposingBatch, Side, Vocabulary
+from kedrec.data.queries import SIDES, KnownAnswers, Triples, choice_batch, ranking_batches, repurposing_batch
 from kedrec.data.sampling import TripleBatches, TrueTriples, subsampling_weights
 from kedrec.errors import KedrecError
-from kedrec.graph.holdout import LinkSplit, hold_out
+from kedrec.graph.aliases import kept_rows
+from kedrec.graph.holdout import LinkSplit, hold_out, hold_out_pairs
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
 from kedrec.graph.modalities import fingerprint_modality, matrix_modality
 from kedrec.graph.noise import add_triples, delete_triples
-from kedrec.graph.pairs import THERAPEUTIC
+from kedrec.graph.pairs import THERAPEUTIC, Pair, load_pairs
 from kedrec.graph.split_folder import is_split_folder, load_split
 from kedrec.sources.molecules import find_smiles_file
 from kedrec.sources.names import EntityInfo, find_entities_file, load_entity_info
 from kedrec.store import Store
 from kedrec.text.anchors import text_modalities
 from kedrec.text.descriptions import EntityTexts, entity_texts, load_descriptions, tell_each_other
+from kedrec.text.mentions import spoken_names
 
 _BYTES_A_SCORE = 16  # a float32 score and what ranking makes of it
 
@@ -41,6 +43,8 @@ class TripleData(LightningDataModule):
         validation: share of the therapeutic pairs; this and the next two are for a graph that is not split yet.
         test: share of the therapeutic pairs.
         unseen_diseases: diseases that are left out of training with all their therapeutic triples, as a second test.
+        pairs: Parquet of a student's pairs: what they ask in validation and test is held out, in place of those three
+            shares, and the choice between the two drugs of each test pair is scored too.
         delete: share of the training triples that is deleted, LLaDR's noise.
         add: random triples that are added to training, as a share of it, LLaDR's other noise.
         batch_size: triples a batch and process.
@@ -64,6 +68,7 @@ class TripleData(LightningDataModule):
         validation: float = 0.02,
         test: float = 0.05,
         unseen_diseases: int = 40,
+        pairs: str | None = None,
         delete: float = 0.0,
         add: float = 0.0,
         batch_size: int = 512,
@@ -92,6 +97,7 @@ class TripleData(LightningDataModule):
         self.validation = validation
         self.test = test
         self.unseen_diseases = unseen_diseases
+        self.pairs = pairs
         self.noise = {"delete": delete, "add": add}
         self.batch_size = batch_size
         self.negatives = negatives
@@ -115,6 +121,7 @@ class TripleData(LightningDataModule):
         self._train: Triples
         self._types: NDArray[np.int64]
         self._batches: TripleBatches | None = None
+        self._choices: list[Pair] = []
         self._done = 0
 
     def prepare_data(self) -> None:
@@ -163,9 +170,12 @@ class TripleData(LightningDataModule):
 
     def test_dataloader(self) -> Any:
         """Return each test set as queries, and then the question which compounds treat the diseases of the tests."""
-        batches: list[RankingBatch | RepurposingBatch] = []
+        assert self._graph is not None
+        batches: list[RankingBatch | RepurposingBatch | ChoiceBatch] = []
         for name, triples in (self._split.tests | self._further_tests).items():
             batches += self._queries(name, triples)
+        if self._choices:
+            batches.append(choice_batch(self._choices, self._graph.entity_rows, self._therapeutic_sides()))
         return self._one_by_one([*batches, *self._repurposing()])
 
     # Lightning goes on in the middle of an epoch too, but cannot know what a loader that is made anew gives next.
@@ -185,19 +195,16 @@ class TripleData(LightningDataModule):
         return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
 
     def _prepare(self, store: Store) -> None:
+        entities_file = find_entities_file(self.graph_path)
+        infos = load_entity_info(entities_file) if entities_file else {}
         if is_split_folder(self.graph_path):
+            if self.pairs is not None:
+                raise KedrecError(f"data.init_args.pairs: {self.graph_path} is split already; leave `pairs` out")
             self._graph, split = load_split(self.graph_path, store)
             self._split = replace(split, tests={"pairs": split.tests["test"]})
         else:
             self._graph = load_graph(self.graph_path, store)
-            self._split = hold_out(
-                self._graph,
-                self.relations,
-                validation=self.validation,
-                test=self.test,
-                unseen_diseases=self.unseen_diseases,
-                seed=self.seed,
-            )
+            self._split = self._held_out(self._graph, infos)
         names = self._graph.match_relations(self.relations, optional=THERAPEUTIC) if self.relations else []
         self._therapeutic = [self._graph.relation_rows[name] for name in names]
         self._known = KnownAnswers(self._graph.triples, len(self._graph.relations))
@@ -205,8 +212,6 @@ class TripleData(LightningDataModule):
         self._train = add_triples(self._train, self.noise["add"], self._graph, self.seed)
         kinds = [entity.partition("::")[0] for entity in self._graph.entities]
         self._types = np.unique(kinds, return_inverse=True)[1].astype(np.int64)
-        entities_file = find_entities_file(self.graph_path)
-        infos = load_entity_info(entities_file) if entities_file else {}
         names = [infos[entity].name if entity in infos else "" for entity in self._graph.entities]
         self.facts = {
             "graph": f"{self.graph_path}, SHA-256 {self._graph.source_hash}",
@@ -225,6 +230,21 @@ class TripleData(LightningDataModule):
             np.concatenate([self._split.validation, *self._split.tests.values()]),
             texts.descriptions if texts else plain,
         )
+
+    def _held_out(self, graph: KnowledgeGraph, infos: Mapping[str, EntityInfo]) -> LinkSplit:
+        if self.pairs is None:
+            return hold_out(
+                graph,
+                self.relations,
+                validation=self.validation,
+                test=self.test,
+                unseen_diseases=self.unseen_diseases,
+                seed=self.seed,
+            )
+        pairs = load_pairs(self.pairs)
+        self._choices = [pair for pair in pairs if pair.split == "test"]
+        kept = kept_rows(graph, lambda entity: spoken_names(entity, infos.get(entity)), ("Compound", "Disease"))
+        return hold_out_pairs(graph, self.relations, pairs, kept)
 
     def _texts(self, entities_file: Path | None) -> EntityTexts:
         assert self._graph is not None
@@ -272,15 +292,22 @@ class TripleData(LightningDataModule):
         queries = max(1, self.ranking_memory // (_BYTES_A_SCORE * len(self._graph.entities)))
         return ranking_batches(name, triples, self._types, degrees, self._known, queries)
 
+    def _therapeutic_sides(self) -> list[tuple[int, Side]]:
+        """Return the therapeutic relations, each with the side or sides on which compounds stand."""
+        assert self._graph is not None
+        compounds = self._graph.of_type("Compound")
+        found: list[tuple[int, Side]] = []
+        for row in self._therapeutic:
+            told = self._graph.triples[self._graph.triples[:, 1] == row]
+            for side, ends in zip(SIDES, told[:, ::2].T, strict=True):
+                if np.isin(ends, compounds).any():
+                    found.append((row, side))
+        return found
+
     def _repurposing(self) -> Iterator[RepurposingBatch]:
         assert self._graph is not None
         graph, compounds = self._graph, self._graph.of_type("Compound")
-        relations: list[tuple[int, Side]] = []
-        for row in self._therapeutic:
-            told = graph.triples[graph.triples[:, 1] == row]
-            for side, ends in zip(SIDES, told[:, ::2].T, strict=True):
-                if np.isin(ends, compounds).any():
-                    relations.append((row, side))
+        relations = self._therapeutic_sides()
         tested = np.concatenate([*self._split.tests.values()])
         diseases = np.intersect1d(graph.of_type("Disease"), tested[:, ::2])
         if not relations:

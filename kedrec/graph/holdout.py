@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph
-from kedrec.graph.pairs import THERAPEUTIC
+from kedrec.graph.pairs import THERAPEUTIC, Pair
 from kedrec.graph.splits import seeded_order, split_items
 
 log = logging.getLogger(__name__)
@@ -102,11 +102,58 @@ def hold_out(
     homes = _homes(graph, pairs, validation=validation, test=test, unseen_diseases=unseen_diseases, seed=seed)
     at = np.minimum(np.searchsorted(pairs, linked), len(pairs) - 1)
     home = np.where(pairs[at] == linked, homes[at], HOMES.index("train"))
+    tests = [name for name, asked in (("pairs", test), ("diseases", unseen_diseases)) if asked]
+    return _parted(graph, home, therapeutic, tests, leaking)
+
+
+def hold_out_pairs(
+    graph: KnowledgeGraph, relations: Sequence[str], pairs: Sequence[Pair], kept: npt.NDArray[np.int32]
+) -> LinkSplit:
+    """Hold out what a student's pairs ask: the treatments of its validation and, as ``tests["pairs"]``, of its test.
+
+    Of a disease that no training pair asks about, all treatments are held out. Whatever else links the ends of a
+    treatment that is held out is dropped.
+
+    Args:
+        graph: where the triples come from.
+        relations: the therapeutic ones, as in ``hold_out``.
+        pairs: of a student.
+        kept: for each entity the row of the one that stands for its namesakes, under which the pairs name it.
+
+    Raises:
+        KedrecError: unknown relations, or the graph has none of the treatments that the test asks about.
+    """
+    names = graph.match_relations(relations, optional=THERAPEUTIC)
+    therapeutic = np.isin(graph.triples[:, 1], [graph.relation_rows[name] for name in names])
+    linked = _linked_pairs(graph)
+    drug, disease = (kept[ends].astype(np.int64) for ends in np.divmod(np.maximum(linked, 0), len(graph.entities)))
+    row_of = graph.entity_rows
+    trained = {pair.disease for pair in pairs if pair.split == "train"}
+    home = np.full(len(graph.triples), HOMES.index("train"))
+    for split, name in (("validation", "validation"), ("test", "pairs")):
+        asked = [one for one in pairs if one.split == split and one.disease in row_of and one.relevant in row_of]
+        keys = [row_of[one.relevant] * len(graph.entities) + row_of[one.disease] for one in asked]
+        whole = [row_of[one.disease] for one in asked if one.disease not in trained]
+        held = np.isin(drug * len(graph.entities) + disease, keys) | np.isin(disease, whole)
+        home[held & (linked >= 0)] = HOMES.index(name)
+    if not (therapeutic & (home == HOMES.index("pairs"))).any():
+        raise KedrecError(f"the graph states none of the treatments that the {len(pairs)} pairs' test asks about")
+    return _parted(graph, home, therapeutic, ["pairs"], "drop")
+
+
+def _parted(
+    graph: KnowledgeGraph,
+    home: npt.NDArray[np.int64],
+    therapeutic: npt.NDArray[np.bool_],
+    tests: Sequence[str],
+    leaking: Literal["drop", "keep"],
+) -> LinkSplit:
+    """Return the split in which each triple is at ``home``, a place in ``HOMES``, but others than therapeutic leak."""
     leaks = (home != HOMES.index("train")) & ~therapeutic
     home[leaks] = HOMES.index("dropped" if leaking == "drop" else "train")
     parts = {name: graph.triples[home == row] for row, name in enumerate(HOMES)}
-    tests = {name: parts[name] for name, asked in (("pairs", test), ("diseases", unseen_diseases)) if asked}
-    split = LinkSplit(parts["train"], parts["validation"], tests, len(parts["dropped"]))
+    held = {name: parts[name] for name in tests}
+    split = LinkSplit(parts["train"], parts["validation"], held, len(parts["dropped"]))
     log.info("%s", split)
     return split
 

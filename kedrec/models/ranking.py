@@ -1,13 +1,16 @@
 """What all models that rank entities share: their validation, their tests, and the compounds they name for diseases."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from kedrec.batches import HasVocabulary, RankingBatch, RepurposingBatch, Side, Vocabulary
+from kedrec.batches import ChoiceBatch, HasVocabulary, RankingBatch, RepurposingBatch, Side, Vocabulary
 from kedrec.errors import KedrecError
+from kedrec.metrics.bootstrap import bootstrap_interval
 from kedrec.metrics.ranking_report import RankingReport
 
 _SPLITS = ("training", "validation", "test")
@@ -35,6 +38,7 @@ class Ranker(LightningModule):
         self.vocabulary: Vocabulary
         self.predictions: list[dict[str, Any]] = []
         self._report: RankingReport
+        self._choices: list[tuple[str, float]] = []
 
     def answer_scores(self, entity: Tensor, relation: Tensor, missing: Side, entities: Tensor | None = None) -> Tensor:
         """Return ``(queries, entities)`` scores of some entities, or of all, without gradient; higher is better.
@@ -80,27 +84,44 @@ class Ranker(LightningModule):
         """Begin a report."""
         self._report = RankingReport(self.seed, self.vocabulary.relations)
         self.predictions = []
+        self._choices = []
 
-    def test_step(self, batch: RankingBatch | RepurposingBatch, _: int) -> None:
-        """Rank all entities for each query, or all compounds for each disease."""
+    def test_step(self, batch: RankingBatch | RepurposingBatch | ChoiceBatch, _: int) -> None:
+        """Rank all entities for each query, or all compounds for each disease, or choose between two of them."""
         if isinstance(batch, RepurposingBatch):
             self.predictions += self._repurpose(batch)
+        elif isinstance(batch, ChoiceBatch):
+            self._choices += self._choose(batch)
         else:
             diseases = self.vocabulary.entities[int(batch.candidates[0])].startswith("Disease::")
             self._report.add(self.scores(batch), batch, sampled=diseases)
 
     def on_test_epoch_end(self) -> None:
-        """Log the report."""
-        self.log_dict({f"test/{name}": value for name, value in self._report.metrics().items()})
+        """Log the report, and how the choices between two drugs went, where the data ask for them."""
+        found = self._report.metrics()
+        if self._choices:
+            found |= _choice_metrics(self._choices)
+        self.log_dict({f"test/{name}": value for name, value in found.items()})
+
+    def _choose(self, batch: ChoiceBatch) -> list[tuple[str, float]]:
+        """Return for each question its disease and whether the right drug is scored higher, 1/2 for a tie."""
+        drugs, place = torch.unique(batch.drugs, return_inverse=True)
+        best = self._best(batch.disease, batch.relation, batch.missing, drugs)[0].gather(1, place)
+        right = (best[:, 0] > best[:, 1]).double() + (best[:, 0] == best[:, 1]).double() / 2
+        return [(pair.partition("|")[0], one) for pair, one in zip(batch.pair, right.tolist(), strict=True)]
+
+    def _best(self, disease: Tensor, relation: Tensor, missing: Sequence[Side], drugs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the best score of each drug over several relations, and which it is: ``(diseases, drugs)``."""
+        each = [
+            self.answer_scores(disease, one.expand(len(disease)), side, drugs)
+            for one, side in zip(relation, missing, strict=True)
+        ]
+        best = torch.stack(each).max(0)
+        return best.values, best.indices
 
     def _repurpose(self, batch: RepurposingBatch, shown: int = 100) -> list[dict[str, Any]]:
         """Return a row for each disease: the best compounds by their best therapeutic relation, known ones marked."""
-        asked = zip(batch.relation, batch.missing, strict=True)
-        each = [
-            self.answer_scores(batch.disease, relation.expand(len(batch.disease)), missing, batch.compounds)
-            for relation, missing in asked
-        ]
-        best, by = torch.stack(each).max(0)
+        best, by = self._best(batch.disease, batch.relation, batch.missing, batch.compounds)
         top = best.topk(min(shown, best.shape[1]), dim=1)
         places = zip(batch.known_disease.tolist(), batch.known.tolist(), batch.known_split.tolist(), strict=True)
         told: dict[tuple[int, int], str] = {}
@@ -122,3 +143,19 @@ class Ranker(LightningModule):
 
     def _called(self, entity: int) -> dict[str, str]:
         return {"id": self.vocabulary.entities[entity], "name": self.vocabulary.names[entity]}
+
+
+def _choice_metrics(choices: Sequence[tuple[str, float]]) -> dict[str, float]:
+    """Return the F1 of the choice between two drugs, with its interval, diseases resampled whole.
+
+    What is chosen does not depend on the order of the drugs: over both orders the macro F1 of a position is the share
+    of right choices.
+    """
+    right = np.array([one for _, one in choices])
+    low, high = bootstrap_interval([disease for disease, _ in choices], lambda rows: float(right[rows].mean()))
+    return {
+        "choice_f1": float(right.mean()),
+        "choice_f1_low": low,
+        "choice_f1_high": high,
+        "choice_pairs": float(len(choices)),
+    }

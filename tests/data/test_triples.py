@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from kedrec.batches import RepurposingBatch
+from kedrec.batches import ChoiceBatch, RepurposingBatch
 from kedrec.data.triples import TripleData
 from kedrec.errors import KedrecError
+from kedrec.graph.pairs import Pair, save_pairs
+from kedrec.models.kge import KGE
 
 TREATS = "DRUGBANK::treats::Compound:Disease"
 
@@ -114,3 +116,36 @@ def test_what_texts_tell_of_the_test_is_counted_and_left_out_of_further_tests(gr
 def test_faults_name_their_key_before_any_work(graph, settings, key):
     with pytest.raises(KedrecError, match=key):
         data(graph, **settings)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_students_pairs_are_held_out_and_the_choice_between_their_drugs_is_scored(graph, tmp_path):
+    pairs = [Pair(f"Disease::{one}", f"Compound::{one}", f"Compound::{one + 5}", "test", True, "") for one in (0, 3, 6)]
+    save_pairs([*pairs, Pair("Disease::9", "Compound::x", "Compound::1", "test", True, "")], tmp_path / "pairs.parquet")
+    module = data(graph, pairs=str(tmp_path / "pairs.parquet"))
+    (batch,) = [batch for batch in module.test_dataloader() if isinstance(batch, ChoiceBatch)]
+    entities = module.vocabulary.entities
+    assert batch.pair[1] == "Disease::3|Compound::3|Compound::8"  # the one with a drug that the graph lacks is left out
+    assert [[entities[one] for one in row] for row in batch.drugs.tolist()] == [
+        [p.relevant, p.irrelevant] for p in pairs
+    ]
+    trained = {frozenset((entities[head], entities[tail])) for head, _, tail in module.training_triples.tolist()}
+    assert not trained & {frozenset((pair.relevant, pair.disease)) for pair in pairs}
+
+    # A model that knows: the first drug's row answers its disease, the second's is another's; one tie.
+    model = KGE("distmult", dim=2)
+    model.vocabulary = module.vocabulary
+    model.make_tables(len(entities), len(module.vocabulary.relations))
+    table = torch.zeros(len(entities), 2)
+    table[batch.disease] = torch.tensor([1.0, 0.0])
+    table[batch.drugs[0, 0]] = torch.tensor([1.0, 0.0])
+    table[batch.drugs[2, 1]] = torch.tensor([1.0, 0.0])
+    model.entity.weight.data, model.relation.weight.data = table, torch.ones_like(model.relation.weight)
+    assert model._choose(batch) == [("Disease::0", 1.0), ("Disease::3", 0.5), ("Disease::6", 0.0)]
+
+
+def test_pairs_and_a_split_folder_are_refused(tmp_path):
+    for name in ("train", "valid", "test"):
+        (tmp_path / f"{name}.txt").write_text(f"Compound::{name}\t{TREATS}\tDisease::1\n")
+    with pytest.raises(KedrecError, match="split already"):
+        data(tmp_path, pairs="pairs.parquet")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from kedrec.errors import KedrecError
-from kedrec.graph.holdout import LinkSplit, hold_out
+from kedrec.graph.holdout import LinkSplit, hold_out, hold_out_pairs
 from kedrec.graph.knowledge_graph import load_graph
-from kedrec.graph.pairs import THERAPEUTIC, sample_pairs
+from kedrec.graph.pairs import THERAPEUTIC, Pair, sample_pairs
 from kedrec.store import Store
 
 TREATS, CTD = THERAPEUTIC[:2]
@@ -196,3 +196,50 @@ def test_sizes_on_the_real_graph(tmp_path):
     assert sizes == {"train": 705_838, "validation": 200, "pairs": 499, "diseases": 330}
     assert (split.dropped, split.leaking, split.unseen_entities) == (0, 0, 198)
     assert LinkSplit(split.train, split.train[:0], {"asked": split.validation}, 0).leaking == 0
+
+
+def _kept(graph):
+    """``Disease::twin`` goes by the name of ``Disease::0``."""
+    rows = np.arange(len(graph.entities), dtype=np.int32)
+    if "Disease::twin" in graph.entity_rows:
+        rows[graph.entity_rows["Disease::twin"]] = graph.entity_rows["Disease::0"]
+    return rows
+
+
+@pytest.mark.parametrize("split_by", ["disease", "pair"])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_students_pairs_ask_is_in_no_training_triple(graph, seed, split_by):
+    settings = {"negatives": "random", "balanced": True, "split_by": split_by, "validation": 0.1, "test": 0.2}
+    pairs = sample_pairs(graph, relations=RELATIONS, seed=seed, **settings)
+    split = hold_out_pairs(graph, RELATIONS, pairs, _kept(graph))
+    trained = _pairs(graph, split.train)
+    asked = {
+        name: {(one.relevant, one.disease) for one in pairs if one.split == name} for name in ("validation", "test")
+    }
+    assert asked["test"] <= _pairs(graph, split.tests["pairs"])
+    assert asked["validation"] <= _pairs(graph, split.validation)
+    assert not trained & (asked["test"] | asked["validation"])
+    if split_by == "disease":
+        diseases = {disease for _, disease in asked["test"] | asked["validation"]}
+        assert not diseases & {disease for _, disease in trained}
+    else:
+        assert {(one.relevant, one.disease) for one in pairs if one.split == "train"} <= trained
+
+
+def test_a_treatment_planted_under_a_namesake_a_reverse_or_another_relation_is_held_out_too(tmp_path):
+    drug, reverse = "Compound::1", ("Disease::0", REVERSE, "Compound::1")
+    planted = [(drug, TREATS, "Disease::0"), (drug, CTD, "Disease::twin"), reverse, (drug, PREVENTS, "Disease::twin")]
+    graph = _graph(tmp_path, [*planted, (drug, TREATS, "Disease::1"), ("Compound::2", TREATS, "Disease::1")])
+    pair = Pair("Disease::0", drug, "Compound::2", "test", True, "")
+    split = hold_out_pairs(graph, RELATIONS, [pair], _kept(graph))
+    held = {(h, t) for h, _, t in _named(graph, split.tests["pairs"])}
+    assert held == {(drug, "Disease::0"), (drug, "Disease::twin"), ("Disease::0", drug)}
+    assert split.dropped == 1  # the other relation
+    assert _pairs(graph, split.train) == {(drug, "Disease::1"), ("Compound::2", "Disease::1")}
+
+
+def test_pairs_of_another_graph_are_refused(graph):
+    with pytest.raises(KedrecError, match="none of the treatments"):
+        hold_out_pairs(
+            graph, RELATIONS, [Pair("Disease::x", "Compound::1", "Compound::2", "test", True, "")], _kept(graph)
+        )
