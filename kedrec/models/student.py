@@ -29,7 +29,8 @@ class Student(LightningModule):
         lora: PEFT's LoRA settings, all fields; ``null`` trains every weight of the base.
         dtype: of the base's weights. Adapters are float32 whatever it is.
         learning_rate: peak, reached after the warm-up.
-        choice_weight: of the choice's loss, that of the whole answer weighing 1.
+        answer_weight: of the whole answer's loss; at 0 the student is tuned on choices alone, undistilled.
+        choice_weight: of the choice's loss.
         weight_decay: of AdamW, on trained weights.
         warmup_steps: optimizer steps of linear warm-up; a cosine to zero follows.
         max_new_tokens: bound of a generated rationale, tokens.
@@ -49,6 +50,7 @@ class Student(LightningModule):
         lora: LoraConfig | None = None,
         dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16",
         learning_rate: float = 1e-3,
+        answer_weight: float = 1.0,
         choice_weight: float = 1.0,
         weight_decay: float = 0.0,
         warmup_steps: int = 10,
@@ -58,10 +60,16 @@ class Student(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if min(answer_weight, choice_weight) < 0 or answer_weight + choice_weight == 0:
+            raise KedrecError(
+                f"model.init_args.answer_weight: {answer_weight}, with choice_weight {choice_weight}; "
+                "expected numbers of 0 or more, not both 0"
+            )
         self.base = base
         self.lora = lora
         self.dtype_name = dtype
         self.learning_rate = learning_rate
+        self.answer_weight = answer_weight
         self.choice_weight = choice_weight
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
@@ -114,16 +122,17 @@ class Student(LightningModule):
         size = len(batch.labels)
         self.log("train/answer_loss", answer, prog_bar=True, batch_size=size)
         self.log("train/choice_loss", choice, prog_bar=True, batch_size=size)
-        return answer + self.choice_weight * choice
+        return self.answer_weight * answer + self.choice_weight * choice
 
     def validation_step(self, batch: ChatBatch, _: int) -> None:
         """Log the same losses; the best checkpoint is that of the lowest ``validation/loss``, the answers' alone.
 
-        On the few questions of a validation set the choices' loss says more of confidence than of choice.
+        On the few questions of a validation set the choices' loss says more of confidence than of choice. It decides
+        where answers are not learned.
         """
         answer, choice = self.losses(batch)
         size = len(batch.labels)
-        self.log("validation/loss", answer, prog_bar=True, batch_size=size)
+        self.log("validation/loss", answer if self.answer_weight else choice, prog_bar=True, batch_size=size)
         self.log("validation/choice_loss", choice, batch_size=size)
 
     def on_test_epoch_start(self) -> None:

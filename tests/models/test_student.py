@@ -117,3 +117,20 @@ def test_full_fine_tuning_trains_saves_and_exports_every_weight(tiny_base, store
 def test_a_target_that_the_base_lacks_is_an_error_of_the_user(tiny_base, store):
     with pytest.raises(KedrecError, match=r"model\.init_args\.lora: .*nonsense"):
         student(tiny_base, store, lora=LoraConfig(r=4, target_modules=["nonsense"], task_type="CAUSAL_LM"))
+
+
+def test_without_the_answers_weight_choices_alone_are_learned(tiny_base, store):
+    model = student(tiny_base, store, answer_weight=0.0, choice_weight=2.0)
+    logged = {}
+    model.log = lambda name, value, **_: logged.update({name: float(value)})
+    batch = chats(ROWS)
+    answer, choice = (float(loss) for loss in model.losses(batch))
+    assert float(model.training_step(batch, 0)) == pytest.approx(2 * choice)
+    model.validation_step(batch, 0)
+    assert logged["validation/loss"] == pytest.approx(choice) != pytest.approx(answer)
+
+
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 2.0)])
+def test_weights_that_leave_nothing_to_learn_are_refused(tiny_base, weights):
+    with pytest.raises(KedrecError, match="answer_weight"):
+        Student(str(tiny_base), answer_weight=weights[0], choice_weight=weights[1])
