@@ -52,12 +52,13 @@ def test_a_run_leaves_metrics_and_the_rows_that_are_scored(layer, small, tmp_pat
     kinds = (folder / "embeddings" / "relations.tsv").read_text().splitlines()
     row = json.loads((folder / "predictions.jsonl").read_text().splitlines()[0])
     for compound in row["compounds"][:5]:
-        parts = (
+        head, relation, tail = (
             found["entity"][ids.index(compound["id"])],
             found["relation"][kinds.index(compound["relation"])],
             found["entity"][ids.index(row["id"])],
         )
-        assert np.prod(parts, axis=0).sum() == pytest.approx(compound["score"], abs=1e-4)
+        distance = np.abs(head + relation - tail).sum()  # TransE, L1
+        assert found["scorer.gamma"] - distance == pytest.approx(compound["score"], abs=1e-4)
 
 
 def test_after_kill_9_sampled_training_ends_with_the_same_embeddings(small, tmp_path):
