@@ -12,12 +12,9 @@ from kedrec.graph.pairs import THERAPEUTIC, Pair, chosen_draw, drug_vectors, sta
 from kedrec.graph.splits import SPLITS
 from kedrec.nn.exported import Exported
 from kedrec.sources.clinical_codes import Mappings, load_mappings
-from kedrec.sources.mimic import Admission, Code, read_admissions, read_titles
+from kedrec.sources.mimic import Admission, Code, caution, read_admissions, read_titles
 from kedrec.sources.names import EntityInfo
 from kedrec.store import Store
-
-FEW = 1000
-"""Patients, below which figures carry no conclusion."""
 
 
 class MimicPairwise(InstructionData):
@@ -98,9 +95,8 @@ class MimicPairwise(InstructionData):
             "drugs": formulary.coverage(orders),
             "not_understood": ", ".join(f"{name} ({times})" for name, times in formulary.unknown(orders)),
             "asked_of_others": f"{asked.dropped} edges are left out, as a later split asks them of other patients",
+            **caution(patients),
         }
-        if patients < FEW:
-            self._facts_of_pairs["reading"] = f"{patients} patients carry no conclusion"
         return pairs
 
     def _indicated(self, library: Library, tables: Mappings, relations: list[str]) -> Callable[[Code], set[str]]:

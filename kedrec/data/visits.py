@@ -16,13 +16,12 @@ from kedrec.graph.formulary import Formulary
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
 from kedrec.graph.splits import SPLITS, Split, check_patients, split_patients
 from kedrec.sources.clinical_codes import load_mappings
-from kedrec.sources.mimic import read_admissions
+from kedrec.sources.mimic import caution, read_admissions
 from kedrec.sources.molecules import find_smiles_file, load_smiles
 from kedrec.sources.names import find_entities_file, load_entity_info
 from kedrec.store import Store
 
 INTERACTS = "DRUGBANK::ddi-interactor-in"
-_FEW = 1000  # patients from which figures are worth a comparison
 
 
 class VisitData(LightningDataModule):
@@ -151,11 +150,8 @@ class VisitData(LightningDataModule):
             "drugs": f"{formulary.coverage(orders)}; {structured} prescriptions have a SMILES",
             "labels": self._labels_told(),
             "interactions": self._interactions_told(),
+            **caution(len(patients)),
         }
-        if len(patients) < _FEW:
-            self.facts["limits"] = (
-                f"{len(patients)} patients show that the parts fit together; they carry no conclusion"
-            )
 
     def _split(self, patients: Mapping[int, object]) -> dict[Split, list[int]]:
         if len(patients) < len(SPLITS):

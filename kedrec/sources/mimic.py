@@ -18,6 +18,7 @@ Code = tuple[str, str]
 
 _ENDINGS = (".csv", ".csv.gz")
 _NAMES = ("drug", "drug_name_poe", "drug_name_generic")
+_FEW = 1000
 _CARRIER = "BASE"  # the fluid that carries a drug
 
 
@@ -90,6 +91,13 @@ def read_titles(folder: str | Path) -> dict[Code, str]:
         return {}
     table = _table(folder, "d_icd_diagnoses", ("long_title",), ("icd9_code", "icd_code", "icd_version"))
     return {(_vocabulary(row), str(_code(row))): str(row["long_title"]) for row in table.iter_rows(named=True)}
+
+
+def caution(patients: int) -> dict[str, str]:
+    """Return what a run's card says of so few patients; nothing where there are 1,000 or more."""
+    if patients >= _FEW:
+        return {}
+    return {"limits": f"{patients} patients show that the parts fit together; they carry no conclusion"}
 
 
 def _find(folder: str | Path, name: str) -> Path | None:

@@ -48,7 +48,7 @@ def test_what_is_asked_is_what_was_prescribed(arguments, tmp_path, store):
         assert (pair.irrelevant, pair.disease) != ("Compound::DB00011", "Disease::ICD9:25000")  # the graph indicates it
     assert {row.question.disease for of in data.encoded.values() for row in of} == set(TITLES.values())
     assert data.facts["patients"] == 30
-    assert "no conclusion" in data.facts["reading"]
+    assert "no conclusion" in data.facts["limits"]
 
 
 @pytest.mark.parametrize("settings", [{"balanced": "false"}, {"negatives": "random"}, {"negatives": "popular"}])
