@@ -104,7 +104,7 @@ class MimicPairwise(InstructionData):
         treating = treating_drugs(stated_edges(library.merged_graph, relations), {})
 
         def indicated(code: Code) -> set[str]:
-            same = {library.kept(disease) for disease in tables.diseases.get(code, ())}
+            same = {library.kept(disease) for disease in tables.diseases_of(code)}
             return set().union(*(treating.get(disease, set()) for disease in same))
 
         return indicated

@@ -35,6 +35,12 @@ class Mappings:
     atc: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     diseases: Mapping[Code, tuple[str, ...]] = field(default_factory=dict)
 
+    def diseases_of(self, code: Code) -> tuple[str, ...]:
+        """Return the diseases of a code, or of the nearest code above it that has any, down to three characters."""
+        vocabulary, digits = code
+        above = ((vocabulary, digits[:length]) for length in range(len(digits), 2, -1))
+        return next((self.diseases[one] for one in above if one in self.diseases), ())
+
 
 def load_mappings(folder: str | Path | None) -> Mappings:
     """Read the tables of a folder.

@@ -31,6 +31,8 @@ def test_the_tables_are_read(tmp_path):
     assert found.atc == {"3015": ("G03HA01",), "4011": ("N06AA21", "N06AA22")}
     same = ("Disease::MESH:D053206",)
     assert found.diseases == {("ICD9", "2798"): same, ("ICD10", "D841"): same}  # no dots; y has no id of the graph
+    assert found.diseases_of(("ICD9", "27981")) == same  # those of the code above
+    assert found.diseases_of(("ICD9", "279")) == found.diseases_of(("ICD10", "2798")) == ()
 
 
 def test_tables_that_are_not_there_say_nothing(tmp_path):
@@ -62,4 +64,4 @@ def test_the_real_tables():
     found = load_mappings(Path(str(REAL)) / "mappings")
     assert found.titles["ICD9", "99591"] == "Sepsis"
     assert len(found.rxcui) > 4000
-    assert "Disease::MESH:D003924" in found.diseases["ICD9", "25000"]
+    assert "Disease::MESH:D003920" in found.diseases_of(("ICD9", "25000"))  # diabetes, which MONDO knows as 250
