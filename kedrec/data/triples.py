@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning import LightningDataModule
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from kedrec.batches import ChoiceBatch, Modality, RankingBatch, RepurposingBatch, Side, Vocabulary
 from kedrec.data.queries import SIDES, KnownAnswers, Triples, choice_batch, ranking_batches, repurposing_batch
+from kedrec.data.resuming import ResumingData
 from kedrec.data.sampling import TripleBatches, TrueTriples, subsampling_weights
 from kedrec.errors import KedrecError
 from kedrec.graph.aliases import kept_rows
@@ -32,7 +32,7 @@ from kedrec.text.mentions import spoken_names
 _BYTES_A_SCORE = 16  # a float32 score and what ranking makes of it
 
 
-class TripleData(LightningDataModule):
+class TripleData(ResumingData):
     """Link prediction on a knowledge graph.
 
     Args:
@@ -120,9 +120,7 @@ class TripleData(LightningDataModule):
         self._therapeutic: list[int]
         self._train: Triples
         self._types: NDArray[np.int64]
-        self._batches: TripleBatches | None = None
         self._choices: list[Pair] = []
-        self._done = 0
 
     def prepare_data(self) -> None:
         """Build what the store lacks (graph, vectors of texts), in one process."""
@@ -148,7 +146,7 @@ class TripleData(LightningDataModule):
             if self.subsampling
             else np.ones(len(self._train), dtype=np.float32)
         )
-        self._batches = TripleBatches(
+        batches = TripleBatches(
             triples,
             torch.from_numpy(weights),
             torch.from_numpy(self._types) if self.typed else None,
@@ -161,8 +159,7 @@ class TripleData(LightningDataModule):
             self.trainer.global_rank if self.trainer else 0,
             self.trainer.world_size if self.trainer else 1,
         )
-        self._batches.done = self._done
-        return self._batches
+        return self.resumed(batches)
 
     def val_dataloader(self) -> Any:
         """Return the validation triples as queries."""
@@ -177,18 +174,6 @@ class TripleData(LightningDataModule):
         if self._choices:
             batches.append(choice_batch(self._choices, self._graph.entity_rows, self._therapeutic_sides()))
         return self._one_by_one([*batches, *self._repurposing()])
-
-    # Lightning goes on in the middle of an epoch too, but cannot know what a loader that is made anew gives next.
-    def state_dict(self) -> dict[str, Any]:
-        """Return the number of batches that are done."""
-        done: Any = self.trainer.fit_loop.epoch_loop.batch_progress.total if self.trainer else None
-        return {"done": done.processed if done else 0}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on behind those."""
-        self._done = state_dict["done"]
-        if self._batches is not None:
-            self._batches.done = self._done
 
     @staticmethod
     def _one_by_one(batches: "list[Any]") -> "DataLoader[Any]":

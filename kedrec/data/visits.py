@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from lightning import LightningDataModule
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from kedrec.batches import DrugVocabulary
 from kedrec.data.histories import histories, label_compounds, read_interactions
+from kedrec.data.resuming import ResumingData
 from kedrec.data.visit_batches import EncodedVisit, VisitBatches, VisitCoder, collate
 from kedrec.errors import KedrecError
 from kedrec.graph.formulary import Formulary
@@ -24,7 +24,7 @@ from kedrec.store import Store
 INTERACTS = "DRUGBANK::ddi-interactor-in"
 
 
-class VisitData(LightningDataModule):
+class VisitData(ResumingData):
     """Drugs to be recommended at the hospital visits of MIMIC-III or MIMIC-IV, as SafeDrug (arXiv 2105.02711) sets it.
 
     A drug's label is the beginning of its ATC code; of a compound that has several, the one that most unambiguous drugs
@@ -80,8 +80,6 @@ class VisitData(LightningDataModule):
         self.facts: dict[str, Any] = {}
         self.drugs: DrugVocabulary
         self._encoded: dict[str, list[list[EncodedVisit]]] = {}
-        self._batches: VisitBatches | None = None
-        self._done = 0
 
     def prepare_data(self) -> None:
         """Build what the store lacks of the graph, in one process."""
@@ -94,9 +92,8 @@ class VisitData(LightningDataModule):
 
     def train_dataloader(self) -> Any:
         """Return batches of patients, from the place that a checkpoint told."""
-        self._batches = VisitBatches(self._encoded["train"], len(self.drugs.labels), self.batch_size, self.seed)
-        self._batches.done = self._done
-        return self._batches
+        labels = len(self.drugs.labels)
+        return self.resumed(VisitBatches(self._encoded["train"], labels, self.batch_size, self.seed))
 
     def val_dataloader(self) -> Any:
         """Return the validation patients in their stored order."""
@@ -105,18 +102,6 @@ class VisitData(LightningDataModule):
     def test_dataloader(self) -> Any:
         """Return the test patients in their stored order."""
         return self._plain("test")
-
-    # Lightning goes on in the middle of an epoch too, but cannot know what a loader that is made anew gives next.
-    def state_dict(self) -> dict[str, Any]:
-        """Return the number of batches that are done."""
-        done: Any = self.trainer.fit_loop.epoch_loop.batch_progress.total if self.trainer else None
-        return {"done": done.processed if done else 0}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on behind those."""
-        self._done = state_dict["done"]
-        if self._batches is not None:
-            self._batches.done = self._done
 
     def _plain(self, split: str) -> "DataLoader[Any]":
         rows, size = self._encoded[split], self.batch_size

@@ -14,7 +14,7 @@ from kedrec.models.ranking import Ranker
 from kedrec.nn.name_tokenizer import train_tokenizer
 from kedrec.nn.name_tree import NameTree, name_trees, tree_log_likelihood
 from kedrec.nn.verbalization import distinct_names, readable_relations
-from kedrec.sources.pretrained import base_folder
+from kedrec.sources.pretrained import base_folder, load_tokenizer
 from kedrec.store import Store
 
 _BYTES_A_LOGIT = 16  # a float32 and what the softmax over it makes
@@ -219,7 +219,7 @@ def _pretrained(base: str) -> tuple[Any, Any]:
         KedrecError: it is not there, is no T5, or cannot be loaded.
     """
     from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoTokenizer, T5ForConditionalGeneration
+    from transformers import AutoConfig, T5ForConditionalGeneration
 
     folder = base_folder(base, Store())
     try:
@@ -227,7 +227,7 @@ def _pretrained(base: str) -> tuple[Any, Any]:
         if kind != "t5":
             raise KedrecError(f"model.init_args.base: {base} is of the kind {kind!r}; expected a T5")
         net: Any = T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = load_tokenizer(folder)
     except (OSError, ValueError, RuntimeError, SafetensorError) as fault:
         reason = str(fault).partition("\n")[0]
         raise KedrecError(f"model.init_args.base: {base} cannot be loaded ({reason}); fetch it again") from fault
