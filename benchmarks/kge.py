@@ -5,6 +5,8 @@
 The trainers take turns, round by round, each run in a process and an environment of its own, through its adapter in
 `benchmarks/peers/`; every run trains untimed first. A trainer that fails or lacks a setting is not asked again for it.
 A broken-off run goes on with ``--resume``. ``dim`` counts complex numbers for RotatE (an entity is 2 * dim floats).
+``--quality`` takes rows of `benchmarks/kge_quality.py`: the filtered MRR that a scorer, an optimizer, its negatives and
+chunks reach on a real graph, at that benchmark's dim and steps, stands beside their speed.
 
 ``peers.yaml`` lists the trainers; ``adapter`` is NAME of ``peers/run_NAME.py``; ``source``, ``env`` and ``options``, a
 list of further words for the adapter, may be left out, and an adapter may stand there twice. DGL-KE, PyKEEN and LLaDR's
@@ -79,10 +81,14 @@ def run_adapter(peer: Row, setting: str, data: Path, seconds: float) -> Row:
     return {"error": said.splitlines()[-1]}
 
 
+def read_rows(path: Path) -> list[Row]:
+    """Read JSON lines."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def take_turns(peers: list[Row], options: argparse.Namespace, data: Path) -> list[Row]:
     """Run all settings, rounds and trainers that the file of rows does not hold yet; return all rows."""
-    text = options.out.read_text(encoding="utf-8") if options.out.is_file() else ""
-    rows: list[Row] = [json.loads(line) for line in text.splitlines()]
+    rows = read_rows(options.out) if options.out.is_file() else []
     held = {(row["setting"], row["round"], row["name"]) for row in rows}
     without = {(row["setting"], row["name"]) for row in rows if "triples_per_second" not in row}
     for setting in options.only or SETTINGS:
@@ -101,7 +107,17 @@ def take_turns(peers: list[Row], options: argparse.Namespace, data: Path) -> lis
     return rows
 
 
-def table_lines(setting: str, rows: list[Row]) -> list[str]:
+def quality_cell(scorer: str, run: Row, quality: list[Row]) -> str:
+    """Return the MRR of a run's way of training, mean ± standard deviation over seeds; nothing where not measured."""
+    asked = {"scorer": scorer, **run.get("trains_by", {"optimizer": None})}
+    for row in quality:
+        if all(row[name] == value for name, value in asked.items()):
+            spread = f" ± {statistics.stdev(row['mrr']):.4f}" if len(row["mrr"]) > 1 else ""
+            return f"{statistics.mean(row['mrr']):.4f}{spread}"
+    return ""
+
+
+def table_lines(setting: str, rows: list[Row], quality: list[Row]) -> list[str]:
     """Return the lines of one setting's table, fastest first; those without a speed last."""
     taken: dict[str, list[Row]] = {row["name"]: [] for row in rows}
     for row in rows:
@@ -112,20 +128,20 @@ def table_lines(setting: str, rows: list[Row]) -> list[str]:
     middles = {name: statistics.median(speed) for name, speed in speeds.items() if speed}
     ours = middles.get("kedrec")
     asked = ", ".join(f"{name} {value}" for name, value in SETTINGS[setting].items())
-    lines = [f"\n### {asked}\n", "| trainer | triples/s | min to max | peak GiB | kedrec/this | settings |"]
-    lines.append("|---|---:|---:|---:|---:|---|")
+    lines = [f"\n### {asked}\n", "| trainer | triples/s | min to max | peak GiB | kedrec/this | MRR | settings |"]
+    lines.append("|---|---:|---:|---:|---:|---:|---|")
     for name in sorted(taken, key=lambda name: -middles.get(name, 0.0)):
         last = taken[name][-1]
         if name not in middles:
             why = last.get("error") or last["unsupported"]
-            lines.append(f"| {name} | | | | | {why.replace('|', '/')} |")
+            lines.append(f"| {name} | | | | | | {why.replace('|', '/')} |")
             continue
         ratio = f"{ours / middles[name]:.2f}" if ours else ""
         peak = max(row["peak_memory_bytes"] for row in taken[name] if "peak_memory_bytes" in row) / 2**30
         spread = f"{min(speeds[name]):,.0f} to {max(speeds[name]):,.0f}"
-        lines.append(
-            f"| {name} | {middles[name]:,.0f} | {spread} | {peak:.1f} | {ratio} | {last.get('settings', '')} |"
-        )
+        cells = [name, f"{middles[name]:,.0f}", spread, f"{peak:.1f}", ratio]
+        cells += [quality_cell(SETTINGS[setting]["scorer"], last, quality), last.get("settings", "")]
+        lines.append(f"| {' | '.join(cells)} |")
     peers = {name: middle for name, middle in middles.items() if not name.startswith("kedrec")}
     if ours and peers:
         best = max(peers, key=lambda name: peers[name])
@@ -142,6 +158,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20.0, help="timed seconds a run")
     parser.add_argument("--only", action="append", choices=SETTINGS, help="may be given several times")
+    parser.add_argument("--quality", type=Path, help="rows of kge_quality.py --out: MRR beside speed")
     parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()) / "kedrec-kge-workload")
     options = parser.parse_args()
     if options.out.exists() and not options.resume:
@@ -154,8 +171,9 @@ def main() -> None:
     print(
         f"{os.cpu_count()} cores, {THREADS} threads, {options.seconds:.0f} s a run, median of {options.rounds} rounds"
     )
+    quality = read_rows(options.quality) if options.quality else []
     for setting in options.only or SETTINGS:
-        print("\n".join(table_lines(setting, [row for row in rows if row["setting"] == setting])))
+        print("\n".join(table_lines(setting, [row for row in rows if row["setting"] == setting], quality)))
 
 
 if __name__ == "__main__":

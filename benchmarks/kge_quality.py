@@ -6,14 +6,16 @@ A setting is OPTIMIZER:RATE:NEGATIVES:CHUNKS; as many chunks as a batch has trip
 with dense Adam that is how the authors train. GRAPH is a folder with train.txt, valid.txt and test.txt, or one of
 triples, of which ``--held-out`` random ones are held out twice, for validation and test. Rates are to be chosen by the
 column "validation"; seeds differ in first values, order and corruptions, not in the split. Seconds are of training.
+``--out`` adds each row to a file of JSON lines, which `benchmarks/kge.py --quality` shows beside its speeds.
 """
 
 import argparse
+import json
 import logging
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kedrec.environment import prepare_environment
@@ -46,6 +48,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--held-out", type=int, default=5000)
+    parser.add_argument("--out", type=Path, help="JSON lines, one a scorer and setting")
     options = parser.parse_args()
     prepare_environment()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -60,6 +63,11 @@ def main() -> None:
                 seconds = statistics.median(run[3] for run in runs)
                 shown = f"{setting.optimizer} | {setting.rate:g} | {setting.negatives} | {setting.chunks}"
                 print(f"| {scorer} | {shown} | {' | '.join(cells)} | {seconds:.0f} |", flush=True)
+                if options.out:
+                    row = {"scorer": scorer, **asdict(setting), "dim": options.dim, "batch": options.batch}
+                    row |= {"steps": options.steps, "mrr": [run[1] for run in runs]}
+                    with options.out.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(row) + "\n")
 
 
 def spread(values: tuple[float, ...]) -> str:

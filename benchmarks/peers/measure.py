@@ -99,7 +99,8 @@ def measure(peer: str, options: argparse.Namespace, step: Callable[[], object], 
     report_clock(peer, options, clock, settings)
 
 
-def report_clock(peer: str, options: argparse.Namespace, clock: Clock, settings: str) -> None:
+def report_clock(peer: str, options: argparse.Namespace, clock: Clock, settings: str, **more: object) -> None:
     """Print the line of a clock whose time is up."""
     speed = clock.steps * options.batch / clock.passed
-    report(peer, triples_per_second=speed, steps=clock.steps, peak_memory_bytes=peak_memory(), settings=settings)
+    found = {"triples_per_second": speed, "steps": clock.steps, "peak_memory_bytes": peak_memory()}
+    report(peer, **found, settings=settings, **more)

@@ -91,7 +91,8 @@ def measure(options: argparse.Namespace) -> None:
         )
         trainer.fit(model, Workload())
     settings = f"{options.chunks} chunks, {options.optimizer}{', anchor' if options.anchor else ''}"
-    report_clock("kedrec", options, clock, settings)
+    shared = {"optimizer": options.optimizer, "negatives": options.negatives, "chunks": options.chunks}
+    report_clock("kedrec", options, clock, settings, trains_by=shared)
 
 
 if __name__ == "__main__":
