@@ -48,18 +48,13 @@ def main() -> None:
 
 def sampled(options: argparse.Namespace):
     """Return kind -> pairs."""
-    from kedrec.graph.aliases import kept_rows, merge_namesakes
-    from kedrec.graph.knowledge_graph import load_graph
+    from named_graph import load_named
+
+    from kedrec.graph.aliases import merge_namesakes
     from kedrec.graph.pairs import sample_pairs
     from kedrec.nn.exported import Exported
-    from kedrec.sources.names import find_entities_file, load_entity_info
-    from kedrec.store import Store
-    from kedrec.text.mentions import spoken_names
 
-    graph = load_graph(options.graph, Store())
-    place = find_entities_file(options.graph)
-    infos = load_entity_info(place) if place else {}
-    kept = kept_rows(graph, lambda entity: spoken_names(entity, infos.get(entity)), ("Compound", "Disease"))
+    graph, _, kept = load_named(options.graph)
     graph = merge_namesakes(graph, kept)
     compounds = [graph.entities[row] for row in graph.of_type("Compound")]
     sources = {"random": ("random", None), "popular": ("popular", None), "similar": ("similar", None)}

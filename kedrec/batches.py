@@ -57,6 +57,8 @@ class ChatBatch(Batch):
         labels: (batch, time), the token id where the answer is supervised, -100 elsewhere.
         decisive: (batch, time) bool, true at the one token of each row's answer where the two choices part.
         rivals: (batch,) the token that the other choice has there.
+        expected_ids: (supervised, k) the tokens that a teacher holds likeliest, row by row, or ``None``.
+        expected_log_probs: (supervised, k) their log-probabilities, nats, at the temperature of the distillation.
     """
 
     input_ids: Tensor
@@ -64,6 +66,8 @@ class ChatBatch(Batch):
     labels: Tensor
     decisive: Tensor
     rivals: Tensor
+    expected_ids: Tensor | None = None
+    expected_log_probs: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -82,13 +82,15 @@ class Store:
     def __init__(self, root: str | Path | None = None) -> None:
         self.root = Path(root) if root is not None else default_root()
 
-    def get(self, kind: str, key: Key, build: Callable[[Path], None]) -> Path:
+    def get(self, kind: str, key: Key, build: Callable[[Path], None], *, resumable: bool = False) -> Path:
         """Return the artefact's folder, built by ``build(folder)`` if it is absent or damaged.
 
         Args:
             kind: the sort of artefact, a folder name ("graph", "index", ...).
             key: everything the content depends on, as JSON values; file inputs by their hash.
             build: fills the empty folder it is given. One process builds; others wait for it.
+            resumable: what a ``build`` that was stopped or failed had written is kept and given to the next one, which
+                goes on with it: for downloads and for answers that are paid for.
 
         Raises:
             KedrecError: the store is full or cannot be written.
@@ -100,7 +102,7 @@ class Store:
             place.parent.mkdir(parents=True, exist_ok=True)
             with self._lock(place):
                 if not self._whole(place):
-                    self._build(place, key, build)
+                    self._build(place, key, build, resumable)
         return place
 
     @contextmanager
@@ -118,10 +120,11 @@ class Store:
         finally:
             lock.release()
 
-    def _build(self, place: Path, key: Key, build: Callable[[Path], None]) -> None:
+    def _build(self, place: Path, key: Key, build: Callable[[Path], None], resumable: bool) -> None:
         partial = place.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed: the lock says nobody is in it
-        partial.mkdir()
+        if not resumable:  # left by a process that was killed: the lock says nobody is in it
+            shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(exist_ok=True)
         try:
             build(partial)
             files = {
@@ -135,8 +138,13 @@ class Store:
                 shutil.rmtree(place)
             partial.rename(place)
         except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+            if not resumable:
+                shutil.rmtree(partial, ignore_errors=True)
             raise
+
+    def holds(self, kind: str, key: Key) -> bool:
+        """Whether the artefact is there, whole: what a plan asks before it counts the work."""
+        return self._whole(self.root / kind / key_hash(key))
 
     def _whole(self, place: Path) -> bool:
         """Whether every file of the artefact is there with its size and checksum."""

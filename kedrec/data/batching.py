@@ -82,7 +82,16 @@ def collate_chats(rows: Sequence[Encoded], pad: int) -> ChatBatch:
         part = next(at for at, (mine, other) in enumerate(zip(right, wrong, strict=False)) if mine != other)
         decisive[index, start + part] = True
         rivals[index] = wrong[part]
-    return ChatBatch(input_ids, mask, labels, decisive, rivals)
+    return ChatBatch(input_ids, mask, labels, decisive, rivals, *_expected(rows))
+
+
+def _expected(rows: Sequence[Encoded]) -> tuple[Tensor | None, Tensor | None]:
+    """Join the teacher's distributions, where rows have them, row by row."""
+    found = [row.expected for row in rows if row.expected is not None]
+    if len(found) < len(rows):
+        return None, None
+    ids = [one.ids for one in found if one.ids is not None]
+    return torch.cat(ids).long(), torch.cat([one.log_probs for one in found]).float()
 
 
 def collate_questions(rows: Sequence[Encoded], pad: int) -> QuestionBatch:

@@ -8,6 +8,7 @@ from typing import Any
 from kedrec.batches import Question
 from kedrec.citations import renumber
 from kedrec.errors import KedrecError
+from kedrec.nn.distillation import TokenDistribution
 from kedrec.sources.pretrained import load_tokenizer
 
 SYSTEM = (
@@ -45,12 +46,14 @@ class Encoded:
         choices: token ids of the two possible openings of the answer, in the order shown.
         answer: token ids of the teacher's whole answer with its end token; its first tokens are the right choice's.
         question: what was asked; its ``passages`` are those that were shown.
+        expected: a teacher's top-k distribution at each token of the answer, or ``None``.
     """
 
     prompt: list[int]
     choices: tuple[list[int], list[int]]
     answer: list[int]
     question: Question
+    expected: TokenDistribution | None = None
 
 
 class ChatEncoder:

@@ -13,11 +13,13 @@ from kedrec.data.batching import LengthGroupedBatches, collate_chats, collate_qu
 from kedrec.data.chat import ChatEncoder, Encoded
 from kedrec.data.controls import blind_controls, embeddings_control
 from kedrec.data.evidence import Library, PassageOrder
+from kedrec.data.expectations import with_expectations
 from kedrec.errors import KedrecError
 from kedrec.graph.audit import contested, load_indications
 from kedrec.graph.hierarchy import load_kin
 from kedrec.graph.pairs import THERAPEUTIC, Negatives, Pair, load_pairs, sample_pairs, save_pairs
 from kedrec.nn.exported import Exported
+from kedrec.nn.token_teacher import Distillation
 from kedrec.sources.pretrained import base_folder
 from kedrec.store import Store, file_hash, key_hash
 
@@ -59,6 +61,8 @@ class InstructionData(LightningDataModule):
         chunk_tokens: passages are cut to about this many tokens at sentence ends.
         max_tokens: prompt and answer together.
         both_orders: train on both orders of the two drugs, side by side in a batch.
+        distill: the teacher whose token distributions are computed in advance and kept, ``${model.init_args.distill}``;
+            ``null`` lets the student ask it, if at all, as it trains.
         batch_size: conversations a training batch.
         test_batch_size: prompts a test batch.
         seed: of pairs, order and batches.
@@ -91,6 +95,7 @@ class InstructionData(LightningDataModule):
         chunk_tokens: int = 200,
         max_tokens: int = 768,
         both_orders: bool = True,
+        distill: Distillation | None = None,
         batch_size: int = 4,
         test_batch_size: int = 16,
         seed: int = 0,
@@ -124,6 +129,7 @@ class InstructionData(LightningDataModule):
         self.chunk_tokens = chunk_tokens
         self.max_tokens = max_tokens
         self.both_orders = both_orders
+        self.distill = distill
         self.batch_size = batch_size
         self.test_batch_size = test_batch_size
         self.seed = seed
@@ -217,6 +223,9 @@ class InstructionData(LightningDataModule):
                 raise KedrecError(
                     f"{self.pairs_path or self.graph_path}: no pair in the {split} split; see data.init_args"
                 )
+        if self.distill is not None:
+            base = base_folder(self.base, store)
+            self.encoded["train"] = with_expectations(self.encoded["train"], self.distill, base, store)
         self.facts = {
             **library.facts,
             **self._facts_of_pairs,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from lightning import LightningModule
@@ -15,8 +15,10 @@ from kedrec.errors import KedrecError
 from kedrec.metrics.rationale import rationale_metrics
 from kedrec.metrics.selection import selection_metrics
 from kedrec.nn.decoding import choose_and_explain
-from kedrec.nn.losses import answer_loss, choice_loss
+from kedrec.nn.distillation import TokenDistribution, divergence
+from kedrec.nn.losses import answer_loss, choice_loss, mean_of_rows
 from kedrec.nn.projection import projected_only_at
+from kedrec.nn.token_teacher import Distillation, TokenTeacher
 from kedrec.sources.pretrained import base_folder, base_identity, load_tokenizer
 from kedrec.store import Store
 
@@ -31,6 +33,7 @@ class Student(LightningModule):
         learning_rate: peak, reached after the warm-up.
         answer_weight: of the whole answer's loss; at 0 the student is tuned on choices alone, undistilled.
         choice_weight: of the choice's loss.
+        distill: learn also from a local teacher's token distributions; ``null`` learns from the text alone.
         weight_decay: of AdamW, on trained weights.
         warmup_steps: optimizer steps of linear warm-up; a cosine to zero follows.
         max_new_tokens: bound of a generated rationale, tokens.
@@ -52,6 +55,7 @@ class Student(LightningModule):
         learning_rate: float = 1e-3,
         answer_weight: float = 1.0,
         choice_weight: float = 1.0,
+        distill: Distillation | None = None,
         weight_decay: float = 0.0,
         warmup_steps: int = 10,
         max_new_tokens: int = 72,
@@ -71,6 +75,7 @@ class Student(LightningModule):
         self.learning_rate = learning_rate
         self.answer_weight = answer_weight
         self.choice_weight = choice_weight
+        self.distill = distill
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
         self.max_new_tokens = max_new_tokens
@@ -81,6 +86,7 @@ class Student(LightningModule):
         self.predictions: list[dict[str, Any]] = []
         self.net: Any = None
         self.tokenizer: Any = None
+        self._teacher: TokenTeacher | None = None
 
     def configure_model(self) -> None:
         """Load the base and put the adapter on it, once."""
@@ -118,11 +124,18 @@ class Student(LightningModule):
 
     def training_step(self, batch: ChatBatch, _: int) -> torch.Tensor:
         """Return the loss: of the answers, nats per token, and of the choices, nats per choice, weighted."""
-        answer, choice = self.losses(batch)
+        logits = self.logits(batch)
+        answer, choice = _losses(logits, batch)
         size = len(batch.labels)
         self.log("train/answer_loss", answer, prog_bar=True, batch_size=size)
         self.log("train/choice_loss", choice, prog_bar=True, batch_size=size)
-        return self.answer_weight * answer + self.choice_weight * choice
+        loss = self.answer_weight * answer + self.choice_weight * choice
+        if self.distill is None:
+            return loss
+        apart = divergence(logits, self._expected(batch), self.distill.divergence, self.distill.temperature)
+        distilled = mean_of_rows(apart, batch.labels)
+        self.log("train/distillation_loss", distilled, prog_bar=True, batch_size=size)
+        return loss + self.distill.weight * distilled
 
     def validation_step(self, batch: ChatBatch, _: int) -> None:
         """Log the same losses; the best checkpoint is that of the lowest ``validation/loss``, the answers' alone.
@@ -187,13 +200,29 @@ class Student(LightningModule):
 
     def losses(self, batch: ChatBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the losses of the answers and of the choices, two scalars."""
+        return _losses(self.logits(batch), batch)
+
+    def logits(self, batch: ChatBatch) -> torch.Tensor:
+        """Return (supervised, vocabulary), the predictions of the supervised tokens, row by row."""
         supervised = batch.labels != -100
         before = supervised.roll(-1, dims=1)  # the position whose output predicts the supervised token
         with projected_only_at(self.net, before):
             # Padding is on the right, where causal attention never looks: no mask, and the faster kernel.
             out = self.net(input_ids=batch.input_ids, use_cache=False)
-        logits = out.logits[0]
-        return answer_loss(logits, batch.labels), choice_loss(logits, batch.labels, batch.decisive, batch.rivals)
+        return cast(torch.Tensor, out.logits[0])
+
+    def _expected(self, batch: ChatBatch) -> TokenDistribution:
+        """Return what the teacher expects at the supervised tokens: as data brings it along, or asked now."""
+        if batch.expected_log_probs is not None:
+            return TokenDistribution(batch.expected_log_probs, batch.expected_ids)
+        if self._teacher is None:
+            assert self.distill is not None
+            self._teacher = TokenTeacher(self.distill, base_folder(self.base, Store()), Store())
+        return self._teacher.expects(batch.input_ids, batch.labels)
+
+
+def _losses(logits: torch.Tensor, batch: ChatBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    return answer_loss(logits, batch.labels), choice_loss(logits, batch.labels, batch.decisive, batch.rivals)
 
 
 def _with_adapter(net: Any, lora: LoraConfig) -> PeftModel:

@@ -17,10 +17,15 @@ def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         A scalar, nats per token.
     """
+    nats = functional.cross_entropy(logits.float(), labels[labels != -100], reduction="none")
+    return mean_of_rows(nats, labels)
+
+
+def mean_of_rows(values: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean over rows of each row's mean of ``values`` (supervised,), row by row."""
     supervised = labels != -100
-    nats = functional.cross_entropy(logits.float(), labels[supervised], reduction="none")
     share = supervised / supervised.sum(dim=1, keepdim=True)
-    return (nats * share[supervised]).sum() / len(labels)
+    return (values * share[supervised]).sum() / len(labels)
 
 
 def choice_loss(logits: Tensor, labels: Tensor, decisive: Tensor, rivals: Tensor) -> Tensor:
