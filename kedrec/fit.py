@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kedrec.card import tables
 from kedrec.config import Built, Experiment, build, compose
 from kedrec.errors import KedrecError
+from kedrec.progress import shown_as_bars
 from kedrec.run import Asks, Exports, HasBaseline, HasFacts, Predicts, Private, RunFolder
 from kedrec.store import Store
 
@@ -63,7 +64,7 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     from kedrec.tracking import report_to_wandb
 
     built = build(experiment)
-    with run.timed("prepare"):
+    with run.timed("prepare"), shown_as_bars():
         built.data.prepare_data()
         built.data.setup("fit")
     metrics = (

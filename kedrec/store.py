@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 Key = Mapping[str, Any]
 
+_MANIFEST = "manifest.json"
+
 
 def default_root() -> Path:
     """Return ``$KEDREC_STORE``, or ``kedrec`` in the user's cache folder."""
@@ -72,6 +74,20 @@ def write_atomic(path: Path, text: str) -> None:
         raise
 
 
+_records: list[set[Path]] = []
+
+
+@contextmanager
+def artefacts_recorded() -> Iterator[set[Path]]:
+    """Within the block the set that is given holds the folder of every artefact that was asked for, of any store."""
+    record: set[Path] = set()
+    _records.append(record)
+    try:
+        yield record
+    finally:
+        _records.remove(record)
+
+
 class Store:
     """The folder of prepared artefacts.
 
@@ -96,6 +112,8 @@ class Store:
             KedrecError: the store is full or cannot be written.
         """
         place = self.root / kind / key_hash(key)
+        for record in _records:
+            record.add(place)
         if self._whole(place):
             return place
         with disk_faults_named(place, "free some space, or set KEDREC_STORE to another folder"):
@@ -125,6 +143,7 @@ class Store:
         if not resumable:  # left by a process that was killed: the lock says nobody is in it
             shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(exist_ok=True)
+        (partial / _MANIFEST).unlink(missing_ok=True)  # of a process killed just before it renamed the folder
         try:
             build(partial)
             files = {
@@ -133,7 +152,7 @@ class Store:
                 if path.is_file()
             }
             manifest = {"key": dict(key), "files": files}
-            write_atomic(partial / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True, default=str))
+            write_atomic(partial / _MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, default=str))
             if place.exists():
                 shutil.rmtree(place)
             partial.rename(place)
@@ -142,6 +161,24 @@ class Store:
                 shutil.rmtree(partial, ignore_errors=True)
             raise
 
+    def adopt(self, folder: Path, kind: str, name: str) -> bool:
+        """Move an artefact that came from another store into its place; return whether it was wanted.
+
+        Raises:
+            KedrecError: it is not whole, or its name is not that of its key.
+        """
+        place = self.root / kind / name
+        if self._whole(place):
+            return False
+        if not self._whole(folder) or key_hash(json.loads((folder / _MANIFEST).read_text())["key"]) != name:
+            raise KedrecError(f"{folder}: not a whole artefact named by its key; make the bundle again")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock(place):
+            if place.exists():
+                shutil.rmtree(place)
+            folder.rename(place)
+        return True
+
     def holds(self, kind: str, key: Key) -> bool:
         """Whether the artefact is there, whole: what a plan asks before it counts the work."""
         return self._whole(self.root / kind / key_hash(key))
@@ -149,7 +186,7 @@ class Store:
     def _whole(self, place: Path) -> bool:
         """Whether every file of the artefact is there with its size and checksum."""
         try:
-            files = json.loads((place / "manifest.json").read_text(encoding="utf-8"))["files"]
+            files = json.loads((place / _MANIFEST).read_text(encoding="utf-8"))["files"]
         except FileNotFoundError:
             return False
         except (ValueError, KeyError):
@@ -161,3 +198,26 @@ class Store:
                 log.warning("%s: the file is damaged; the artefact is built again", path)
                 return False
         return True
+
+
+class PlanningStore(Store):
+    """Reads what a store holds and builds what it lacks in a folder that is thrown away: for plans.
+
+    Args:
+        real: is only read.
+        scratch: a temporary folder.
+    """
+
+    def __init__(self, real: Store, scratch: Path) -> None:
+        super().__init__(scratch)
+        self.real = real
+
+    def get(self, kind: str, key: Key, build: Callable[[Path], None], *, resumable: bool = False) -> Path:
+        """Return the artefact's folder, of the real store where it is whole there."""
+        if self.real.holds(kind, key):
+            return self.real.root / kind / key_hash(key)
+        return super().get(kind, key, build, resumable=resumable)
+
+    def holds(self, kind: str, key: Key) -> bool:
+        """Whether the real store holds it."""
+        return self.real.holds(kind, key)

@@ -8,10 +8,10 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 
 
-def run(experiment, *arguments, **environment):
-    """``python -m kedrec.fit``; the finished process, with its output as text."""
+def run(experiment, *arguments, module="kedrec.fit", **environment):
+    """``python -m kedrec.fit``, or another module; the finished process, with its output as text."""
     return subprocess.run(
-        [sys.executable, "-m", "kedrec.fit", str(experiment), *arguments],
+        [sys.executable, "-m", module, str(experiment), *arguments],
         check=False,
         cwd=REPOSITORY,
         env={**os.environ, **environment},

@@ -1,5 +1,7 @@
 import json
 import multiprocessing
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -81,3 +83,95 @@ def test_write_atomic_keeps_the_old_text_on_failure(tmp_path):
 def test_nearest_names_the_close_word_only():
     assert "'seed'" in nearest("sede", ["seed", "out"])
     assert nearest("zzz", ["seed", "out"]) == ""
+
+
+def _steps(folder: Path) -> None:
+    """A build of three steps that goes on where an earlier one stopped; a file beside the folder says where to stop."""
+    stop = folder.parent / "stop"
+    for step in ("one", "two", "three"):
+        if (folder / step).exists():
+            continue
+        with (folder.parent / "log").open("a") as handle:
+            handle.write(f"{step} ")
+        (folder / step).write_text(step)
+        if stop.exists() and stop.read_text() == f"{step} fails":
+            raise KedrecError("the network went away")
+        if stop.exists() and stop.read_text() == f"{step} kills":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _get_steps(root: str) -> None:
+    Store(root).get("thing", {"a": 1}, _steps, resumable=True)
+
+
+def _in_processes(root: Path, count: int) -> list[int | None]:
+    workers = [multiprocessing.get_context("spawn").Process(target=_get_steps, args=(str(root),)) for _ in range(count)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return [worker.exitcode for worker in workers]
+
+
+@pytest.fixture
+def stop(tmp_path):
+    (tmp_path / "thing").mkdir()
+    return tmp_path / "thing" / "stop"
+
+
+def test_a_failed_resumable_build_goes_on_in_the_next(tmp_path, stop):
+    stop.write_text("two fails")
+    with pytest.raises(KedrecError, match="the network went away"):
+        _get_steps(str(tmp_path))
+    assert not Store(tmp_path).holds("thing", {"a": 1})
+    (partial,) = (tmp_path / "thing").glob("*.partial")
+    assert sorted(path.name for path in partial.iterdir()) == ["one", "two"]
+    stop.unlink()
+    place = Store(tmp_path).get("thing", {"a": 1}, _steps, resumable=True)
+    assert sorted(path.name for path in place.iterdir()) == ["manifest.json", "one", "three", "two"]
+    assert (tmp_path / "thing" / "log").read_text() == "one two three "
+    assert Store(tmp_path).holds("thing", {"a": 1})
+    assert not list((tmp_path / "thing").glob("*.partial"))
+
+
+def test_a_killed_resumable_build_goes_on_in_one_process_while_another_waits(tmp_path, stop):
+    stop.write_text("two kills")
+    assert _in_processes(tmp_path, 1) == [-signal.SIGKILL]
+    assert not Store(tmp_path).holds("thing", {"a": 1})
+    stop.unlink()
+    assert _in_processes(tmp_path, 2) == [0, 0]
+    assert (tmp_path / "thing" / "log").read_text() == "one two three "
+    assert Store(tmp_path).holds("thing", {"a": 1})
+
+
+def test_a_build_that_is_not_resumable_starts_from_an_empty_folder(tmp_path, stop):
+    stop.write_text("two kills")
+    assert _in_processes(tmp_path, 1) == [-signal.SIGKILL]
+    stop.unlink()
+    Store(tmp_path).get("thing", {"a": 1}, _steps)
+    assert (tmp_path / "thing" / "log").read_text() == "one two one two three "
+
+
+def test_a_resumable_build_killed_just_before_it_is_renamed_is_whole_after_the_next(tmp_path, stop, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            _get_steps(str(tmp_path))
+    place = Store(tmp_path).get("thing", {"a": 1}, _steps, resumable=True)
+    assert Store(tmp_path).holds("thing", {"a": 1})
+    assert sorted(json.loads((place / "manifest.json").read_text())["files"]) == ["one", "three", "two"]
+
+
+def test_holds_is_of_whole_artefacts_of_this_key_and_kind(tmp_path):
+    store = Store(tmp_path)
+    assert not store.holds("thing", {"a": 1})
+    assert not list(tmp_path.iterdir())
+    place = store.get("thing", {"a": 1}, _slow_build)
+    assert store.holds("thing", {"a": 1})
+    assert not store.holds("thing", {"a": 2})
+    assert not store.holds("other", {"a": 1})
+    (place / "value.txt").write_text("bXilt")
+    assert not store.holds("thing", {"a": 1})

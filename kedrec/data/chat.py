@@ -87,10 +87,7 @@ class ChatEncoder:
             KedrecError: question and answer alone exceed the budget.
         """
         reference = renumber(rationale, [passage.id for passage in passages])
-        # A letter goes before the name: names differ in how likely they are, whatever is asked, by several nats.
-        # "Why:" keeps a base from going on with the other letter where the explanation belongs.
-        named = [f"{letter}: {drug}\nWhy:" for letter, drug in zip(LETTERS, question.drugs, strict=True)]
-        choices = (self._tokens(named[0]), self._tokens(named[1]))
+        choices = (self._tokens(_opening(question, 0)), self._tokens(_opening(question, 1)))
         # Tokenized in two parts, so that a choice scored alone has the very tokens that were trained.
         answer = [*choices[question.correct], *self._tokens(f" {reference}"), self.tokenizer.eos_token_id]
         prompt = self._fit(question, passages, self.max_tokens - len(answer))
@@ -131,6 +128,13 @@ class ChatEncoder:
         lines.append(f"Which drug treats {question.disease}, A or B?")
         return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": "\n".join(lines)}]
 
+    def conversation(self, question: Question, passages: Sequence[Shown], rationale: str) -> list[dict[str, str]]:
+        """Return the conversation with its answer, uncut, in the form of chat templates: for other trainers."""
+        safe = [replace(passage, text=self._control.sub(" ", passage.text)) for passage in passages]
+        reference = renumber(rationale, [passage.id for passage in passages])
+        answer = f"{_opening(question, question.correct)} {reference}"
+        return [*self.messages(question, safe), {"role": "assistant", "content": answer}]
+
     def _prompt(self, question: Question, passages: Sequence[Shown]) -> list[int]:
         messages = self.messages(question, passages)
         if self.tokenizer.chat_template is None:
@@ -159,6 +163,15 @@ class ChatEncoder:
             else:
                 cut.append(str(self.tokenizer.decode(item["input_ids"][:limit])))
         return cut
+
+
+def _opening(question: Question, choice: int) -> str:
+    """Return how an answer that chooses a drug begins.
+
+    A letter goes before the name: names differ in how likely they are, whatever is asked, by several nats. "Why:" keeps
+    a base from going on with the other letter where the explanation belongs.
+    """
+    return f"{LETTERS[choice]}: {question.drugs[choice]}\nWhy:"
 
 
 def _fair_limit(lengths: Sequence[int], room: int) -> int:

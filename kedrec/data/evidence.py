@@ -14,6 +14,7 @@ from kedrec.errors import KedrecError, nearest
 from kedrec.graph.aliases import kept_rows, merge_namesakes
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
 from kedrec.graph.pairs import Pair
+from kedrec.sources.dates import check_cut_off, surely_before
 from kedrec.sources.documents import documents_hash
 from kedrec.sources.names import EntityInfo, find_entities_file, load_entity_info
 from kedrec.store import Store, file_hash
@@ -33,13 +34,14 @@ class Library:
 
     Args:
         graph: triples, as ``load_graph`` takes them; entity names lie beside them.
-        texts: documents, as ``open_corpus`` takes them.
+        texts: documents, as ``open_corpus`` takes them; ``None`` reads none.
         sources: of which passages are shown.
         encoder: bi-encoder for retrieval.
         chunk_tokens: length of a passage.
         rationales: recorded answers; ``None`` for the extractive teacher.
         naming_drugs: index only passages that name a drug of the graph: no query is about anything else.
         store: keeps graph, passages and index.
+        before: day from which on a passage is unknown, ``YYYY-MM-DD``; one without a date is unknown too.
 
     Raises:
         KedrecError: a file is absent or not of its form, or a source is not among the texts.
@@ -48,13 +50,14 @@ class Library:
     def __init__(
         self,
         graph: str,
-        texts: str,
+        texts: str | None,
         sources: Sequence[str],
         encoder: str,
         chunk_tokens: int,
         rationales: str | None,
         naming_drugs: bool,
         store: Store,
+        before: str | None = None,
     ) -> None:
         self.graph: KnowledgeGraph = load_graph(graph, store)
         names_file = find_entities_file(graph)
@@ -62,16 +65,19 @@ class Library:
         self.teacher: Teacher = ExtractiveTeacher() if rationales is None else RecordedTeacher(rationales)
         self.sources = sources
         # With no passages to show, answers recorded and pairs that need not be named, no text is read.
-        reads = bool(sources) or rationales is None or naming_drugs
+        reads = texts is not None and (bool(sources) or rationales is None or naming_drugs)
         self.identity = {
             "graph": self.graph.source_hash,
             "names": file_hash(names_file) if names_file else None,
-            "texts": documents_hash(texts) if reads else None,
+            "texts": documents_hash(texts) if reads and texts else None,
             "chunk_tokens": chunk_tokens,
         }
         self.retriever: Retriever | None = None
-        if reads:
+        if reads and texts:
             self.retriever = open_corpus(texts, Encoder(encoder), store, chunk_tokens)
+            if before is not None:
+                self.identity["before"] = before
+                self.retriever = _known_before(self.retriever, before, texts)
             if naming_drugs:
                 self.retriever = self._naming_drugs(self.retriever)
             for source in sources:
@@ -117,6 +123,10 @@ class Library:
 
     def explain(self, pair: Pair, gathered: Gathered) -> str:
         """Return the teacher's rationale, which may cite any passage gathered for the pair."""
+        return self.teacher.explain(self.case(pair, gathered))
+
+    def case(self, pair: Pair, gathered: Gathered) -> Case:
+        """Return what a teacher is asked of a pair: with all passages gathered for it, of all sources."""
         ids = (pair.disease, pair.relevant, pair.irrelevant)
         passages = {
             hit.passage.id: hit.passage.text
@@ -124,7 +134,7 @@ class Library:
             for hit in gathered.get((pair.disease, drug), ())
         }
         evidence = [Evidence(passage, tuple(sentences(text))) for passage, text in passages.items()]
-        return self.teacher.explain(Case(*ids, names={i: self.names(i) for i in ids}, evidence=evidence))
+        return Case(*ids, names={i: self.names(i) for i in ids}, evidence=evidence)
 
     def question(
         self, pair: Pair, gathered: Gathered, swapped: bool, controls: Mapping[str, Control] | None = None
@@ -228,3 +238,11 @@ class Library:
     def _order(pair: Pair, swapped: bool) -> tuple[str, str]:
         first_relevant = pair.relevant_first != swapped
         return (pair.relevant, pair.irrelevant) if first_relevant else (pair.irrelevant, pair.relevant)
+
+
+def _known_before(retriever: Retriever, before: str, texts: str) -> Retriever:
+    check_cut_off(before)
+    earlier = retriever.restricted(lambda passage: surely_before(passage.date, before))
+    if not earlier.sources:
+        raise KedrecError(f"{texts}: no passage has a date before {before}; see data.init_args.before")
+    return earlier

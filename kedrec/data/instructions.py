@@ -1,6 +1,6 @@
 """Questions on drug choice, with retrieved passages and a teacher's rationales, as Lightning batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +11,14 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from kedrec.data.batching import LengthGroupedBatches, collate_chats, collate_questions
 from kedrec.data.chat import ChatEncoder, Encoded
-from kedrec.data.controls import blind_controls, embeddings_control
-from kedrec.data.evidence import Library, PassageOrder
+from kedrec.data.controls import Control, blind_controls, embeddings_control
+from kedrec.data.evidence import Gathered, Library, PassageOrder
 from kedrec.data.expectations import with_expectations
 from kedrec.errors import KedrecError
 from kedrec.graph.audit import contested, load_indications
 from kedrec.graph.hierarchy import load_kin
 from kedrec.graph.pairs import THERAPEUTIC, Negatives, Pair, load_pairs, sample_pairs, save_pairs
+from kedrec.graph.splits import SPLITS
 from kedrec.nn.exported import Exported
 from kedrec.nn.token_teacher import Distillation
 from kedrec.sources.pretrained import base_folder
@@ -57,6 +58,7 @@ class InstructionData(LightningDataModule):
         passage_words: of each passage the sentences that name disease or drug are shown, to about this many words.
         passage_order: which drug's passages come first: of the ``nearest``, in sum, to their queries, which tells a
             student much of the answer before it reads, or of the drug that the ``question`` names first.
+        before: passages that are not surely older than this day, ``YYYY-MM-DD``, are left out: no later evidence.
         encoder: ``minilm`` (bundled), a folder, or a hub name of a bi-encoder.
         chunk_tokens: passages are cut to about this many tokens at sentence ends.
         max_tokens: prompt and answer together.
@@ -91,6 +93,7 @@ class InstructionData(LightningDataModule):
         passages_per_drug: int = 1,
         passage_words: int = 32,
         passage_order: PassageOrder = "nearest",
+        before: str | None = None,
         encoder: str = "minilm",
         chunk_tokens: int = 200,
         max_tokens: int = 768,
@@ -125,6 +128,7 @@ class InstructionData(LightningDataModule):
         self.passages_per_drug = passages_per_drug
         self.passage_words = passage_words
         self.passage_order = passage_order
+        self.before = before
         self.encoder_name = encoder
         self.chunk_tokens = chunk_tokens
         self.max_tokens = max_tokens
@@ -190,10 +194,23 @@ class InstructionData(LightningDataModule):
         return DataLoader(rows, batch_size=batch_size, collate_fn=collate)  # type: ignore[arg-type]
 
     def _prepare(self, store: Store) -> None:
-        chat = ChatEncoder(base_folder(self.base, store), self.max_tokens)
-        pad = chat.tokenizer.pad_token_id
-        self._pad = chat.tokenizer.eos_token_id if pad is None else pad
-        library = Library(
+        library = self._library(store)
+        exported = self._exported()
+        self.pairs = self._pairs(library, exported, store)
+        evidence = self._evidence(library, store)
+        controls = blind_controls(library.merged_graph, self.relations, self.pairs, library.literature)
+        if exported is not None:
+            controls["embeddings"] = embeddings_control(exported, library.graph, self.relations, library.kept_rows)
+        self._encode(library, evidence, controls, store)
+        self.facts = {
+            **library.facts,
+            **self._facts_of_pairs,
+            **self._contested(),
+            "questions": {split: len(rows) for split, rows in self.encoded.items()},
+        }
+
+    def _library(self, store: Store) -> Library:
+        return Library(
             self.graph_path,
             self.texts,
             self.sources,
@@ -202,14 +219,23 @@ class InstructionData(LightningDataModule):
             self.rationales,
             self.mentioned,
             store,
+            self.before,
         )
-        exported = None if self.embeddings is None else Exported.load(self.embeddings)
-        self.pairs = self._pairs(library, exported, store)
-        evidence = library.gather(self.pairs, self.passages_per_drug)
-        controls = blind_controls(library.merged_graph, self.relations, self.pairs, library.literature)
-        if exported is not None:
-            controls["embeddings"] = embeddings_control(exported, library.graph, self.relations, library.kept_rows)
-        self.encoded = {split: [] for split in ("train", "validation", "test")}
+
+    def _exported(self) -> Exported | None:
+        return None if self.embeddings is None else Exported.load(self.embeddings)
+
+    def _evidence(self, library: Library, store: Store) -> Gathered:
+        """Return the passages of each pair."""
+        return library.gather(self.pairs, self.passages_per_drug)
+
+    def _encode(self, library: Library, evidence: Gathered, controls: Mapping[str, Control], store: Store) -> None:
+        """Fill ``encoded``."""
+        base = base_folder(self.base, store)
+        chat = ChatEncoder(base, self.max_tokens)
+        pad = chat.tokenizer.pad_token_id
+        self._pad = chat.tokenizer.eos_token_id if pad is None else pad
+        self.encoded = {split: [] for split in SPLITS}
         for pair in self.pairs:
             rationale = library.explain(pair, evidence)
             for swapped in (False, True):
@@ -218,20 +244,13 @@ class InstructionData(LightningDataModule):
                 shown = library.shown(pair, evidence, swapped, self.passage_words, self.passage_order)
                 row = chat.encode(library.question(pair, evidence, swapped, controls), shown, rationale)
                 self.encoded[pair.split].append(row)
-        for split in ("train", "validation", "test"):
+        for split in SPLITS:
             if not self.encoded[split]:
                 raise KedrecError(
                     f"{self.pairs_path or self.graph_path}: no pair in the {split} split; see data.init_args"
                 )
         if self.distill is not None:
-            base = base_folder(self.base, store)
             self.encoded["train"] = with_expectations(self.encoded["train"], self.distill, base, store)
-        self.facts = {
-            **library.facts,
-            **self._facts_of_pairs,
-            **self._contested(),
-            "questions": {split: len(rows) for split, rows in self.encoded.items()},
-        }
 
     def _pairs(self, library: Library, exported: Exported | None, store: Store) -> list[Pair]:
         if self.pairs_path is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kedrec.errors import KedrecError
+from kedrec.sources.compressed import text_lines
 from kedrec.text.excerpt import name_pattern
 
 
@@ -47,7 +48,7 @@ class RecordedTeacher:
     """Answers that were given once and kept.
 
     Args:
-        path: JSONL with ``disease``, ``relevant``, ``irrelevant`` (entity ids) and ``rationale``.
+        path: JSONL with ``disease``, ``relevant``, ``irrelevant`` (entity ids) and ``rationale``; plain, .gz or .zst.
 
     Raises:
         KedrecError: the file is absent or a line is not of that form.
@@ -58,7 +59,7 @@ class RecordedTeacher:
         if not self.path.is_file():
             raise KedrecError(f"{path}: no such file; data.init_args.rationales names the recorded rationales")
         self.answers: dict[tuple[str, str, str], str] = {}
-        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in text_lines(self.path):
             try:
                 row = json.loads(line)
                 key = (row["disease"], row["relevant"], row["irrelevant"])

@@ -3,15 +3,15 @@
 import hashlib
 import json
 import re
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kedrec.errors import KedrecError, nearest
+from kedrec.progress import tell
 from kedrec.sources.documents import documents_hash, read_documents
 from kedrec.store import Store
 from kedrec.text.encoder import Encoder, Vectors
@@ -140,13 +140,6 @@ class Retriever:
         """Return the index of a source, built on first use and from then on read from the store."""
         if source not in self._indexes:
             passages = self.passages(source)
-            content = _passages_hash(passages)
-            key = {
-                "passages": content,
-                "encoder": self.encoder.identity,
-                "embedding": _EMBEDDING,
-                **self._index_settings,
-            }
 
             def build(folder: Path) -> None:
                 ids = [passage.id for passage in passages]
@@ -154,28 +147,42 @@ class Retriever:
                 vectors = self._vectors(passages)
                 build_index(vectors, ids, folder / "index", encoder=self.encoder.identity, **settings)
 
-            place = self.store.get("index", key, build)
+            place = self.store.get("index", self._index_key(passages), build)
             self._indexes[source] = Index.load(place / "index", self.encoder.identity)
         return self._indexes[source]
+
+    def missing_vectors(self, source: str) -> int:
+        """Return how many passages of a source are still to be embedded; builds nothing."""
+        passages = self.passages(source)
+        if self.store.holds("index", self._index_key(passages)):
+            return 0
+        return sum(len(part) for part in _slices(passages) if not self.store.holds("vectors", self._vectors_key(part)))
+
+    def _index_key(self, passages: Sequence[Passage]) -> dict[str, Any]:
+        return {**self._vectors_key(passages), **self._index_settings}
+
+    def _vectors_key(self, passages: Sequence[Passage]) -> dict[str, Any]:
+        return {"passages": _passages_hash(passages), "encoder": self.encoder.identity, "embedding": _EMBEDDING}
 
     def _vectors(self, passages: Sequence[Passage]) -> Vectors:
         """Return the vectors, ``(passages, dim)``, kept in slices, so that an interrupted run goes on where it was."""
         slices: list[Vectors] = []
-        started = time.monotonic()
-        for start in range(0, len(passages), _SLICE):
-            part = passages[start : start + _SLICE]
-            key = {"passages": _passages_hash(part), "encoder": self.encoder.identity, "embedding": _EMBEDDING}
+        done = 0
+        for part in _slices(passages):
 
-            def build(folder: Path, part: Sequence[Passage] = part, done: int = start + len(part)) -> None:
+            def build(folder: Path, part: Sequence[Passage] = part) -> None:
                 vectors = self.encoder.encode([passage.titled_text for passage in part])
                 np.save(folder / "vectors.npy", vectors, allow_pickle=False)
-                if len(passages) > _SLICE:
-                    spent = time.monotonic() - started
-                    told = f"embedded {done:,} of {len(passages):,} {part[0].source} passages, {spent:.0f} s"
-                    print(told, file=sys.stderr, flush=True)
 
-            slices.append(np.load(self.store.get("vectors", key, build) / "vectors.npy", allow_pickle=False))
+            place = self.store.get("vectors", self._vectors_key(part), build)
+            slices.append(np.load(place / "vectors.npy", allow_pickle=False))
+            done += len(part)
+            tell(f"{part[0].source} passages embedded", done, len(passages))
         return np.concatenate(slices)
+
+
+def _slices(passages: Sequence[Passage]) -> list[Sequence[Passage]]:
+    return [passages[start : start + _SLICE] for start in range(0, len(passages), _SLICE)]
 
 
 def open_corpus(path: str | Path, encoder: Encoder, store: Store, chunk_tokens: int = 200, pool: int = 50) -> Retriever:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kedrec.errors import KedrecError
+from kedrec.progress import told_to
 from kedrec.sources.documents import read_documents
 from kedrec.store import Store
 from kedrec.text.encoder import Encoder
@@ -154,15 +155,16 @@ def test_other_index_settings_reuse_the_vectors_and_changed_texts_do_not(encoder
     assert encoded == [5, 1]
 
 
-def test_an_interrupted_embedding_goes_on_where_it_was_and_tells_of_it(encoder, store, monkeypatch, encoded, capsys):
+def test_an_interrupted_embedding_goes_on_where_it_was_and_tells_of_it(encoder, store, monkeypatch, encoded):
     monkeypatch.setattr("kedrec.text.retriever._SLICE", 2)
     corpus = [passage(str(number), text) for number, text in enumerate(TEXTS["pmc"])]
-    with monkeypatch.context() as patch:
+    said = []
+    with monkeypatch.context() as patch, told_to(lambda *told: said.append(told)):
         patch.setattr("kedrec.text.retriever.build_index", interrupted)
         with pytest.raises(KeyboardInterrupt):
             Retriever(corpus, encoder, store).index("pmc")
     assert encoded == [2, 2, 1]
-    assert "embedded 4 of 5 pmc passages" in capsys.readouterr().err
+    assert said == [("pmc passages embedded", done, 5) for done in (2, 4, 5)]
     changed = [*corpus[:4], passage("4", "pain")]
     assert ids(Retriever(changed, encoder, store).retrieve(["pain", TEXTS["pmc"][1]], "pmc", 1)) == [["4"], ["1"]]
     assert encoded == [2, 2, 1, 1], "only the changed slice is embedded again"

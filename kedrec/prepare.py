@@ -1,0 +1,149 @@
+"""Prepare an experiment's data: ``python -m kedrec.prepare EXPERIMENT [--dry-run] [--bundle FILE] [key=value ...]``.
+
+    --dry-run        show what there is to do, and do nothing
+    --bundle FILE    write everything that was prepared into one file, for a cluster without a network
+    --unbundle FILE  put such a file into the store there; no experiment is named
+    --push NAME      upload the data set to the Hugging Face hub as NAME, private
+
+The same command again goes on where it was stopped; ``fit`` with the same experiment then finds all of it in the store.
+"""
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from kedrec.bundle import unbundle, write_bundle
+from kedrec.config import Experiment, build, compose
+from kedrec.errors import KedrecError
+from kedrec.progress import shown_as_bars
+from kedrec.run import Private
+from kedrec.stages import Stage
+from kedrec.store import PlanningStore, Store, artefacts_recorded, key_hash
+
+
+@runtime_checkable
+class Plans(Protocol):
+    """Data that can say what is to be done before it is done."""
+
+    def plan(self, store: Store) -> list[Stage]:
+        """Return the stages of the preparation, building nothing that stays."""
+
+
+@runtime_checkable
+class WritesDataset(Protocol):
+    """Data that are a data set of their own, to be given to others."""
+
+    def write_dataset(self, folder: Path, name: str) -> None:
+        """Write it, whole or not at all."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m kedrec.prepare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("experiment", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("--dry-run", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--bundle", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--unbundle", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--push", help=argparse.SUPPRESS)
+    options, overrides = parser.parse_known_args(arguments)
+    try:
+        if options.unbundle:
+            added = unbundle(options.unbundle, Store())
+            print(f"{added} artefacts added to {Store().root}")
+        elif not options.experiment:
+            parser.print_help()
+            return 2
+        else:
+            run(compose(options.experiment, overrides), options)
+    except KedrecError as fault:
+        print(f"kedrec: {fault}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nkedrec: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run(experiment: Experiment, options: argparse.Namespace) -> None:
+    """Prepare, or show the plan."""
+    from kedrec.environment import prepare_environment
+
+    prepare_environment()
+    data: Any = build(experiment).data
+    if isinstance(data, Private) and (options.bundle or options.push):
+        raise KedrecError("these are data of patients: they stay on this machine, and are neither bundled nor uploaded")
+    if options.dry_run:
+        _show_plan(data)
+        return
+    started = time.monotonic()
+    with artefacts_recorded() as artefacts, shown_as_bars():
+        data.prepare_data()
+        data.setup("fit")
+    if isinstance(data, WritesDataset):
+        place = dataset_folder(experiment)
+        data.write_dataset(place, experiment.name)
+        print(f"data set: {place}")
+        if options.push:
+            _push(place, options.push)
+    elif options.push:
+        raise KedrecError(f"data.class_path: {type(data).__name__} writes no data set that could be uploaded")
+    for name, value in data.facts.items():
+        print(f"{name.replace('_', ' ')}: {value}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # bytes; Linux tells kilobytes
+    print(f"prepared in {time.monotonic() - started:.0f} s, peak memory {peak / 2**30:.1f} GiB")
+    if options.bundle:
+        with shown_as_bars():
+            count = write_bundle(options.bundle, artefacts)
+        print(f"bundle: {options.bundle}, {count} artefacts, {options.bundle.stat().st_size / 2**20:.0f} MiB")
+
+
+def dataset_folder(experiment: Experiment) -> Path:
+    """Return where an experiment's data set is written: ``out``, else one folder for each of the data's settings."""
+    if any("out" in layer for _, layer in experiment.layers):
+        return experiment.run_dir
+    settings = {"data": experiment.tree["data"], "seed": experiment.tree["seed"]}
+    return Path("datasets") / experiment.name / key_hash(settings)[:10]
+
+
+def _show_plan(data: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not isinstance(data, Plans):
+        raise KedrecError(f"data.class_path: {type(data).__name__} has no plan to show; leave --dry-run out")
+    with tempfile.TemporaryDirectory() as scratch:
+        stages = data.plan(PlanningStore(Store(), Path(scratch)))
+    shown = Table("stage", "there", "to do", title="plan; nothing was fetched, asked or written")
+    for stage in stages:
+        shown.add_row(stage.name, "yes" if stage.there else "no", stage.told)
+    Console().print(shown)
+
+
+def _push(place: Path, name: str) -> None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        api = HfApi()
+        api.create_repo(name, repo_type="dataset", private=True, exist_ok=True)
+        api.upload_folder(repo_id=name, repo_type="dataset", folder_path=place)
+    except (HfHubHTTPError, OSError, ValueError) as fault:
+        reason = str(fault).strip().splitlines()[0]
+        raise KedrecError(f"--push {name}: the upload failed ({reason}); the data set lies in {place}") from fault
+    print(f"uploaded to {name}, private")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Dates as sources write them: whole or partly known, and what such a date says about a cut-off."""
+
+import calendar
+import re
+from datetime import date, timedelta
+
+from kedrec.errors import KedrecError
+
+_MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_abbr) if name}
+
+
+def iso_date(year: str, month: str = "", day: str = "") -> str:
+    """Return ``YYYY-MM-DD``, ``YYYY-MM`` or ``YYYY``, whatever of it is known and possible; without a year ``''``.
+
+    Args:
+        year: four digits.
+        month: a number, or an English name of which three letters are enough.
+        day: a number.
+    """
+    if not re.fullmatch(r"\d{4}", year) or year == "0000":
+        return ""
+    number = int(month) if month.isdecimal() else _MONTHS.get(month[:3].lower(), 0)
+    if not 1 <= number <= 12:
+        return year
+    if not day.isdecimal() or not 1 <= int(day) <= calendar.monthrange(int(year), number)[1]:
+        return f"{year}-{number:02}"
+    return f"{year}-{number:02}-{int(day):02}"
+
+
+def last_day(written: str) -> date | None:
+    """Return the last day that a whole or partial ISO date can mean; ``None`` where it is no such date."""
+    parts = re.fullmatch(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", written)
+    if not parts:
+        return None
+    year, month = int(parts[1]), int(parts[2] or 12)
+    try:
+        return date(year, month, int(parts[3]) if parts[3] else calendar.monthrange(year, month)[1])
+    except ValueError:  # calendar's error of a month is one too
+        return None
+
+
+def earliest(dates: list[str]) -> str:
+    """Return the date whose last possible day comes first, of the longest form among equals; ``''`` of none."""
+    known = [(day, -len(written), written) for written in dates if (day := last_day(written))]
+    return min(known)[2] if known else ""
+
+
+def surely_before(written: str, limit: str) -> bool:
+    """Whether a whole or partial ISO date lies before the day ``limit`` whatever its unknown part is."""
+    day = last_day(written)
+    return day is not None and day < date.fromisoformat(limit)
+
+
+def check_cut_off(before: str) -> date:
+    """Return the last day that evidence may be of, the day before the cut-off.
+
+    Raises:
+        KedrecError: ``before`` is not a day ``YYYY-MM-DD``.
+    """
+    try:
+        return date.fromisoformat(before) - timedelta(days=1)
+    except (ValueError, OverflowError) as fault:
+        raise KedrecError(f"before: {before!r} is not a day; expected one such as 2015-01-01") from fault

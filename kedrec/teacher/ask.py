@@ -1,0 +1,159 @@
+"""What is asked of a language model and what it answers, whoever runs the model."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kedrec.errors import KedrecError
+
+if TYPE_CHECKING:
+    from kedrec.teacher.ledger import Ledger
+
+Message = Mapping[str, str]  # role and content
+Keep = Callable[[int, "Answer"], None]
+
+REFUSED = "refused"
+CUT = "length"
+_MESSAGE_TOKENS = 32  # what a chat template puts around a message, at most
+_TEMPLATE_TOKENS = 256  # and before the first: a default system prompt
+_THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What tokens cost.
+
+    Attributes:
+        input: US dollars a million tokens of prompts.
+        output: US dollars a million tokens of answers.
+    """
+
+    input: float
+    output: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.input < float("inf") and 0 <= self.output < float("inf")):
+            raise KedrecError(f"prices must be 0 or more dollars a million tokens; found {self}")
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Return US dollars."""
+        return (self.input * prompt_tokens + self.output * completion_tokens) / 1e6
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to a model.
+
+    Attributes:
+        messages: of the conversation, each with ``role`` (system, user, assistant) and ``content``.
+        max_tokens: bound of the answer, tokens.
+        temperature: 0 takes the likeliest token each time; ``None`` leaves it to the model, as some models demand.
+        seed: of the sampling, where the server heeds one.
+        schema: JSON schema that the answer is constrained to where the server offers that.
+        local_only: the messages hold what must not leave this machine, such as a patient's text.
+    """
+
+    messages: tuple[Message, ...]
+    max_tokens: int = 512
+    temperature: float | None = 0.0
+    seed: int = 0
+    schema: Mapping[str, Any] | None = None
+    local_only: bool = False
+
+    def key(self, model: str) -> str:
+        """Return 32 hex digits of model, messages and settings: the name of the answer."""
+        parts = {
+            "model": model,
+            "messages": [dict(message) for message in self.messages],
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "seed": self.seed,
+            "schema": self.schema,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def about_prompt_tokens(self) -> int:
+        """An estimate for a plan: a token for each four bytes."""
+        return -(-self._bytes // 4)
+
+    @property
+    def most_prompt_tokens(self) -> int:
+        """A bound: no tokenizer in use makes more tokens than bytes, and the chat template adds its own."""
+        return self._bytes + _MESSAGE_TOKENS * len(self.messages) + _TEMPLATE_TOKENS
+
+    @property
+    def _bytes(self) -> int:
+        schema = len(json.dumps(self.schema)) if self.schema else 0
+        return schema + sum(len(message["content"].encode()) for message in self.messages)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said.
+
+    Attributes:
+        text: the answer; of a refused request what the server said of it.
+        prompt_tokens: of the request; ``None`` where the server does not tell.
+        completion_tokens: of the answer; ``None`` where the server does not tell.
+        finish: ``stop``, ``length`` (cut at ``max_tokens``), ``refused`` (this request cannot be answered, as when it
+            is longer than the model's context), or a server's own word.
+    """
+
+    text: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    finish: str
+
+    @property
+    def spoken(self) -> str:
+        """The text without the thoughts that some models write before it."""
+        return _THOUGHT.sub("", self.text).strip()
+
+
+class Ask(Protocol):
+    """A model that answers.
+
+    Attributes:
+        name: names the model in the answers' log.
+        local: whether the model runs on this machine; only such a one is shown patients' text.
+        prices: of its tokens; ``None`` is free of charge.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def local(self) -> bool: ...  # noqa: D102
+
+    @property
+    def prices(self) -> Prices | None: ...  # noqa: D102
+
+    def ask(self, requests: Sequence[Request], ledger: "Ledger", keep: Keep) -> None:
+        """Answer the requests, several at a time, in any order.
+
+        Args:
+            requests: what is asked.
+            ledger: is told of each attempt before it is made, and may stop the run.
+            keep: is called with the request's place and its answer as soon as it is there, one call at a time.
+
+        Raises:
+            KedrecError: the model cannot be reached or loaded, or the budget is spent; what ``keep`` got stays.
+        """
+        ...
+
+
+def refuse_unless_local(model: Ask, requests: Sequence[Request]) -> None:
+    """Raise where patients' text would leave this machine; no setting turns this off.
+
+    Raises:
+        KedrecError: a request is ``local_only`` and the model is not on this machine.
+    """
+    if not model.local and any(request.local_only for request in requests):
+        raise KedrecError(
+            f"the teacher {model.name!r} does not run on this machine, and these questions hold patients' text, which "
+            "never leaves it; take a local model (kedrec.teacher.local.LocalModel), or a server on 127.0.0.1"
+        )

@@ -1,0 +1,137 @@
+"""The rationales of many cases, whoever the teacher is: asked once, checked, and kept in the store."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from kedrec.citations import cited
+from kedrec.errors import KedrecError
+from kedrec.store import Store, write_atomic
+from kedrec.teacher.answers import known, open_log
+from kedrec.teacher.ask import Ask
+from kedrec.teacher.asking import Plan, plan
+from kedrec.teacher.checks import UNCITED
+from kedrec.teacher.distil import KEPT, REJECTED, requests_for, write_jsonl, write_rationales
+from kedrec.teacher.prompts import RationaleSettings
+from kedrec.teacher.rationales import Case, ExtractiveTeacher, RecordedTeacher, Teacher
+
+_CHECKING = 1  # raise when answers are checked differently: those kept in stores are then judged anew
+_REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What a teacher made of some cases.
+
+    Attributes:
+        teacher: gives the rationales that were kept.
+        folder: holds ``rationales.jsonl``, and ``rejected.jsonl`` with reasons.
+        facts: for a data card: the teacher, how many were asked, kept and repaired, and why others were rejected.
+    """
+
+    teacher: RecordedTeacher
+    folder: Path
+    facts: dict[str, Any]
+
+    def kept(self, case: Case) -> bool:
+        """Whether a case has a rationale."""
+        return (case.disease, case.relevant, case.irrelevant) in self.teacher.answers
+
+    def rows(self, name: str = KEPT) -> list[dict[str, Any]]:
+        """Return the rows of one of the two files."""
+        return [json.loads(line) for line in (self.folder / name).read_text(encoding="utf-8").splitlines()]
+
+
+def explain_cases(
+    teacher: Teacher | Ask, cases: Sequence[Case], settings: RationaleSettings, max_cost: float | None, store: Store
+) -> Explained:
+    """Return the rationales of the cases that pass the checks.
+
+    Args:
+        teacher: `ExtractiveTeacher`, `RecordedTeacher`, or a model that is asked.
+        cases: all of them distinct.
+        settings: how a model is asked.
+        max_cost: bound of what all answers of this model may cost together, US dollars.
+        store: keeps the rationales, and beside them every answer of the model, so that none is paid twice.
+
+    Raises:
+        KedrecError: the model cannot be reached, or the budget is spent; answers so far are kept.
+    """
+    name = teacher_name(teacher)
+    key = {"teacher": name, "cases": _cases_hash(cases), "checking": _CHECKING}
+    if _asks(teacher):
+        key |= {"settings": asdict(settings)}
+
+    def build(folder: Path) -> None:
+        if isinstance(teacher, ExtractiveTeacher | RecordedTeacher):
+            report = _collect(teacher, cases, folder)
+        else:
+            assert _asks(teacher)
+            with open_log(answers_path(name, store), max_cost) as log:
+                made = write_rationales(teacher, cases, folder, log, settings)
+            report = {"asked": made.asked, "kept": made.kept, "repaired": made.repaired, "rejected": made.reasons}
+        write_atomic(folder / _REPORT, json.dumps(report))
+
+    place = store.get("rationales", key, build)
+    report = json.loads((place / _REPORT).read_text(encoding="utf-8"))
+    return Explained(RecordedTeacher(place / KEPT), place, {"teacher": name, **report})
+
+
+def plan_cases(teacher: Teacher | Ask, cases: Sequence[Case], settings: RationaleSettings, store: Store) -> Plan | None:
+    """Return what a model would be asked, and ``None`` for a teacher that is no model; writes nothing."""
+    if not _asks(teacher):
+        return None
+    return plan(teacher, requests_for(cases, settings), known(answers_path(teacher.name, store)))
+
+
+def teacher_name(teacher: Teacher | Ask) -> str:
+    """Return what a data card calls the teacher."""
+    if isinstance(teacher, RecordedTeacher):
+        content = json.dumps(sorted((*key, text) for key, text in teacher.answers.items()))
+        return f"RecordedTeacher {hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    return teacher.name if _asks(teacher) else type(teacher).__name__
+
+
+def answers_path(name: str, store: Store) -> Path:
+    """Return where the answers of a model are kept."""
+    plain = re.sub(r"[^\w.@-]+", "_", name)[:80]
+    return store.root / "answers" / f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}.jsonl"
+
+
+def _asks(teacher: Teacher | Ask) -> TypeGuard[Ask]:
+    return hasattr(teacher, "ask")
+
+
+def _collect(teacher: Teacher, cases: Sequence[Case], folder: Path) -> dict[str, Any]:
+    """Write what a teacher that is no model says; one that cites nothing though it had passages is rejected."""
+    kept: list[dict[str, Any]] = []
+    rejected: list[dict[str, Any]] = []
+    for case in cases:
+        row = {"disease": case.disease, "relevant": case.relevant, "irrelevant": case.irrelevant}
+        try:
+            said = teacher.explain(case)
+        except KedrecError as fault:
+            rejected.append({**row, "reason": "no recorded rationale", "detail": str(fault), "text": ""})
+            continue
+        if case.evidence and not cited(said):
+            rejected.append({**row, "reason": UNCITED, "detail": "no passage names the drug", "text": said})
+        else:
+            kept.append({**row, "rationale": said, "confidence": 1.0, "teacher": type(teacher).__name__})
+    write_jsonl(folder / KEPT, kept)
+    write_jsonl(folder / REJECTED, rejected)
+    reasons = Counter(row["reason"] for row in rejected)
+    return {"asked": len(cases), "kept": len(kept), "repaired": 0, "rejected": reasons}
+
+
+def _cases_hash(cases: Sequence[Case]) -> str:
+    content = hashlib.sha256()
+    for case in cases:
+        evidence = [(passage.id, passage.sentences) for passage in case.evidence]
+        names = sorted((entity, list(names)) for entity, names in case.names.items())
+        content.update(json.dumps([case.disease, case.relevant, case.irrelevant, names, evidence]).encode())
+    return content.hexdigest()

@@ -1,0 +1,221 @@
+"""``python -m kedrec.prepare``: the data set of the sample, made as a user makes one of a real graph."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from tests.running import REPOSITORY, run
+from tests.teacher.server import Reply, chat, serving
+
+SAMPLE = REPOSITORY / "kedrec" / "sample"
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory, tiny_base, tiny_encoder_folder):
+    content = {
+        "use": {"model": "student_smollm2", "data": "exprxrec", "trainer": "laptop", "logger": "csv"},
+        "graph": str(SAMPLE / "triples.tsv"),
+        "texts": str(SAMPLE / "passages.jsonl"),
+        "email": "",
+        "model": {
+            "init_args": {"base": str(tiny_base), "max_new_tokens": 4, "lora": {"layers_to_transform": None, "r": 4}}
+        },
+        "data": {
+            "init_args": {
+                "encoder": str(tiny_encoder_folder),
+                "limits": {"train": 20, "validation": 3, "test": 4},
+                "batch_size": 2,
+            }
+        },
+        "trainer": {"accelerator": "cpu", "max_steps": 2, "val_check_interval": 1, "enable_progress_bar": False},
+    }
+    path = tmp_path_factory.mktemp("prepare") / "small.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def prepare(experiment, *arguments, store, **environment):
+    return run(experiment, *arguments, module="kedrec.prepare", KEDREC_STORE=str(store), **environment)
+
+
+def hashes(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def prepared(experiment, tmp_path_factory):
+    """The store, the data set and what was printed, of one undisturbed run."""
+    folder = tmp_path_factory.mktemp("prepared")
+    done = prepare(experiment, f"out={folder / 'set'}", f"--bundle={folder / 'b.tar.zst'}", store=folder / "store")
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_a_dry_run_tells_what_there_is_to_do_and_touches_nothing(experiment, tmp_path):
+    done = prepare(experiment, "--dry-run", f"out={tmp_path / 'set'}", store=tmp_path / "store")
+    assert done.returncode == 0, done.stderr
+    for told in ("passages to embed", "20 train", "pairs to explain", "ExtractiveTeacher"):
+        assert told in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_after_it_finds_everything_there(experiment, prepared):
+    folder, _ = prepared
+    done = prepare(experiment, "--dry-run", store=folder / "store")
+    assert "0 passages to embed" in done.stdout
+
+
+def test_the_data_set_is_what_other_tools_read(prepared):
+    import datasets
+
+    folder, done = prepared
+    assert f"data set: {folder / 'set'}" in done.stdout
+    assert "peak memory" in done.stdout
+    splits = datasets.load_dataset(str(folder / "set"), cache_dir=str(folder / "cache"))
+    assert set(splits) == {"train", "validation", "test"}
+    row = splits["train"][0]
+    assert row["relevant"].startswith("Compound::")
+    assert row["rationale"].startswith(row["relevant_name"])
+    cited = [passage["id"] for passage in row["passages"] if f"[{passage['id']}]" in row["rationale"]]
+    assert cited
+    assert all(passage["license"] for passage in row["passages"])
+    lines = (folder / "set" / "messages" / "train.jsonl").read_text().splitlines()
+    assert len(lines) == len(splits["train"])
+    roles = [message["role"] for message in json.loads(lines[0])["messages"]]
+    assert roles == ["system", "user", "assistant"]
+    card = (folder / "set" / "README.md").read_text()
+    for told in ("Apache-2.0", "ExtractiveTeacher", "of those a passage names both", "kept: 2", "path: train.parquet"):
+        assert told in card
+
+
+def test_the_same_command_again_does_no_work_and_gives_the_same_bytes(experiment, prepared, tmp_path):
+    folder, _ = prepared
+    done = prepare(experiment, f"out={tmp_path / 'again'}", store=folder / "store")
+    assert done.returncode == 0, done.stderr
+    assert "passages embedded: 0" not in done.stderr
+    assert hashes(tmp_path / "again") == hashes(folder / "set")
+
+
+def test_a_bundle_makes_a_cluster_without_network_ready(experiment, prepared, tmp_path, tiny_encoder_folder):
+    folder, _ = prepared
+    store = tmp_path / "cluster"
+    done = prepare(f"--unbundle={folder / 'b.tar.zst'}", store=store)
+    assert done.returncode == 0, done.stderr
+    assert "artefacts added" in done.stdout
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("manifest.json")}
+    trained = run(experiment, f"out={tmp_path / 'run'}", KEDREC_STORE=str(store), HF_HUB_OFFLINE="1")
+    assert trained.returncode == 0, trained.stderr
+    assert (tmp_path / "run" / "metrics.json").is_file()
+    after = {path: path.stat().st_mtime_ns for path in store.rglob("manifest.json")}
+    assert {path: after[path] for path in before} == before
+    built = {path.parent.parent.name for path in after.keys() - before.keys()}
+    assert built <= {"base-answers"}, "everything else came with the bundle"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_at_a_random_moment_it_ends_with_the_same_bytes(experiment, prepared, tmp_path, seed):
+    folder, _ = prepared
+    command = [sys.executable, "-m", "kedrec.prepare", str(experiment), f"out={tmp_path / 'set'}"]
+    environment = {**os.environ, "KEDREC_STORE": str(tmp_path / "store")}
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    moments = random.Random(seed)
+    # Counted in artefacts, not in seconds: a slow machine is killed in the midst of the work, too.
+    wanted, give_up = moments.randrange(5), time.monotonic() + 200
+    while process.poll() is None and time.monotonic() < give_up:
+        begun = [path for path in (tmp_path / "store").glob("*/*") if path.suffix != ".lock"]
+        if len(begun) > wanted:
+            break
+        time.sleep(0.002)
+    time.sleep(moments.random() * 0.3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = prepare(experiment, f"out={tmp_path / 'set'}", store=tmp_path / "store")
+    assert done.returncode == 0, done.stderr
+    assert hashes(tmp_path / "set") == hashes(folder / "set")
+
+
+def test_of_two_processes_one_builds_and_one_waits(experiment, prepared, tmp_path):
+    folder, _ = prepared
+    environment = {**os.environ, "KEDREC_STORE": str(tmp_path / "store")}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "kedrec.prepare", str(experiment), f"out={tmp_path / str(number)}"],
+            cwd=REPOSITORY,
+            env=environment,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    said = [process.communicate(timeout=300)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    assert hashes(tmp_path / "0") == hashes(tmp_path / "1") == hashes(folder / "set")
+
+
+def test_a_model_is_asked_once_and_only_what_passes_is_kept(experiment, tmp_path):
+    def rule(body, number):
+        user = body["messages"][1]["content"]
+        letter = "AB"[number % 2]  # right about half of the time
+        drug = user.split(f"{letter}: ")[1].splitlines()[0]
+        passage = user.split("<passage> 1: ")[1].split(" </passage>")[0] if "<passage> 1: " in user else ""
+        said = f"{drug}: {passage[:200]} [1]." if passage else f"{drug} is used for it."
+        return Reply(chat(json.dumps({"choice": letter, "rationale": said, "confidence": 0.8})))
+
+    with serving(rule=rule) as server:
+        teacher = {
+            "class_path": "kedrec.teacher.endpoint.EndpointModel",
+            "init_args": {"model": "m", "base_url": server.url, "prices": {"input": 1.0, "output": 2.0}},
+        }
+        settings = [f"data.init_args.teacher={json.dumps(teacher)}", "data.init_args.max_cost=5.0"]
+        plan = prepare(experiment, "--dry-run", *settings, store=tmp_path / "store")
+        assert plan.returncode == 0, plan.stderr
+        assert "questions to ask" in plan.stdout
+        assert not server.seen
+        done = prepare(experiment, f"out={tmp_path / 'set'}", *settings, store=tmp_path / "store")
+        asked = len(server.seen)
+        assert asked >= 20
+        again = prepare(experiment, f"out={tmp_path / 'again'}", *settings, store=tmp_path / "store")
+        assert len(server.seen) == asked
+    assert again.returncode == done.returncode == 0, done.stderr
+    assert hashes(tmp_path / "set") == hashes(tmp_path / "again")
+    rejected = [json.loads(line) for line in (tmp_path / "set" / "rejected.jsonl").read_text().splitlines()]
+    assert "wrong choice" in {row["reason"] for row in rejected}
+    assert "wrong choice" in (tmp_path / "set" / "README.md").read_text()
+
+
+def test_without_a_network_the_error_says_what_to_do(experiment, tmp_path):
+    done = prepare(experiment, "graph=drkg", store=tmp_path / "store", KEDREC_OFFLINE="1")
+    assert done.returncode == 2
+    assert "kedrec.prepare" in done.stderr
+    assert "Traceback" not in done.stderr
+    plan = prepare(experiment, "graph=drkg", "--dry-run", store=tmp_path / "store", KEDREC_OFFLINE="1")
+    assert plan.returncode == 0, plan.stderr
+    assert "bytes to download" in plan.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--unbundle=absent.tar.zst"], "no such file"),
+        (["experiments/kgt5.yaml", "--dry-run"], "has no plan"),
+        (["experiments/transe_base.yaml", "--push=a/b"], "writes no data set"),
+        (["experiments/exprxrec_both.yaml", "texts=absent", "graph=absent"], "absent"),
+    ],
+)
+def test_faults_are_one_line(arguments, told, tmp_path):
+    done = prepare(*arguments, store=tmp_path / "store")
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
