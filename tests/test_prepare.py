@@ -195,6 +195,31 @@ def test_a_model_is_asked_once_and_only_what_passes_is_kept(experiment, tmp_path
     assert "wrong choice" in (tmp_path / "set" / "README.md").read_text()
 
 
+def test_entities_are_described_by_a_model_and_anchored_in_what_it_says(tmp_path, tiny_encoder_folder):
+    def rule(body, _):
+        name = body["messages"][1]["content"].split()[3]
+        return Reply(chat(f"Background: {name} is known. Appearance: N/A Clinical: it matters."))
+
+    settings = [f"data.init_args.encoder={tiny_encoder_folder}", "trainer.max_steps=4", "trainer.val_check_interval=4"]
+    settings += ["model.init_args.dim=8", "trainer.enable_progress_bar=false", f"out={tmp_path / 'run'}"]
+    with serving(rule=rule) as server:
+        model = {"class_path": "kedrec.teacher.endpoint.EndpointModel"}
+        model["init_args"] = {"model": "m", "base_url": server.url}
+        describe = {"model": model, "types": ["Disease"], "settings": {"style": "structured"}}
+        settings.append(f"data.init_args.describe={json.dumps(describe)}")
+        plan = prepare("experiments/lladr_transe.yaml", "--dry-run", *settings, store=tmp_path / "store")
+        assert plan.returncode == 0, plan.stderr
+        assert "descriptions by m" in plan.stdout
+        assert not server.seen
+        done = prepare("experiments/lladr_transe.yaml", *settings, store=tmp_path / "store")
+        assert done.returncode == 0, done.stderr
+        asked = len(server.seen)
+    assert asked > 50
+    trained = run("experiments/lladr_transe.yaml", *settings, KEDREC_STORE=str(tmp_path / "store"))
+    assert trained.returncode == 0, trained.stderr
+    assert f"'described': {asked}" in (tmp_path / "run" / "README.md").read_text()
+
+
 def test_without_a_network_the_error_says_what_to_do(experiment, tmp_path):
     done = prepare(experiment, "graph=drkg", store=tmp_path / "store", KEDREC_OFFLINE="1")
     assert done.returncode == 2
@@ -209,7 +234,7 @@ def test_without_a_network_the_error_says_what_to_do(experiment, tmp_path):
     ("arguments", "told"),
     [
         (["--unbundle=absent.tar.zst"], "no such file"),
-        (["experiments/kgt5.yaml", "--dry-run"], "has no plan"),
+        (["experiments/both_sources.yaml", "--dry-run"], "has no plan"),
         (["experiments/transe_base.yaml", "--push=a/b"], "writes no data set"),
         (["experiments/exprxrec_both.yaml", "texts=absent", "graph=absent"], "absent"),
     ],

@@ -24,7 +24,9 @@ from kedrec.graph.pairs import THERAPEUTIC, Pair, load_pairs
 from kedrec.graph.split_folder import is_split_folder, load_split
 from kedrec.sources.molecules import find_smiles_file
 from kedrec.sources.names import EntityInfo, find_entities_file, load_entity_info
+from kedrec.stages import Stage
 from kedrec.store import Store
+from kedrec.teacher.described import DescribedBy
 from kedrec.text.anchors import text_modalities
 from kedrec.text.descriptions import EntityTexts, entity_texts, load_descriptions, tell_each_other
 from kedrec.text.mentions import spoken_names
@@ -56,6 +58,7 @@ class TripleData(ResumingData):
         anchors: what entities are anchored in: ``text``, ``fingerprint``, or the path of a safetensors matrix.
         encoder: ``minilm`` (bundled), a folder, or a hub name of a bi-encoder, for ``text``.
         descriptions: TSV or JSONL of descriptions that win over those beside the graph.
+        describe: a model that writes the descriptions, by ``kedrec.prepare``; in place of ``descriptions``.
         masked: share of the described entities whose description is withheld, LLaDR's ablation.
         ranking_memory: bytes that a batch of queries may take.
         seed: of split, noise, masking, order and corruptions.
@@ -80,6 +83,7 @@ class TripleData(ResumingData):
         anchors: list[str] = [],  # noqa: B006
         encoder: str = "minilm",
         descriptions: str | None = None,
+        describe: DescribedBy | None = None,
         masked: float = 0.0,
         ranking_memory: int = 512 * 2**20,
         seed: int = 0,
@@ -90,8 +94,10 @@ class TripleData(ResumingData):
                 raise KedrecError(f"data.init_args.{name}: {value}; expected 1 or more")
         if batch_size % chunks:
             raise KedrecError(f"data.init_args.chunks: {chunks} chunks do not divide a batch of {batch_size} triples")
-        if (descriptions or masked) and "text" not in anchors:
+        if (descriptions or describe or masked) and "text" not in anchors:
             raise KedrecError("data.init_args.anchors: descriptions and masked need `text` among the anchors")
+        if descriptions and describe:
+            raise KedrecError("data.init_args.describe: descriptions are given; leave one of the two out")
         self.graph_path = graph
         self.relations = relations
         self.validation = validation
@@ -108,6 +114,7 @@ class TripleData(ResumingData):
         self.anchors = anchors
         self.encoder_name = encoder
         self.descriptions = descriptions
+        self.describe = describe
         self.masked = masked
         self.ranking_memory = ranking_memory
         self.seed = seed
@@ -130,6 +137,17 @@ class TripleData(ResumingData):
         """Read, split and anchor, once."""
         if self._graph is None:
             self._prepare(Store())
+
+    def plan(self, store: Store) -> list[Stage]:
+        """Return the stages of the preparation."""
+        graph = load_graph(self.graph_path, store)
+        stages = [Stage("graph", True, note=f"{len(graph.triples):,} triples")]
+        if self.describe is None:
+            return stages
+        file = find_entities_file(self.graph_path)
+        infos = load_entity_info(file) if file else {}
+        names = {entity: infos[entity].name if entity in infos else "" for entity in graph.entities}
+        return [*stages, self.describe.stage(names, store)]
 
     @property
     def training_triples(self) -> Triples:
@@ -203,6 +221,10 @@ class TripleData(ResumingData):
             "split": str(self._split),
             "noise": f"{self.noise}; {len(self._train)} triples are trained on",
         }
+        if self.describe is not None:
+            named = dict(zip(self._graph.entities, names, strict=True))
+            file, self.facts["descriptions"] = self.describe.prepare(named, store)
+            self.descriptions = str(file)
         self._further_tests = self._untold(names, infos)
         texts = self._texts(entities_file) if "text" in self.anchors else None
         nothing = EntityInfo("", (), "")

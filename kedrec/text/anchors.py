@@ -3,8 +3,6 @@
 import hashlib
 import json
 import logging
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +10,11 @@ import numpy as np
 
 from kedrec.batches import Modality
 from kedrec.errors import KedrecError
+from kedrec.progress import tell
 from kedrec.store import Store
 from kedrec.text.descriptions import EntityTexts
-from kedrec.text.encoder import Encoder, Vectors
+from kedrec.text.encoder import Vectors
+from kedrec.text.endpoint_encoder import TextEncoder, text_encoder
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +30,14 @@ def text_modalities(texts: EntityTexts, encoder: str, store: Store) -> list[Moda
 
     Args:
         texts: of the entities.
-        encoder: as `Encoder` takes it.
+        encoder: as `text_encoder` takes it: ``minilm``, a folder, a hub name, or a server's address and model.
         store: keeps the vectors of each distinct text, names and descriptions apart: other descriptions do not embed
             the names again, nor does another masking embed any.
 
     Raises:
         KedrecError: the encoder cannot be loaded or gives NaN, or the store cannot be written.
     """
-    model = Encoder(encoder)
+    model = text_encoder(encoder, store)
     names = _embedded("names", texts.names, (), model, store)
     descriptions = _embedded("descriptions", texts.descriptions, texts.masked, model, store)
     named, described = (np.array([bool(text) for text in column]) for column in (texts.names, texts.descriptions))
@@ -47,28 +47,25 @@ def text_modalities(texts: EntityTexts, encoder: str, store: Store) -> list[Moda
     return [Modality("name", names, named), Modality("description", descriptions, named | described)]
 
 
-def _embedded(what: str, texts: Sequence[str], extra: Sequence[str], encoder: Encoder, store: Store) -> Vectors:
+def _embedded(what: str, texts: Sequence[str], extra: Sequence[str], encoder: TextEncoder, store: Store) -> Vectors:
     """Return the vectors, ``(texts, dim)``, zero for empty texts; ``extra`` is embedded for the store alone."""
     distinct = sorted({*texts, *extra} - {""})
     numbers = {text: number for number, text in enumerate(distinct)}
     places = np.array([numbers.get(text, -1) for text in texts])
     vectors = np.zeros((len(texts), encoder.dimension), np.float32)
-    started = time.monotonic()
     for start in range(0, len(distinct), _SLICE):
         part = distinct[start : start + _SLICE]
         content = hashlib.sha256(json.dumps(part).encode()).hexdigest()
         key = {"texts": content, "encoder": encoder.identity, "embedding": _EMBEDDING}
 
-        def build(folder: Path, part: Sequence[str] = part, done: int = start + len(part)) -> None:
+        def build(folder: Path, part: Sequence[str] = part) -> None:
             made = encoder.encode(part)
             if not np.isfinite(made).all():
                 raise KedrecError(f"the encoder gave NaN or infinity for some of the entities' {what}; take another")
             np.save(folder / "vectors.npy", made, allow_pickle=False)
-            if len(distinct) > _SLICE:
-                spent = time.monotonic() - started
-                print(f"embedded {done:,} of {len(distinct):,} {what}, {spent:.0f} s", file=sys.stderr, flush=True)
 
         kept = np.load(store.get("vectors", key, build) / "vectors.npy", allow_pickle=False)
+        tell(f"{what} embedded", start + len(part), len(distinct))
         rows = np.flatnonzero((places >= start) & (places < start + len(part)))
         vectors[rows] = kept[places[rows] - start]
     return vectors
