@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kedrec.config import build, compose
+from kedrec.prepare import Plans
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -42,6 +43,14 @@ def test_experiments_compose_and_build(command, tmp_path, monkeypatch):
     composed = compose(REPOSITORY / words[at], [*overrides, f"out={tmp_path}"])
     assert build(composed).model is not None
     assert composed.run_dir == tmp_path
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "kedrec.prepare" in c])
+def test_what_is_prepared_composes_and_builds(command, monkeypatch):
+    monkeypatch.setenv("NCBI_EMAIL", "someone@example.org")
+    _, _, _, experiment, *further = shlex.split(command)
+    overrides = [word for word in further if not word.startswith(("--dry-run", "--bundle"))]
+    assert isinstance(build(compose(REPOSITORY / experiment, overrides)).data, Plans)
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "benchmarks/" in c])
