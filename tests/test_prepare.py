@@ -13,9 +13,17 @@ import pytest
 import yaml
 
 from tests.running import REPOSITORY, run
+from tests.sources.loopback import Answer
+from tests.sources.loopback import serving as loopback
+from tests.sources.test_clinical_trials import study
+from tests.sources.test_entrez import Ncbi, record
+from tests.sources.test_pmc import Bucket
 from tests.teacher.server import Reply, chat, serving
 
 SAMPLE = REPOSITORY / "kedrec" / "sample"
+IN_PMC = "<PubmedData><ArticleIdList><ArticleId IdType='pmc'>PMC7</ArticleId></ArticleIdList></PubmedData>"
+    "<PubmedData><ArticleIdList><ArticleId IdType='pmc'>PMC7</ArticleId></ArticleIdList></PubmedData></PubmedArticle>"
+)
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +201,40 @@ def test_a_model_is_asked_once_and_only_what_passes_is_kept(experiment, tmp_path
     rejected = [json.loads(line) for line in (tmp_path / "set" / "rejected.jsonl").read_text().splitlines()]
     assert "wrong choice" in {row["reason"] for row in rejected}
     assert "wrong choice" in (tmp_path / "set" / "README.md").read_text()
+
+
+def test_texts_are_fetched_for_the_pairs_and_full_texts_take_the_place_of_abstracts(experiment, tmp_path):
+    ncbi, bucket = Ncbi({1: record(1).replace("</PubmedArticle>", IN_PMC + "</PubmedArticle>")}), Bucket(7)
+
+    def answer(asked):
+        if asked.path.endswith("/studies"):
+            cond, intr = asked.query["query.cond"], asked.query["query.intr"]
+            one = study(abs(hash((cond, intr))) % 10**8)
+            one["protocolSection"]["descriptionModule"]["briefSummary"] = f"{intr} was given to people with {cond}."
+            return Answer(json.dumps({"studies": [one]}).encode(), headers={"Content-Type": "application/json"})
+        return ncbi(asked) if asked.path.endswith(".fcgi") else bucket(asked)
+
+    with loopback(answer) as server:
+        web = {"email": "me@x.org", "abstracts": 3, "trials_url": f"{server.url}/studies"}
+        web |= {"eutils_url": server.url, "pmc_url": server.url}
+        settings = ["texts=null", f"data.init_args.web={json.dumps(web)}", f"out={tmp_path / 'set'}"]
+        online = {"store": tmp_path / "store", "HF_HUB_OFFLINE": ""}
+        plan = prepare(experiment, "--dry-run", *settings, **online)
+        assert plan.returncode == 0, plan.stderr
+        assert "requests to the web, at least" in plan.stdout
+        assert not server.asked
+        done = prepare(experiment, *settings, **online)
+        assert done.returncode == 0, done.stderr
+        asked = len(server.asked)
+        again = prepare(experiment, *settings, **online)
+        assert again.returncode == 0, again.stderr
+        assert len(server.asked) == asked
+    (file,) = (tmp_path / "store" / "web-texts").glob("*/passages.jsonl")
+    documents = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [one["text"] for one in documents if one["id"] == "PMC7"] == ["Words of version 1."]
+    assert sum(one["source"] == "clinical_trials" for one in documents) > 40
+    rationales = (tmp_path / "set" / "messages" / "train.jsonl").read_text()
+    assert "was given to people with" in rationales
 
 
 def test_entities_are_described_by_a_model_and_anchored_in_what_it_says(tmp_path, tiny_encoder_folder):

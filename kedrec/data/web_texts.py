@@ -14,6 +14,7 @@ from kedrec.sources.documents import read_documents
 from kedrec.sources.web import Web
 from kedrec.store import Store, write_atomic
 
+_OF_A_MIRROR = 50.0  # requests a second
 _MERGING = 1  # raise when documents are merged differently
 
 
@@ -77,7 +78,7 @@ class WebTexts:
         key: dict[str, Any]
         common = {"before": before, "snapshot": self.snapshot}
         if self.trials:
-            web = Web(rate=clinical_trials.RATE)
+            web = Web(rate=clinical_trials.RATE if self.trials_url == clinical_trials.STUDIES else _OF_A_MIRROR)
             for done, (disease, drug) in enumerate(pairs, start=1):
                 query = TrialQuery(disease, drug)
                 key = {"condition": disease, "intervention": drug, "url": self.trials_url, **common}
@@ -85,7 +86,8 @@ class WebTexts:
                 files.append(_kept(store, "trials", key, walk))
                 tell("ClinicalTrials.gov: pairs", done, len(pairs))
         if self.abstracts:
-            service = entrez.Service(Web(rate=entrez.rate()), self.email, url=self.eutils_url)
+            rate = entrez.rate() if self.eutils_url == entrez.EUTILS else _OF_A_MIRROR
+            service = entrez.Service(Web(rate=rate), self.email, url=self.eutils_url)
             for done, (disease, drug) in enumerate(pairs, start=1):
                 term = f"{_quoted(disease)} AND {_quoted(drug)} AND hasabstract"
                 key = {"term": term, "most": self.abstracts, "url": self.eutils_url, **common}
@@ -96,7 +98,7 @@ class WebTexts:
             found = {document.id for file in files for document in _documents(file)}
             ids = sorted(one for one in found if one.startswith("PMC"))
             key = {"articles": ids, "url": self.pmc_url, **common}
-            walk = partial(pmc.fetch, Web(rate=50.0), ids, before=before, url=self.pmc_url)
+            walk = partial(pmc.fetch, Web(rate=pmc.RATE), ids, before=before, url=self.pmc_url)
             files.append(_kept(store, "pmc", key, walk))
         return files
 

@@ -133,6 +133,13 @@ def holds_any(address: str, secrets: list[str]) -> bool:
     return any(secret in text for secret in secrets for text in (address, unquote_plus(address)))
 
 
+def hidden(text: str, secrets: list[str]) -> str:
+    """Return a text without the keys that it repeats."""
+    for secret in secrets:
+        text = text.replace(secret, "(key)")
+    return text
+
+
 def hide_query(record: logging.LogRecord) -> bool:
     """Leave keys out of a line that httpx logs: its address is shown as messages show it."""
     import httpx

@@ -4,7 +4,6 @@ httpx speaks the protocol and tenacity decides when to try again; what counts as
 what a cut download is worth in `download`.
 """
 
-import functools
 import logging
 import os
 import random
@@ -19,6 +18,7 @@ from kedrec.errors import KedrecError
 from kedrec.sources.answers import (
     AgainError,
     check_status,
+    hidden,
     hide_query,
     holds_any,
     is_html,
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _OFFLINE = ("KEDREC_OFFLINE", "HF_HUB_OFFLINE")
-_REDIRECTS = 10  # of one request; what httpx's documentation calls usual is 20
+_REDIRECTS = 10  # of one request
 _LONG = 5.0  # seconds; a longer wait is told
 
 
@@ -134,8 +134,7 @@ class Web:
                 return parse(body)
             except ValueError as fault:
                 kind = "a page of HTML" if is_html(body) else f"{len(body):,} bytes"
-                said = functools.reduce(lambda text, secret: text.replace(secret, "(key)"), secrets, str(fault))
-                raise AgainError(f"answered {kind} that cannot be read ({said})") from None
+                raise AgainError(f"answered {kind} that cannot be read ({hidden(str(fault), secrets)})") from None
 
         return self._patiently(url, once)
 
@@ -146,8 +145,8 @@ class Web:
 
         try:
             following: httpx.Request | None = self._client().build_request(method, url, **request)
-        except httpx.InvalidURL as fault:
-            raise KedrecError(f"{shown(url)}: not an address ({fault}); check it") from None
+        except httpx.InvalidURL:
+            raise KedrecError(f"{shown(url)!r}: not an address; check it") from None
         for _ in range(_REDIRECTS):
             assert following is not None
             self._wait_turn()
