@@ -22,8 +22,6 @@ from tests.teacher.server import Reply, chat, serving
 
 SAMPLE = REPOSITORY / "kedrec" / "sample"
 IN_PMC = "<PubmedData><ArticleIdList><ArticleId IdType='pmc'>PMC7</ArticleId></ArticleIdList></PubmedData>"
-    "<PubmedData><ArticleIdList><ArticleId IdType='pmc'>PMC7</ArticleId></ArticleIdList></PubmedData></PubmedArticle>"
-)
 
 
 @pytest.fixture(scope="module")
