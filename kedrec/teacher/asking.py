@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from kedrec.errors import KedrecError
 from kedrec.progress import tell
 from kedrec.teacher.answers import AnswerLog
-from kedrec.teacher.ask import REFUSED, Answer, Ask, Prices, Request, refuse_unless_local
+from kedrec.teacher.ask import REFUSED, Answer, Prices, Request
 from kedrec.teacher.ledger import worst_cost
+from kedrec.teacher.model import Ask, refuse_unless_local
 
 _HOPELESS = 5  # refused requests with no answer at all after which the run ends
 

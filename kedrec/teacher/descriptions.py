@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from kedrec.teacher.answers import AnswerLog
-from kedrec.teacher.ask import CUT, REFUSED, Answer, Ask, Request
+from kedrec.teacher.ask import CUT, REFUSED, Answer, Request
 from kedrec.teacher.asking import answer_all
 from kedrec.teacher.distil import write_jsonl
+from kedrec.teacher.model import Ask
 from kedrec.teacher.prompts import quoted
 from kedrec.text.passages import sentences
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from kedrec.store import write_atomic
 from kedrec.teacher.answers import AnswerLog
-from kedrec.teacher.ask import Answer, Ask, Request
+from kedrec.teacher.ask import Answer, Request
 from kedrec.teacher.asking import answer_all
 from kedrec.teacher.checks import Verdict, judge
+from kedrec.teacher.model import Ask
 from kedrec.teacher.prompts import RationaleSettings, rationale_prompt, repair
 from kedrec.teacher.rationales import Case
 

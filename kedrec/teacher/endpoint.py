@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from kedrec.errors import KedrecError
 from kedrec.sources.endpoint import OPENAI, Endpoint, FailedError, RefusedError
-from kedrec.teacher.ask import REFUSED, Answer, Keep, Prices, Request, refuse_unless_local
+from kedrec.teacher.ask import REFUSED, Answer, Prices, Request
 from kedrec.teacher.ledger import Ledger, worst_cost
+from kedrec.teacher.model import Keep, refuse_unless_local
 
 if TYPE_CHECKING:
     import openai

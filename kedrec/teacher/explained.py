@@ -13,10 +13,10 @@ from kedrec.citations import cited
 from kedrec.errors import KedrecError
 from kedrec.store import Store, write_atomic
 from kedrec.teacher.answers import known, open_log
-from kedrec.teacher.ask import Ask
 from kedrec.teacher.asking import Plan, plan
 from kedrec.teacher.checks import UNCITED
 from kedrec.teacher.distil import KEPT, REJECTED, requests_for, write_jsonl, write_rationales
+from kedrec.teacher.model import Ask
 from kedrec.teacher.prompts import RationaleSettings
 from kedrec.teacher.rationales import Case, ExtractiveTeacher, RecordedTeacher, Teacher
 

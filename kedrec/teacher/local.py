@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from kedrec.errors import KedrecError
 from kedrec.sources.pretrained import BUNDLED_BASE, base_folder, base_identity, load_tokenizer
 from kedrec.store import Store
-from kedrec.teacher.ask import REFUSED, Answer, Keep, Message, Prices, Request
+from kedrec.teacher.ask import REFUSED, Answer, Message, Prices, Request
 from kedrec.teacher.ledger import Ledger
+from kedrec.teacher.model import Keep
 
 if TYPE_CHECKING:
     from kedrec.teacher.generation import Generation, Prompt

@@ -12,6 +12,13 @@ import time
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
+import pytest
+
+from kedrec.errors import KedrecError
+
+KEY = "s3cr3t-0123456789"  # what must never be shown
+HTML = b"<!DOCTYPE html>\n<html><body>We are down for maintenance.</body></html>"
+
 
 @dataclass
 class Seen:
@@ -156,3 +163,19 @@ def chunked(data, *, whole=True, headers=None):
         handler.close_connection = not whole
 
     return answer
+
+
+def fails(ask, *expected):
+    """Return the one clear error, of one line and without a key, that ``ask`` ends in."""
+    with pytest.raises(KedrecError) as fault:
+        ask()
+    for part in expected:
+        assert part in str(fault.value)
+    assert "\n" not in str(fault.value)
+    assert KEY not in str(fault.value)
+    return str(fault.value)
+
+
+def ranges(server):
+    """Return the ranges that were asked for."""
+    return [seen.headers.get("range") for seen in server.seen]

@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from kedrec.errors import KedrecError
 from kedrec.sources import drkg
 from kedrec.sources.drkg import drkg_facts, drkg_key, drkg_triples
 from kedrec.sources.web import Web
 from kedrec.store import Store
-from tests.sources.faulty_server import FaultyServer, file, status, text
+from tests.sources.faulty_server import KEY, fails, file, status, text
 
 # 5,000 lines are more than one block of the archive, so that lines lie across blocks.
 ROWS = [
@@ -55,24 +54,14 @@ ARCHIVE = tarred(
 )
 
 
+pytestmark = pytest.mark.usefixtures("online")
+
+
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """DRKG in little."""
-    for name in ("KEDREC_OFFLINE", "HF_HUB_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(drkg, "COUNTS", COUNTS)
     monkeypatch.setattr(drkg, "_BLOCK", 20_003)
-
-
-@pytest.fixture(scope="module")
-def web():
-    return Web(rate=1000, tries=3, timeout=5, patience=1)
-
-
-@pytest.fixture
-def server():
-    with FaultyServer() as running:
-        yield running
 
 
 @pytest.fixture
@@ -82,32 +71,18 @@ def official(server, monkeypatch):
     return url
 
 
-def fails(ask, *expected):
-    with pytest.raises(KedrecError) as fault:
-        ask()
-    for part in expected:
-        assert part in str(fault.value)
-    assert "\n" not in str(fault.value)
-
-
 def artefacts(root):
-    """What a store holds under final names."""
     return [path for path in (root / "drkg").iterdir() if path.is_dir() and path.suffix != ".partial"]
 
 
 def test_the_official_archive_becomes_a_graph(tmp_path, server, official, web, caplog):
-    heard = []
-    store = Store(tmp_path)
+    store, heard = Store(tmp_path), []
     assert not store.holds(drkg.KIND, drkg_key())
     path = drkg_triples(store, progress=lambda *count: heard.append(count), web=web)
     assert store.holds(drkg.KIND, drkg_key())
     assert zstandard.ZstdDecompressor().stream_reader(path.open("rb")).read() == TABLE
-    assert drkg_facts(path) == {
-        "source": official,
-        "sha256": hashlib.sha256(ARCHIVE).hexdigest(),
-        **COUNTS,
-        "warning": "",
-    }
+    sha256 = hashlib.sha256(ARCHIVE).hexdigest()
+    assert drkg_facts(path) == {"source": official, "sha256": sha256, **COUNTS, "warning": ""}
     assert heard[-1] == (len(ARCHIVE), len(ARCHIVE))
     assert sorted(place.name for place in path.parent.iterdir()) == ["facts.json", "manifest.json", "triples.tsv.zst"]
     from kedrec.graph.knowledge_graph import load_graph
@@ -182,8 +157,7 @@ def test_the_official_archive_must_have_its_counts(tmp_path, server, official, w
     assert drkg_facts(drkg_triples(Store(tmp_path), web=web))["triples"] == 5_001
 
 
-FLIPPED = bytearray(ARCHIVE)
-FLIPPED[-2_000] ^= 1  # in the embeddings, which are not even used
+FLIPPED = ARCHIVE[:-2_000] + bytes([ARCHIVE[-2_000] ^ 1]) + ARCHIVE[-1_999:]  # in the embeddings, which are not used
 
 
 @pytest.mark.parametrize(
@@ -191,7 +165,7 @@ FLIPPED[-2_000] ^= 1  # in the embeddings, which are not even used
     [
         (ARCHIVE[: len(ARCHIVE) // 2], "damaged or cut short"),
         (ARCHIVE[:-1], "damaged or cut short"),
-        (bytes(FLIPPED), "damaged or cut short"),
+        (FLIPPED, "damaged or cut short"),
         (gzip.compress(TABLE), "damaged or cut short"),
         (gzip.compress(gzip.decompress(ARCHIVE)[:200_000]), "damaged or cut short"),
         (tarred(("readme.txt", b"hello")), "there is no drkg.tsv"),
@@ -203,12 +177,11 @@ FLIPPED[-2_000] ^= 1  # in the embeddings, which are not even used
 )
 def test_a_wrong_archive_is_one_clear_error_and_nothing_is_kept(tmp_path, server, web, content, expected):
     url = server.script("/drkg.tar.gz", file(content))
-    checksum = hashlib.sha256(content).hexdigest()
-    for sha256 in (None, checksum):
-        fails(lambda: drkg_triples(Store(tmp_path), url, sha256, web=web), url, expected)  # noqa: B023
-    (tmp_path / "local.tar.gz").write_bytes(content)
-    local = str(tmp_path / "local.tar.gz")
-    fails(lambda: drkg_triples(Store(tmp_path), local), local, expected)
+    for known in (None, hashlib.sha256(content).hexdigest()):
+        fails(lambda: drkg_triples(Store(tmp_path), url, known, web=web), url, expected)  # noqa: B023
+    local = tmp_path / "local.tar.gz"
+    local.write_bytes(content)
+    fails(lambda: drkg_triples(Store(tmp_path), str(local)), str(local), expected)
     assert not [path for path in (tmp_path / "drkg").rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
@@ -244,26 +217,25 @@ def test_names_in_the_archive_are_never_paths(tmp_path, web, monkeypatch):
 
 def test_a_key_in_a_mirrors_address_is_kept_nowhere(tmp_path, server, web):
     server.script("/drkg.tar.gz", file(ARCHIVE, upto=1_000), status(403))
-    url = f"{server.url('/drkg.tar.gz')}?part=3&token=s3cr3t"
-    with pytest.raises(KedrecError) as fault:
-        drkg_triples(Store(tmp_path), url, web=web)
-    assert "s3cr3t" not in str(fault.value)
+    url = f"{server.url('/drkg.tar.gz')}?part=3&token={KEY}"
+    fails(lambda: drkg_triples(Store(tmp_path), url, web=web), "status 403")
     server.script("/drkg.tar.gz", file(ARCHIVE))
     drkg_triples(Store(tmp_path), url, web=web)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"s3cr3t" in path.read_bytes()]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
     assert "part=3" in drkg_key(url)["source"]
 
 
+def _fetch(root, url, sha256):
+    logging.disable(logging.WARNING)
+    drkg_triples(Store(root), url, sha256, web=Web(rate=1000))
+
+
 def _start(root, url):
-    # The counts of the little DRKG are not known in another process, so the checksum says that this file is meant.
-    process = multiprocessing.get_context("spawn").Process(target=_fetch_known, args=(str(root), url))
+    # Another process does not know the counts of the little DRKG: the checksum says that this file is meant.
+    known = (str(root), url, hashlib.sha256(ARCHIVE).hexdigest())
+    process = multiprocessing.get_context("spawn").Process(target=_fetch, args=known)
     process.start()
     return process
-
-
-def _fetch_known(root, url):
-    logging.disable(logging.WARNING)
-    drkg_triples(Store(root), url, hashlib.sha256(ARCHIVE).hexdigest(), web=Web(rate=1000))
 
 
 def test_a_killed_download_goes_on_and_a_second_process_waits(tmp_path, server):
@@ -281,9 +253,8 @@ def test_a_killed_download_goes_on_and_a_second_process_waits(tmp_path, server):
 
     url = server.script("/drkg.tar.gz", stuck, file(ARCHIVE))
     process = _start(tmp_path, url)
-    deadline = time.monotonic() + 20
     while not [part for part in tmp_path.rglob(".source*.partial") if part.stat().st_size == half]:
-        assert time.monotonic() < deadline
+        assert process.is_alive()
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
@@ -312,8 +283,7 @@ def test_a_kill_after_the_download_or_after_the_packing_repeats_neither(tmp_path
     with pytest.raises(KeyboardInterrupt):
         drkg_triples(Store(tmp_path), web=web)
     monkeypatch.undo()
-    for name in ("KEDREC_OFFLINE", "HF_HUB_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setattr(drkg, "URL", official)
     drkg_triples(Store(tmp_path), web=web)
     assert len(server.seen) == len(packed) == 1
@@ -327,5 +297,4 @@ def test_a_real_graph_of_drkgs_form(tmp_path, monkeypatch):
     facts = drkg_facts(path)
     assert (facts["triples"], facts["entities"], facts["relations"]) == (706_867, 56_777, 48)
     assert "while DRKG has 5,874,261 triples, 97,238 entities, 107 relations" in facts["warning"]
-    unpack = zstandard.ZstdDecompressor().stream_reader
-    assert unpack(path.open("rb")).read() == unpack(source.open("rb")).read()
+    assert zstandard.open(path).read() == zstandard.open(source).read()
