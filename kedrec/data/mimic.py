@@ -5,7 +5,7 @@ from typing import Any
 
 from kedrec.data.evidence import Library
 from kedrec.data.instructions import InstructionData
-from kedrec.errors import KedrecError
+from kedrec.errors import KedrecError, check_least
 from kedrec.graph.admissions import admission_pairs, disease_id, prescribed_edges
 from kedrec.graph.formulary import Formulary
 from kedrec.graph.pairs import THERAPEUTIC, Pair, chosen_draw, drug_vectors, stated_edges, treating_drugs
@@ -41,8 +41,7 @@ class MimicPairwise(InstructionData):
         self, mimic: str, mappings: str | None = None, per_admission: int = 4, usual: float = 0.05, **options: Any
     ) -> None:
         super().__init__(**options)
-        if per_admission < 1:
-            raise KedrecError(f"data.init_args.per_admission: {per_admission}; expected 1 or more")
+        check_least("data", 1, per_admission=per_admission)
         if not 0 < usual <= 1:
             raise KedrecError(f"data.init_args.usual: {usual}; expected a share above 0, up to 1")
         if self.pairs_path is not None:

@@ -14,7 +14,7 @@ from kedrec.batches import ChoiceBatch, Modality, RankingBatch, RepurposingBatch
 from kedrec.data.queries import SIDES, KnownAnswers, Triples, choice_batch, ranking_batches, repurposing_batch
 from kedrec.data.resuming import ResumingData
 from kedrec.data.sampling import TripleBatches, TrueTriples, subsampling_weights
-from kedrec.errors import KedrecError
+from kedrec.errors import KedrecError, check_least
 from kedrec.graph.aliases import kept_rows
 from kedrec.graph.holdout import LinkSplit, hold_out, hold_out_pairs
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
@@ -89,9 +89,7 @@ class TripleData(ResumingData):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in {"batch_size": batch_size, "negatives": negatives, "chunks": chunks}.items():
-            if value < 1:
-                raise KedrecError(f"data.init_args.{name}: {value}; expected 1 or more")
+        check_least("data", 1, batch_size=batch_size, negatives=negatives, chunks=chunks)
         if batch_size % chunks:
             raise KedrecError(f"data.init_args.chunks: {chunks} chunks do not divide a batch of {batch_size} triples")
         if (descriptions or describe or masked) and "text" not in anchors:

@@ -11,7 +11,7 @@ from kedrec.batches import DrugVocabulary
 from kedrec.data.histories import histories, label_compounds, read_interactions
 from kedrec.data.resuming import ResumingData
 from kedrec.data.visit_batches import EncodedVisit, VisitBatches, VisitCoder, collate
-from kedrec.errors import KedrecError
+from kedrec.errors import KedrecError, check_least
 from kedrec.graph.formulary import Formulary
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
 from kedrec.graph.splits import SPLITS, Split, check_patients, split_patients
@@ -61,9 +61,7 @@ class VisitData(ResumingData):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in {"least_visits": least_visits, "batch_size": batch_size}.items():
-            if value < 1:
-                raise KedrecError(f"data.init_args.{name}: {value}; expected 1 or more")
+        check_least("data", 1, least_visits=least_visits, batch_size=batch_size)
         if characters not in (1, 3, 4, 5, 7):
             raise KedrecError(f"data.init_args.characters: {characters}; expected the length of an ATC code, 1 3 4 5 7")
         if not (validation > 0 and test > 0 and validation + test < 1):

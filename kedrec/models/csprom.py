@@ -8,7 +8,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from kedrec.batches import Side, TripleBatch, Vocabulary
-from kedrec.errors import KedrecError
+from kedrec.errors import KedrecError, check_above_zero, check_least, check_share_below_one
 from kedrec.models.ranking import Ranker
 from kedrec.nn.conve import ConvE
 from kedrec.nn.scorers import ComplEx, DistMult, Scorer
@@ -64,17 +64,10 @@ class CSProm(Ranker):
         seed: int = 0,
     ) -> None:
         super().__init__(seed)
-        sizes = {"dim": dim, "prompts": prompts, "prompt_hidden": prompt_hidden}
-        for name, value in sizes.items() if layers is None else (sizes | {"layers": layers}).items():
-            if value < 1:
-                raise KedrecError(f"model.init_args.{name}: {value}; expected 1 or more")
-        if max_tokens < 8:
-            raise KedrecError(f"model.init_args.max_tokens: {max_tokens}; expected 8 or more")
-        if learning_rate <= 0:
-            raise KedrecError(f"model.init_args.learning_rate: {learning_rate}; expected a number above 0")
-        for name, share in {"dropout": dropout, "label_smoothing": label_smoothing}.items():
-            if not 0 <= share < 1:
-                raise KedrecError(f"model.init_args.{name}: {share}; expected a share, 0 to less than 1")
+        check_least("model", 1, dim=dim, prompts=prompts, prompt_hidden=prompt_hidden, layers=layers)
+        check_least("model", 8, max_tokens=max_tokens)
+        check_above_zero("model", learning_rate=learning_rate)
+        check_share_below_one("model", dropout=dropout, label_smoothing=label_smoothing)
         self.encoder_name = encoder
         self.layers = layers
         self.scorer_name = scorer

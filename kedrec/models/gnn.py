@@ -7,7 +7,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from kedrec.batches import HasTriples, Modality, TripleBatch
-from kedrec.errors import KedrecError
+from kedrec.errors import KedrecError, check_least
 from kedrec.models.link_prediction import LinkPredictor
 from kedrec.nn.anchors import Anchors
 from kedrec.nn.message_passing import Encoder, Layer, MessageGraph
@@ -59,9 +59,7 @@ class GNN(LinkPredictor):
         seed: int = 0,
     ) -> None:
         super().__init__(scorer, dim, gamma, adversarial_temperature, compiled, seed)
-        for name, value in {"width": width, "layers": layers, "bases": bases, "heads": heads}.items():
-            if value < 1:
-                raise KedrecError(f"model.init_args.{name}: {value}; expected 1 or more")
+        check_least("model", 1, width=width, layers=layers, bases=bases, heads=heads)
         if layer == "gat" and (width % heads or self.scorer.entity_width % heads):
             raise KedrecError(
                 f"model.init_args.heads: {heads} do not divide the widths {width} and {self.scorer.entity_width}"

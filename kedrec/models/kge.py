@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kedrec.batches import HasTriples, Modality, TripleBatch
-from kedrec.errors import KedrecError
+from kedrec.errors import KedrecError, check_above_zero, check_least, check_share
 from kedrec.models.link_prediction import LinkPredictor
 from kedrec.nn.anchors import Anchors, Projection, settle_unseen
 from kedrec.nn.link_losses import AnchorDistance, anchor_loss
@@ -65,14 +65,10 @@ class KGE(LinkPredictor):
         seed: int = 0,
     ) -> None:
         super().__init__(scorer, dim, gamma, adversarial_temperature, compiled, seed)
-        if learning_rate <= 0:
-            raise KedrecError(f"model.init_args.learning_rate: {learning_rate}; expected a number above 0")
-        least_zero = {"zeta_anchor": zeta_anchor, "zeta_link": zeta_link, "drop_after": drop_after}
-        for name, value in (least_zero | {"unseen_neighbours": unseen_neighbours}).items():
-            if value < 0:
-                raise KedrecError(f"model.init_args.{name}: {value}; expected 0 or more")
-        if not 0 <= rho <= 1:
-            raise KedrecError(f"model.init_args.rho: {rho}; expected a share, 0 to 1")
+        check_above_zero("model", learning_rate=learning_rate)
+        check_least("model", 0, zeta_anchor=zeta_anchor, zeta_link=zeta_link, drop_after=drop_after)
+        check_least("model", 0, unseen_neighbours=unseen_neighbours)
+        check_share("model", rho=rho)
         self.anchor = anchor
         self.rho = rho
         self.zeta_anchor = zeta_anchor

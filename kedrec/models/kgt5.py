@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from kedrec.batches import Side, TripleBatch, Vocabulary
-from kedrec.errors import KedrecError
+from kedrec.errors import KedrecError, check_above_zero, check_least, check_share_below_one
 from kedrec.models.ranking import Ranker
 from kedrec.nn.name_tokenizer import train_tokenizer
 from kedrec.nn.name_tree import NameTree, name_trees, tree_log_likelihood
@@ -65,18 +65,13 @@ class KGT5(Ranker):
     ) -> None:
         super().__init__(seed)
         sizes = {"width": width, "layers": layers, "heads": heads, "feed_forward": feed_forward}
-        for name, value in (sizes | {"ranking_memory": ranking_memory}).items():
-            if value < 1:
-                raise KedrecError(f"model.init_args.{name}: {value}; expected 1 or more")
+        check_least("model", 1, **sizes, ranking_memory=ranking_memory)
         if width % heads:
             raise KedrecError(f"model.init_args.heads: {heads} do not divide the width {width}")
         if tokens < 258:
             raise KedrecError(f"model.init_args.tokens: {tokens}; expected 258 or more, the bytes and two special ones")
-        if learning_rate <= 0:
-            raise KedrecError(f"model.init_args.learning_rate: {learning_rate}; expected a number above 0")
-        for name, share in {"dropout": dropout, "label_smoothing": label_smoothing}.items():
-            if not 0 <= share < 1:
-                raise KedrecError(f"model.init_args.{name}: {share}; expected a share, 0 to less than 1")
+        check_above_zero("model", learning_rate=learning_rate)
+        check_share_below_one("model", dropout=dropout, label_smoothing=label_smoothing)
         self.base = base
         self.sizes = sizes
         self.dropout = dropout

@@ -8,7 +8,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 
 from kedrec.batches import DrugVocabulary, HasDrugVocabulary, VisitBatch
-from kedrec.errors import KedrecError
+from kedrec.errors import KedrecError, check_above_zero, check_least, check_share
 from kedrec.metrics.drug_sets import DrugSets, control_metrics, drug_set_metrics, prescribed_metrics
 from kedrec.nn.drug_losses import accuracy_weight, interaction_loss, interaction_rate, set_loss
 from kedrec.nn.molecules import BipartiteLinear, MoleculeEncoder, read_molecules
@@ -64,13 +64,11 @@ class SafeDrug(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        positive = {"dim": dim, "layers": layers, "correction": correction, "interaction_scale": interaction_scale}
-        for name, value in (positive | {"learning_rate": learning_rate}).items():
-            if value <= 0:
-                raise KedrecError(f"model.init_args.{name}: {value}; expected a number above 0")
-        for name, value in {"dropout": dropout, "bce_share": bce_share, "acceptance": acceptance}.items():
-            if not 0 <= value <= 1:
-                raise KedrecError(f"model.init_args.{name}: {value}; expected a share, 0 to 1")
+        check_least("model", 1, dim=dim, layers=layers)
+        check_above_zero(
+            "model", correction=correction, interaction_scale=interaction_scale, learning_rate=learning_rate
+        )
+        check_share("model", dropout=dropout, bce_share=bce_share, acceptance=acceptance)
         self.dim, self.layers, self.dropout = dim, layers, dropout
         self.bce_share, self.acceptance, self.correction = bce_share, acceptance, correction
         self.interaction_scale = interaction_scale
