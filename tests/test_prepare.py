@@ -201,6 +201,18 @@ def test_a_model_is_asked_once_and_only_what_passes_is_kept(experiment, tmp_path
     assert "wrong choice" in (tmp_path / "set" / "README.md").read_text()
 
 
+def test_a_teacher_of_whom_nothing_passes_is_told_with_the_reasons(experiment, tmp_path):
+    with serving(rule=lambda *_: Reply(chat("I cannot say."))) as server:
+        model = {"class_path": "kedrec.teacher.endpoint.EndpointModel"}
+        model["init_args"] = {"model": "m", "base_url": server.url}
+        done = prepare(experiment, f"data.init_args.teacher={json.dumps(model)}", store=tmp_path / "store")
+    assert done.returncode == 2
+    assert "the teacher m: of 2" in done.stderr
+    assert "not of the form asked for (2" in done.stderr
+    (rejected,) = (tmp_path / "store" / "rationales").glob("*/rejected.jsonl")
+    assert str(rejected) in done.stderr
+
+
 def test_texts_are_fetched_for_the_pairs_and_full_texts_take_the_place_of_abstracts(experiment, tmp_path):
     ncbi, bucket = Ncbi({1: record(1).replace("</PubmedArticle>", IN_PMC + "</PubmedArticle>")}), Bucket(7)
 

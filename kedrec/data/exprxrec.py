@@ -167,7 +167,14 @@ class ExpRxRec(InstructionData):
             "rationales": explained.facts,
         }
         self.pairs = [pair for pair, case in cases.items() if explained.kept(case)]
-        self._facts_of_pairs["pairs"] = _by_split(self.pairs)
+        kept = self._facts_of_pairs["pairs"] = _by_split(self.pairs)
+        if not all(kept.values()):
+            why = ", ".join(f"{reason} ({times})" for reason, times in explained.facts["rejected"].items())
+            raise KedrecError(
+                f"the teacher {explained.facts['teacher']}: of {len(cases)} pairs {_told(kept)} are left, where each split "
+                f"needs some; rejected: {why or 'none'}, see {explained.folder / REJECTED}; take a stronger teacher or "
+                "more pairs"
+            )
         library.teacher = explained.teacher
         self._explained = explained
         self._rows = self._dataset_rows(library, evidence, explained, base_folder(self.base, store))
