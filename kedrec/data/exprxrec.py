@@ -171,7 +171,7 @@ class ExpRxRec(InstructionData):
         if not all(kept.values()):
             why = ", ".join(f"{reason} ({times})" for reason, times in explained.facts["rejected"].items())
             raise KedrecError(
-                f"the teacher {explained.facts['teacher']}: of {len(cases)} pairs {_told(kept)} are left, where each split "
+                f"the teacher {explained.facts['teacher']}: of {len(cases)} pairs {_told(kept)} are left; each split "
                 f"needs some; rejected: {why or 'none'}, see {explained.folder / REJECTED}; take a stronger teacher or "
                 "more pairs"
             )

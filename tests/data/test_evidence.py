@@ -1,5 +1,6 @@
 """What a question shows of the texts, and when the texts are needed at all."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,32 @@ def test_an_unknown_source_names_those_there_are(open_library):
 def test_only_passages_that_name_a_drug_of_the_graph_are_kept_on_demand(open_library):
     every, naming = open_library(["pmc"]), open_library(["pmc"], naming_drugs=True)
     assert 0 < naming.facts["passages"] < every.facts["passages"]
+
+
+def test_with_a_cut_off_only_what_is_surely_older_is_known(tiny_encoder_folder, store, tmp_path):
+    dated = {"a": "2013", "b": "2014-12-31", "c": "2015", "d": "2015-01-01", "e": "", "f": "2014-12"}
+    rows = [
+        {"id": name, "source": "pmc", "title": "", "text": f"metformin {name}", "date": date}
+        for name, date in dated.items()
+    ]
+    texts = tmp_path / "passages.jsonl"
+    texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def opened(before):
+        graph, encoder = str(SAMPLE / "triples.tsv"), str(tiny_encoder_folder)
+        return Library(graph, str(texts), ["pmc"], encoder, 256, RATIONALES, False, Store(store), before)
+
+    library = opened("2015-01-01")
+    assert sorted(passage.id for passage in library.retriever.passages("pmc")) == ["a", "b", "f"]
+    assert library.identity["before"] == "2015-01-01"
+    assert len(opened(None).retriever.passages("pmc")) == 6
+    with pytest.raises(KedrecError, match="no passage has a date before 1990-01-01"):
+        opened("1990-01-01")
+    with pytest.raises(KedrecError, match="before"):
+        opened("soon")
+
+
+def test_a_library_of_no_texts_reads_none(tiny_encoder_folder, store):
+    library = Library(str(SAMPLE / "triples.tsv"), None, [], str(tiny_encoder_folder), 256, None, False, Store(store))
+    assert library.retriever is None
+    assert library.identity["texts"] is None
