@@ -273,7 +273,8 @@ def test_entities_are_described_by_a_model_and_anchored_in_what_it_says(tmp_path
 
 
 def test_without_a_network_the_error_says_what_to_do(experiment, tmp_path):
-    done = prepare(experiment, "graph=drkg", store=tmp_path / "store", KEDREC_OFFLINE="1")
+    settings = ["graph=drkg", "texts=null", "email=me@x.org"]
+    done = prepare(experiment, *settings, store=tmp_path / "store", KEDREC_OFFLINE="1")
     assert done.returncode == 2
     assert "kedrec.prepare" in done.stderr
     assert "Traceback" not in done.stderr
@@ -289,6 +290,7 @@ def test_without_a_network_the_error_says_what_to_do(experiment, tmp_path):
         (["experiments/both_sources.yaml", "--dry-run"], "has no plan"),
         (["experiments/transe_base.yaml", "--push=a/b"], "writes no data set"),
         (["experiments/exprxrec_both.yaml", "texts=absent", "graph=absent"], "absent"),
+        (["experiments/exprxrec_both.yaml", "email=nobody"], "email: 'nobody' is no address"),
     ],
 )
 def test_faults_are_one_line(arguments, told, tmp_path):

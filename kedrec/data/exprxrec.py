@@ -128,6 +128,8 @@ class ExpRxRec(InstructionData):
         write_dataset(folder, name, self._rows, self.facts, self._explained.folder / REJECTED)
 
     def _prepare(self, store: Store) -> None:
+        if self.web is not None:
+            self.web.check()
         self._locate_graph(store)
         if self.web is not None:
             library = self._graph_alone(store)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kedrec.errors import KedrecError
 from kedrec.progress import tell
 from kedrec.sources import clinical_trials, entrez, pmc
 from kedrec.sources.clinical_trials import TrialQuery
@@ -39,6 +40,18 @@ class WebTexts:
     trials_url: str = clinical_trials.STUDIES
     eutils_url: str = entrez.EUTILS
     pmc_url: str = pmc.BUCKET
+
+    def check(self) -> None:
+        """Raise what would else come up only after hours of fetching.
+
+        Raises:
+            KedrecError: NCBI is to be asked, and there is no address to give it.
+        """
+        if self.abstracts and "@" not in self.email:
+            raise KedrecError(
+                f"data.init_args.web.email: {self.email!r} is no address; NCBI asks for one of the user who searches: "
+                "give email=you@example.org, or set NCBI_EMAIL"
+            )
 
     def requests(self, pairs: int) -> int:
         """Return about how many requests so many pairs take, full texts aside, which nobody can know before."""
