@@ -25,7 +25,7 @@ class Stage:
     def told(self) -> str:
         """The work in one line."""
         parts = [
-            f"{value:,.2f} {unit}" if unit == "US dollars" else f"{value:,.0f} {unit}"
+            f"{value:,.2f} {unit}" if unit.startswith("US dollars") else f"{value:,.0f} {unit}"
             for unit, value in self.work.items()
         ]
         return "; ".join([*parts, *([self.note] if self.note else [])])

@@ -98,6 +98,11 @@ class Store:
     def __init__(self, root: str | Path | None = None) -> None:
         self.root = Path(root) if root is not None else default_root()
 
+    @property
+    def lasting(self) -> Path:
+        """The folder of what is no artefact and is kept all the same, such as logs of answers."""
+        return self.root
+
     def get(self, kind: str, key: Key, build: Callable[[Path], None], *, resumable: bool = False) -> Path:
         """Return the artefact's folder, built by ``build(folder)`` if it is absent or damaged.
 
@@ -211,6 +216,11 @@ class PlanningStore(Store):
     def __init__(self, real: Store, scratch: Path) -> None:
         super().__init__(scratch)
         self.real = real
+
+    @property
+    def lasting(self) -> Path:
+        """That of the real store, to be read."""
+        return self.real.root
 
     def get(self, kind: str, key: Key, build: Callable[[Path], None], *, resumable: bool = False) -> Path:
         """Return the artefact's folder, of the real store where it is whole there."""

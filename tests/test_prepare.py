@@ -194,6 +194,8 @@ def test_a_model_is_asked_once_and_only_what_passes_is_kept(experiment, tmp_path
         assert asked >= 20
         again = prepare(experiment, f"out={tmp_path / 'again'}", *settings, store=tmp_path / "store")
         assert len(server.seen) == asked
+        plan = prepare(experiment, "--dry-run", *settings, store=tmp_path / "store")
+        assert " 0 questions to ask" in " ".join(plan.stdout.replace("│", " ").split()), plan.stdout
     assert again.returncode == done.returncode == 0, done.stderr
     assert hashes(tmp_path / "set") == hashes(tmp_path / "again")
     rejected = [json.loads(line) for line in (tmp_path / "set" / "rejected.jsonl").read_text().splitlines()]

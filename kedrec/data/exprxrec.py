@@ -85,26 +85,22 @@ class ExpRxRec(InstructionData):
         library = self._library(store)
         stages.append(Stage("graph", True, note=f"{len(library.graph.triples):,} triples"))
         assert library.retriever is not None
+        embedded = True
         for source in library.retriever.sources:
             missing = library.retriever.missing_vectors(source)
+            embedded &= not missing
             held = f"{len(library.retriever.passages(source)):,} passages"
             stages.append(Stage(f"vectors of {source}", not missing, {"passages to embed": missing}, held))
         pairs = self._pairs(library, None, store)
         stages.append(Stage("pairs", True, note=_told(_by_split(pairs))))
-        cases = [library.case(pair, {}) for pair in pairs]
+        evidence = library.gather(pairs, self.passages_per_drug) if embedded else {}
+        cases = [library.case(pair, evidence) for pair in pairs]
         wanted = plan_cases(self.teacher, cases, self.asking, store)
-        if wanted is None:
+        if wanted is None or isinstance(self.teacher, RecordedTeacher | ExtractiveTeacher):
             return [*stages, self._plan_rationales(len(pairs))]
         words = self.asking.passages * (self.asking.words * _TOKENS_A_WORD + _AROUND_A_PASSAGE)
-        prompts = wanted.prompt_tokens + int(words) * wanted.missing
-        prices = None if isinstance(self.teacher, RecordedTeacher | ExtractiveTeacher) else self.teacher.prices
-        work = {
-            "questions to ask": wanted.missing,
-            "tokens of prompts, about": prompts,
-            "tokens of answers, at most": wanted.completion_tokens,
-            "US dollars, at most": prices.cost(prompts, wanted.completion_tokens) if prices else 0.0,
-        }
-        return [*stages, Stage(f"rationales of {teacher_name(self.teacher)}", not wanted.missing, work)]
+        name = f"rationales of {teacher_name(self.teacher)}"
+        return [*stages, wanted.stage(name, self.teacher.prices, unseen=0 if embedded else int(words))]
 
     def _plan_texts(self, asked: int) -> list[Stage]:
         if self.web is None:

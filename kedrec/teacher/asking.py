@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kedrec.errors import KedrecError
 from kedrec.progress import tell
+from kedrec.stages import Stage
 from kedrec.teacher.answers import AnswerLog
 from kedrec.teacher.ask import REFUSED, Answer, Prices, Request
 from kedrec.teacher.ledger import worst_cost
@@ -30,6 +31,23 @@ class Plan:
     prompt_tokens: int
     completion_tokens: int
     cost: float
+
+    def stage(self, name: str, prices: Prices | None, unseen: int = 0) -> Stage:
+        """Return this as a stage of a preparation.
+
+        Args:
+            name: of the stage.
+            prices: of the model.
+            unseen: tokens that each prompt will have beyond those counted, such as those of passages yet to be found.
+        """
+        prompts = self.prompt_tokens + unseen * self.missing
+        work = {
+            "questions to ask": self.missing,
+            "tokens of prompts, about": prompts,
+            "tokens of answers, at most": self.completion_tokens,
+            "US dollars, at most": prices.cost(prompts, self.completion_tokens) if prices else 0.0,
+        }
+        return Stage(name, not self.missing, work)
 
 
 def plan(model: Ask, requests: Sequence[Request], kept: Collection[str]) -> Plan:

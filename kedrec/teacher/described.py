@@ -39,14 +39,7 @@ class DescribedBy:
         """Return what is to be asked; writes nothing."""
         requests = list(description_requests(self._wanted(names), self.settings).values())
         wanted = plan(self.model, requests, known(answers_path(self.model.name, store)))
-        prices = self.model.prices
-        work = {
-            "questions to ask": wanted.missing,
-            "tokens of prompts, about": wanted.prompt_tokens,
-            "tokens of answers, at most": wanted.completion_tokens,
-            "US dollars, at most": prices.cost(wanted.prompt_tokens, wanted.completion_tokens) if prices else 0.0,
-        }
-        return Stage(f"descriptions by {self.model.name}", not wanted.missing, work)
+        return wanted.stage(f"descriptions by {self.model.name}", self.model.prices)
 
     def prepare(self, names: Mapping[str, str], store: Store) -> tuple[Path, dict[str, Any]]:
         """Return the file of descriptions, which `kedrec.text.descriptions` reads, and what became of the entities.

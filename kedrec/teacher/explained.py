@@ -100,7 +100,7 @@ def teacher_name(teacher: Teacher | Ask) -> str:
 def answers_path(name: str, store: Store) -> Path:
     """Return where the answers of a model are kept."""
     plain = re.sub(r"[^\w.@-]+", "_", name)[:80]
-    return store.root / "answers" / f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}.jsonl"
+    return store.lasting / "answers" / f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}.jsonl"
 
 
 def _asks(teacher: Teacher | Ask) -> TypeGuard[Ask]:
