@@ -49,7 +49,7 @@ def test_a_file_comes_whole_and_leaves_nothing_beside_it(server, web, tmp_path):
         ('W/"one"', None, None),
         ('W/"one"', "Sun, 01 Nov 2020 00:00:00 GMT", "Sun, 01 Nov 2020 00:00:00 GMT"),
         (None, "Sun, 01 Nov 2020 00:00:00 GMT", "Sun, 01 Nov 2020 00:00:00 GMT"),
-        (None, formatdate(time.time() + 60, usegmt=True), None),  # may change again in the same second
+        (None, formatdate(time.time() + 86_400, usegmt=True), None),  # may change again in the same second
         (None, "yesterday", None),
         (None, None, None),
     ],
