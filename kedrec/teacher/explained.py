@@ -42,9 +42,9 @@ class Explained:
         """Whether a case has a rationale."""
         return (case.disease, case.relevant, case.irrelevant) in self.teacher.answers
 
-    def rows(self, name: str = KEPT) -> list[dict[str, Any]]:
-        """Return the rows of one of the two files."""
-        return [json.loads(line) for line in (self.folder / name).read_text(encoding="utf-8").splitlines()]
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows that were kept."""
+        return [json.loads(line) for line in (self.folder / KEPT).read_text(encoding="utf-8").splitlines()]
 
 
 def explain_cases(
