@@ -119,7 +119,7 @@ def main() -> None:
     pairs = stage(
         "pairs of a train split",
         lambda: sample_pairs(
-            library.merged_graph(),
+            library.merged_graph,
             negatives="similar",
             balanced=True,
             split_by="disease",
