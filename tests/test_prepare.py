@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,7 @@ import pytest
 import yaml
 
 from tests.running import REPOSITORY, run
-from tests.sources.loopback import Answer
-from tests.sources.loopback import serving as loopback
+from tests.sources.loopback import Answer, Loopback
 from tests.sources.test_clinical_trials import study
 from tests.sources.test_entrez import Ncbi, record
 from tests.sources.test_pmc import Bucket
@@ -188,6 +188,12 @@ def test_a_model_is_asked_once_and_only_what_passes_is_kept(experiment, tmp_path
         plan = prepare(experiment, "--dry-run", *settings, store=tmp_path / "store")
         assert plan.returncode == 0, plan.stderr
         assert "questions to ask" in plan.stdout
+        shown = " ".join(plan.stdout.replace("│", " ").split())
+        first, again, tokens = (
+            int(re.search(rf"([\d,]+) {unit}", shown)[1].replace(",", ""))
+            for unit in ("questions to ask", "second tries, at most", "tokens of all answers, at most")
+        )
+        assert first == again and tokens == 2 * first * 512, shown
         assert not server.seen
         done = prepare(experiment, f"out={tmp_path / 'set'}", *settings, store=tmp_path / "store")
         asked = len(server.seen)
@@ -226,7 +232,7 @@ def test_texts_are_fetched_for_the_pairs_and_full_texts_take_the_place_of_abstra
             return Answer(json.dumps({"studies": [one]}).encode(), headers={"Content-Type": "application/json"})
         return ncbi(asked) if asked.path.endswith(".fcgi") else bucket(asked)
 
-    with loopback(answer) as server:
+    with Loopback(answer) as server:
         web = {"email": "me@x.org", "abstracts": 3, "trials_url": f"{server.url}/studies"}
         web |= {"eutils_url": server.url, "pmc_url": server.url}
         settings = ["texts=null", f"data.init_args.web={json.dumps(web)}", f"out={tmp_path / 'set'}"]

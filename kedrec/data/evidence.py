@@ -63,6 +63,7 @@ class Library:
         names_file = find_entities_file(graph)
         self.infos: dict[str, EntityInfo] = load_entity_info(names_file) if names_file else {}
         self.teacher: Teacher = ExtractiveTeacher() if rationales is None else RecordedTeacher(rationales)
+        self.private = False  # set by data that ask of patients
         self.sources = sources
         # With no passages to show, answers recorded and pairs that need not be named, no text is read.
         reads = texts is not None and (bool(sources) or rationales is None or naming_drugs)
@@ -134,7 +135,7 @@ class Library:
             for hit in gathered.get((pair.disease, drug), ())
         }
         evidence = [Evidence(passage, tuple(sentences(text))) for passage, text in passages.items()]
-        return Case(*ids, names={i: self.names(i) for i in ids}, evidence=evidence)
+        return Case(*ids, names={i: self.names(i) for i in ids}, evidence=evidence, private=self.private)
 
     def question(
         self, pair: Pair, gathered: Gathered, swapped: bool, controls: Mapping[str, Control] | None = None

@@ -111,7 +111,7 @@ class ExpRxRec(InstructionData):
     def _plan_rationales(self, pairs: int) -> Stage:
         work: dict[str, float] = {"pairs to explain, at most": pairs}
         if isinstance(self.teacher, EndpointModel | LocalModel):
-            work["tokens of answers, at most"] = pairs * self.asking.max_tokens
+            work["tokens of answers, at most"] = 2 * pairs * self.asking.max_tokens  # each may be asked a second time
         return Stage(f"rationales of {teacher_name(self.teacher)}", False, work)
 
     def write_dataset(self, folder: Path, name: str) -> None:

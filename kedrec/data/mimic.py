@@ -46,10 +46,20 @@ class MimicPairwise(InstructionData):
             raise KedrecError(f"data.init_args.usual: {usual}; expected a share above 0, up to 1")
         if self.pairs_path is not None:
             raise KedrecError("data.init_args.pairs: MIMIC's admissions say what is asked; leave it out")
+        if self.distill is not None:
+            raise KedrecError(
+                "data.init_args.distill: it keeps what a teacher expects in the store, where nothing of patients may "
+                "be; leave it out, and the student asks the teacher as it trains"
+            )
         self.mimic = mimic
         self.mappings = mappings
         self.per_admission = per_admission
         self.usual = usual
+
+    def _library(self, store: Store) -> Library:
+        library = super()._library(store)
+        library.private = self.private
+        return library
 
     def _pairs(self, library: Library, exported: Exported | None, store: Store) -> list[Pair]:
         admissions = read_admissions(self.mimic)

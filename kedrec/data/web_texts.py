@@ -16,7 +16,7 @@ from kedrec.sources.web import Web
 from kedrec.store import Store, write_atomic
 
 _OF_A_MIRROR = 50.0  # requests a second
-_MERGING = 1  # raise when documents are merged differently
+_MERGING = 2  # raise when documents are asked for or merged differently
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ class WebTexts:
             web = Web(rate=clinical_trials.RATE if self.trials_url == clinical_trials.STUDIES else _OF_A_MIRROR)
             for done, (disease, drug) in enumerate(pairs, start=1):
                 query = TrialQuery(disease, drug)
-                key = {"condition": disease, "intervention": drug, "url": self.trials_url, **common}
+                condition, intervention = query.expressions
+                key = {"condition": condition, "intervention": intervention, "url": self.trials_url, **common}
                 walk = partial(clinical_trials.fetch, web, [query], before=before, url=self.trials_url)
                 files.append(_kept(store, "trials", key, walk))
                 tell("ClinicalTrials.gov: pairs", done, len(pairs))

@@ -23,6 +23,19 @@ _SECRET = re.compile(  # but query_key and pageToken are what services call the 
 _EXCERPT = 200  # characters of a server's own explanation
 
 
+class StatusError(KedrecError):
+    """An answer whose status says that another try would not help.
+
+    Args:
+        message: what, where, and what to do.
+        status: the number, such as 404.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class AgainError(Exception):
     """An answer that is worth another try.
 
@@ -37,7 +50,7 @@ class AgainError(Exception):
 
 
 def check_status(answer: "httpx.Response", *, private: bool) -> None:
-    """Raise what another try may mend as `AgainError`, and any other failure as `KedrecError`.
+    """Raise what another try may mend as `AgainError`, and any other failure as `StatusError`.
 
     Args:
         answer: its status is looked at, and its body where it explains a failure in plain words.
@@ -51,7 +64,7 @@ def check_status(answer: "httpx.Response", *, private: bool) -> None:
         raise AgainError(reason, retry_after(answer.headers.get("retry-after", "")))
     remedy = "check the key and what it allows" if code in (401, 403) else "check the address and the query"
     said = "" if private else _explanation(answer)
-    raise KedrecError(f"{shown(str(answer.request.url))}: {reason}{said}; {remedy}")
+    raise StatusError(f"{shown(str(answer.request.url))}: {reason}{said}; {remedy}", code)
 
 
 def _explanation(answer: "httpx.Response") -> str:

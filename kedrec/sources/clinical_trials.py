@@ -10,6 +10,7 @@ since. Other edits of the protocol, as of the outcomes or the criteria, cannot b
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,17 +36,34 @@ _FIELDS = (
 )
 
 
+# Essie's operators, at https://clinicaltrials.gov/find-studies/constructing-complex-search-queries; a comma, as the
+# service reads it, is AND. Whether it minds their case is not said there.
+_OPERATOR = re.compile(
+    r"\b(AND|OR|NOT|ALL|MISSING|RANGE|DISTANCE|AREA|SEARCH|COVERAGE|EXPANSION|TILT)\b", re.IGNORECASE
+)
+_PLAIN = re.compile(r"[\w .'’-]*")  # noqa: RUF001  (an apostrophe)
+
+
 @dataclass(frozen=True)
 class TrialQuery:
-    """What to look for, in the register's Essie syntax; one of the two may be empty.
+    """What to look for, by name; one of the two may be empty.
 
     Attributes:
-        condition: ``query.cond``, e.g. ``asthma`` or ``lung cancer``.
-        intervention: ``query.intr``, e.g. ``salmeterol``.
+        condition: such as ``asthma`` or ``Diabetes Mellitus, Type 2``.
+        intervention: such as ``salmeterol``.
     """
 
     condition: str = ""
     intervention: str = ""
+
+    @property
+    def expressions(self) -> tuple[str, str]:
+        """What is sent as ``query.cond`` and ``query.intr``, in the register's Essie syntax.
+
+        A name of plain words is sent as it is: the register then also finds its words apart. One that holds an
+        operator, such as a comma, a bracket or AND, stands in quotation marks: as a phrase, or a synonym of it.
+        """
+        return _expression(self.condition), _expression(self.intervention)
 
 
 def fetch(
@@ -75,13 +93,13 @@ def fetch(
         KedrecError: no query, an empty one, or a size out of range; the service gives a page token twice; and as `Web`
             and `Harvest`.
     """
-    if not queries or any(not (query.condition.strip() or query.intervention.strip()) for query in queries):
+    if not queries or any(not any(query.expressions) for query in queries):
         raise KedrecError("queries: each must have a condition or an intervention; without, all studies would come")
     if not 1 <= page_size <= 1000:
         raise KedrecError(f"page_size: {page_size} is out of range; the service takes 1 to 1000")
     if before is not None:
         check_cut_off(before)
-    pairs = sorted({(query.condition.strip(), query.intervention.strip()) for query in queries})
+    pairs = sorted({query.expressions for query in queries})
     asked = {"source": "clinical_trials", "queries": pairs, "before": before, "url": without_secrets(url)}
     harvest = Harvest(folder, asked)
     if harvest.finished:
@@ -150,6 +168,14 @@ def _documents(nct: str, protocol: dict[str, Any], results: dict[str, Any], befo
         for name, title, date, paragraphs in parts
         if paragraphs and (before is None or surely_before(date, before))
     ]
+
+
+def _expression(name: str) -> str:
+    """Return a name as one term of Essie's; nothing of it is an operator, and a backslash is a blank."""
+    words = " ".join(name.replace("\\", " ").split())
+    if _PLAIN.fullmatch(words) and not _OPERATOR.search(words):
+        return words
+    return '"' + words.replace('"', '\\"') + '"'
 
 
 def _params(condition: str, intervention: str, before: str | None, page_size: int) -> dict[str, str]:

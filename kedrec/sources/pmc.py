@@ -20,31 +20,30 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from kedrec.errors import KedrecError
 from kedrec.progress import tell
 from kedrec.sources import jats
-from kedrec.sources.answers import shown, without_secrets
+from kedrec.sources.answers import StatusError, shown, without_secrets
 from kedrec.sources.dates import check_cut_off, surely_before
 from kedrec.sources.documents import Document
 from kedrec.sources.harvest import Harvest
 from kedrec.sources.markup import local_name, parse_xml
+from kedrec.sources.web import Web
 from kedrec.store import key_hash
-
-if TYPE_CHECKING:
-    from kedrec.sources.web import Web
 
 log = logging.getLogger(__name__)
 
 BUCKET = "https://pmc-oa-opendata.s3.amazonaws.com"
 RATE = 20.0  # requests a second; our own choice: the bucket sets no limit
 _CLOSED = "not in the open-access subset"
+_ABSENT = frozenset({403, 404})  # S3 answers 403 for a key that is not there where nobody may list the bucket
 
 
 def fetch(
-    web: "Web", pmcids: Iterable[str], folder: Path, *, before: str | None = None, url: str = BUCKET, workers: int = 8
+    web: Web, pmcids: Iterable[str], folder: Path, *, before: str | None = None, url: str = BUCKET, workers: int = 8
 ) -> Path:
     """Fill a folder with the full texts of articles and return its ``documents.jsonl``.
 
@@ -85,7 +84,7 @@ def fetch(
     return harvest.finish()
 
 
-def fetch_article(web: "Web", pmcid: str, url: str = BUCKET) -> Document | str:
+def fetch_article(web: Web, pmcid: str, url: str = BUCKET) -> Document | str:
     """Return one article, or in a few words why there is none.
 
     Raises:
@@ -94,13 +93,13 @@ def fetch_article(web: "Web", pmcid: str, url: str = BUCKET) -> Document | str:
     versions = web.get(f"{url}/", _versions, {"list-type": "2", "prefix": f"{pmcid}.", "delimiter": "/"})
     try:
         return _article(web, pmcid, versions, url)
-    except KedrecError as fault:
-        if re.search(r": status (403|404)\b", str(fault)):
+    except StatusError as fault:
+        if fault.status in _ABSENT:
             return _CLOSED
         raise
 
 
-def _article(web: "Web", pmcid: str, versions: list[int], url: str) -> Document | str:
+def _article(web: Web, pmcid: str, versions: list[int], url: str) -> Document | str:
     best = _best([web.get(f"{url}/metadata/{pmcid}.{version}.json", _described) for version in versions])
     if isinstance(best, str):
         return best

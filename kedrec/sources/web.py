@@ -55,8 +55,8 @@ class Web:
         headers: sent with each request, but not to another host that the service redirects to.
 
     Raises:
-        KedrecError: from each method, after the last try, or at once for what another try cannot mend (status 404, a
-            wrong checksum, no network wanted); the message names the address without its query.
+        KedrecError: from each method, after the last try, or at once for what another try cannot mend (a wrong
+            checksum, no network wanted; a status as a `StatusError`); the message names the address, not its query.
     """
 
     def __init__(

@@ -32,20 +32,13 @@ class Plan:
     completion_tokens: int
     cost: float
 
-    def stage(self, name: str, prices: Prices | None, unseen: int = 0) -> Stage:
-        """Return this as a stage of a preparation.
-
-        Args:
-            name: of the stage.
-            prices: of the model.
-            unseen: tokens that each prompt will have beyond those counted, such as those of passages yet to be found.
-        """
-        prompts = self.prompt_tokens + unseen * self.missing
+    def stage(self, name: str) -> Stage:
+        """Return this as a stage of a preparation, which has this name."""
         work = {
             "questions to ask": self.missing,
-            "tokens of prompts, about": prompts,
+            "tokens of prompts, about": self.prompt_tokens,
             "tokens of answers, at most": self.completion_tokens,
-            "US dollars, at most": prices.cost(prompts, self.completion_tokens) if prices else 0.0,
+            "US dollars, at most": self.cost,
         }
         return Stage(name, not self.missing, work)
 

@@ -39,7 +39,7 @@ class DescribedBy:
         """Return what is to be asked; writes nothing."""
         requests = list(description_requests(self._wanted(names), self.settings).values())
         wanted = plan(self.model, requests, known(answers_path(self.model.name, store)))
-        return wanted.stage(f"descriptions by {self.model.name}", self.model.prices)
+        return wanted.stage(f"descriptions by {self.model.name}")
 
     def prepare(self, names: Mapping[str, str], store: Store) -> tuple[Path, dict[str, Any]]:
         """Return the file of descriptions, which `kedrec.text.descriptions` reads, and what became of the entities.

@@ -7,17 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kedrec.stages import Stage
 from kedrec.store import write_atomic
 from kedrec.teacher.answers import AnswerLog
-from kedrec.teacher.ask import Answer, Request
+from kedrec.teacher.ask import Answer, Prices, Request
 from kedrec.teacher.asking import answer_all
 from kedrec.teacher.checks import Verdict, judge
-from kedrec.teacher.model import Ask
+from kedrec.teacher.model import Ask, refuse_unless_local
 from kedrec.teacher.prompts import RationaleSettings, rationale_prompt, repair
 from kedrec.teacher.rationales import Case
 
 KEPT = "rationales.jsonl"
 REJECTED = "rejected.jsonl"
+_UNSEEN_BYTES = 4  # of a token that is not known yet, as `Request.about_prompt_tokens` counts
+_ANSWER = "x" * 8  # for a token of an answer not known yet: English has half of that
+_FAULT = "x" * 200  # for what is said of one that cannot be used
 _LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
 
 
@@ -38,9 +42,79 @@ class Report:
     reasons: Counter[str] = field(default_factory=Counter)
 
 
-def requests_for(cases: Sequence[Case], settings: RationaleSettings) -> list[Request]:
-    """Return the questions about the cases, for `kedrec.teacher.asking.plan`; second tries come on top."""
-    return [rationale_prompt(case, settings).request for case in cases]
+@dataclass(frozen=True)
+class RationalePlan:
+    """What a run would ask, and for how much.
+
+    Attributes:
+        questions: that are sure to be asked: first ones, and second ones that a stopped run left.
+        again: second ones that answers to the first may call for, at most.
+        about_tokens: of the prompts of ``questions``, about.
+        prompt_tokens: of all prompts, at most, as the ledger of ``max_cost`` bounds them: a token a byte.
+        answer_tokens: of all answers, at most.
+    """
+
+    questions: int = 0
+    again: int = 0
+    about_tokens: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+
+    def stage(self, name: str, prices: Prices | None, unseen: int = 0) -> Stage:
+        """Return this as a stage of a preparation; what a server charges for answers that are lost comes on top.
+
+        Args:
+            name: of the stage.
+            prices: of the model.
+            unseen: tokens, about, that each prompt will have beyond those counted, such as of passages yet to be found.
+        """
+        prompts = self.prompt_tokens + _UNSEEN_BYTES * unseen * (self.questions + self.again)
+        work: dict[str, float] = {
+            "questions to ask": self.questions,
+            "tokens of their prompts, about": self.about_tokens + unseen * self.questions,
+            "second tries, at most": self.again,
+            "tokens of all prompts, at most": prompts,
+            "tokens of all answers, at most": self.answer_tokens,
+        }
+        if prices is not None:
+            work["US dollars, at most"] = prices.cost(prompts, self.answer_tokens)
+        return Stage(name, not self.questions, work)
+
+
+def plan_rationales(
+    model: Ask, cases: Sequence[Case], settings: RationaleSettings, kept: Mapping[str, Answer]
+) -> RationalePlan:
+    """Return what `write_rationales` would ask; opens no connection and writes nothing.
+
+    Args:
+        model: that would be asked.
+        cases: all of them distinct.
+        settings: how it would be asked.
+        kept: the answers there are, by the request's key.
+
+    Raises:
+        KedrecError: the cases are patients' and the model is not on this machine.
+    """
+    sure: list[Request] = []
+    possible: list[Request] = []
+    for prompt in (rationale_prompt(case, settings) for case in cases):
+        first = prompt.request
+        refuse_unless_local(model, [first])
+        answer = kept.get(first.key(model.name))
+        if answer is None:
+            sure.append(first)
+            possible.append(repair(first, _ANSWER * first.max_tokens, _FAULT))
+        elif (verdict := judge(answer, prompt)).repairable:
+            second = repair(first, answer.spoken, verdict.detail)
+            sure += [second] if second.key(model.name) not in kept else []
+    tries = [*sure, *possible]
+    return RationalePlan(
+        questions=len(sure),
+        again=len(possible),
+        about_tokens=sum(request.about_prompt_tokens for request in sure),
+        prompt_tokens=sum(request.most_prompt_tokens for request in tries),
+        answer_tokens=sum(request.max_tokens for request in tries),
+    )
 
 
 def write_rationales(

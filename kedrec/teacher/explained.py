@@ -12,16 +12,17 @@ from typing import Any, TypeGuard
 from kedrec.citations import cited
 from kedrec.errors import KedrecError
 from kedrec.store import Store, write_atomic
-from kedrec.teacher.answers import known, open_log
-from kedrec.teacher.asking import Plan, plan
+from kedrec.teacher.answers import open_log
+from kedrec.teacher.ask import Answer
 from kedrec.teacher.checks import UNCITED
-from kedrec.teacher.distil import KEPT, REJECTED, requests_for, write_jsonl, write_rationales
+from kedrec.teacher.distil import KEPT, REJECTED, RationalePlan, plan_rationales, write_jsonl, write_rationales
+from kedrec.teacher.journal import rows
 from kedrec.teacher.model import Ask
 from kedrec.teacher.prompts import RationaleSettings
 from kedrec.teacher.rationales import Case, ExtractiveTeacher, RecordedTeacher, Teacher
 
 _CHECKING = 1  # raise when answers are checked differently: those kept in stores are then judged anew
-_REPORT = "report.json"
+_KIND, _REPORT = "rationales", "report.json"
 
 
 @dataclass(frozen=True)
@@ -62,31 +63,31 @@ def explain_cases(
     Raises:
         KedrecError: the model cannot be reached, or the budget is spent; answers so far are kept.
     """
-    name = teacher_name(teacher)
-    key = {"teacher": name, "cases": _cases_hash(cases), "checking": _CHECKING}
-    if _asks(teacher):
-        key |= {"settings": asdict(settings)}
 
     def build(folder: Path) -> None:
         if isinstance(teacher, ExtractiveTeacher | RecordedTeacher):
             report = _collect(teacher, cases, folder)
         else:
             assert _asks(teacher)
-            with open_log(answers_path(name, store), max_cost) as log:
+            with open_log(answers_path(teacher.name, store), max_cost) as log:
                 made = write_rationales(teacher, cases, folder, log, settings)
             report = {"asked": made.asked, "kept": made.kept, "repaired": made.repaired, "rejected": made.reasons}
         write_atomic(folder / _REPORT, json.dumps(report))
 
-    place = store.get("rationales", key, build)
+    place = store.get(_KIND, _key(teacher, cases, settings), build)
     report = json.loads((place / _REPORT).read_text(encoding="utf-8"))
-    return Explained(RecordedTeacher(place / KEPT), place, {"teacher": name, **report})
+    return Explained(RecordedTeacher(place / KEPT), place, {"teacher": teacher_name(teacher), **report})
 
 
-def plan_cases(teacher: Teacher | Ask, cases: Sequence[Case], settings: RationaleSettings, store: Store) -> Plan | None:
+def plan_cases(
+    teacher: Teacher | Ask, cases: Sequence[Case], settings: RationaleSettings, store: Store
+) -> RationalePlan | None:
     """Return what a model would be asked, and ``None`` for a teacher that is no model; writes nothing."""
     if not _asks(teacher):
         return None
-    return plan(teacher, requests_for(cases, settings), known(answers_path(teacher.name, store)))
+    if store.holds(_KIND, _key(teacher, cases, settings)):
+        return RationalePlan()
+    return plan_rationales(teacher, cases, settings, _kept_answers(answers_path(teacher.name, store)))
 
 
 def teacher_name(teacher: Teacher | Ask) -> str:
@@ -101,6 +102,20 @@ def answers_path(name: str, store: Store) -> Path:
     """Return where the answers of a model are kept."""
     plain = re.sub(r"[^\w.@-]+", "_", name)[:80]
     return store.lasting / "answers" / f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}.jsonl"
+
+
+def _key(teacher: Teacher | Ask, cases: Sequence[Case], settings: RationaleSettings) -> dict[str, Any]:
+    """Return what the rationales depend on."""
+    key = {"teacher": teacher_name(teacher), "cases": _cases_hash(cases), "checking": _CHECKING}
+    return key | ({"settings": asdict(settings)} if _asks(teacher) else {})
+
+
+def _kept_answers(path: Path) -> dict[str, Answer]:
+    """Return the answers in a log by their keys, touching nothing."""
+    found = (row for _, row in rows(path) if {"key", "text"} <= row.keys())
+    return {
+        row["key"]: Answer(row["text"], row["prompt_tokens"], row["completion_tokens"], row["finish"]) for row in found
+    }
 
 
 def _asks(teacher: Teacher | Ask) -> TypeGuard[Ask]:

@@ -48,7 +48,6 @@ class RationaleSettings:
         words: of a passage, about: its sentences that name the disease or a drug.
         max_tokens: bound of an answer, tokens.
         temperature: of the sampling; ``None`` leaves it to the model.
-        local_only: the evidence holds what must not leave this machine, such as a patient's text.
     """
 
     seed: int = 0
@@ -56,7 +55,6 @@ class RationaleSettings:
     words: int = 120
     max_tokens: int = 512
     temperature: float | None = 0.0
-    local_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,7 @@ def rationale_prompt(case: Case, settings: RationaleSettings) -> RationalePrompt
     """Return the question about a case.
 
     Which drug is A, and the order of the passages, depend on the case and the seed only: neither tells the answer.
+    About a patient's case a model that is not on this machine refuses to be asked; no setting changes that.
     """
     chance = _chance(settings.seed, case.disease, *sorted((case.relevant, case.irrelevant)))
     drugs = sorted((case.relevant, case.irrelevant))
@@ -112,7 +111,7 @@ def rationale_prompt(case: Case, settings: RationaleSettings) -> RationalePrompt
         lines.append(_WITHOUT_PASSAGES)
     lines += ["", f"Which drug is used for {names[0]}, A or B? Answer in this form: {_FORM}"]
     messages = ({"role": "system", "content": _SYSTEM}, {"role": "user", "content": "\n".join(lines)})
-    request = Request(messages, settings.max_tokens, settings.temperature, settings.seed, SCHEMA, settings.local_only)
+    request = Request(messages, settings.max_tokens, settings.temperature, settings.seed, SCHEMA, case.private)
     return RationalePrompt(request, LETTERS[drugs.index(case.relevant)], names[0], (names[1], names[2]), shown)
 
 

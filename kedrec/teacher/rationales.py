@@ -27,6 +27,7 @@ class Case:
         disease, relevant, irrelevant: entity ids.
         names: for each of the three ids the names it goes by, the first of them the one to write.
         evidence: passages retrieved for the two drugs, from all sources, best first.
+        private: it is a patient's: only a model on this machine may be asked about it.
     """
 
     disease: str
@@ -34,6 +35,7 @@ class Case:
     irrelevant: str
     names: Mapping[str, Sequence[str]]
     evidence: Sequence[Evidence]
+    private: bool = False
 
 
 class Teacher(Protocol):

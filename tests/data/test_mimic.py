@@ -6,8 +6,13 @@ import pytest
 
 from kedrec.config import build, compose
 from kedrec.errors import KedrecError
+from kedrec.store import Store
+from kedrec.teacher.endpoint import EndpointModel
+from kedrec.teacher.explained import explain_cases, plan_cases
+from kedrec.teacher.prompts import RationaleSettings
 from tests.hospital import TITLES, write_graph, write_mappings, write_mimic3
 from tests.running import run
+from tests.teacher.server import serving
 
 PASSAGE = {"source": "pmc", "title": "", "date": "2020", "license": "CC0", "url": "https://example.org"}
 
@@ -58,11 +63,42 @@ def test_other_negatives(arguments, tmp_path, store, settings):
 
 
 @pytest.mark.parametrize(
-    "setting", ["data.init_args.per_admission=0", "data.init_args.usual=0", "data.init_args.pairs=x.parquet"]
+    "setting",
+    [
+        "data.init_args.per_admission=0",
+        "data.init_args.usual=0",
+        "data.init_args.pairs=x.parquet",
+        "data.init_args.distill={teacher: smollm2, top_k: 4}",
+    ],
 )
 def test_settings_that_make_no_sense_are_named(arguments, tmp_path, store, setting):
     with pytest.raises(KedrecError, match=setting.split("=")[0].replace(".", r"\.")):
         _data(arguments, tmp_path, setting)
+
+
+@pytest.mark.parametrize("setting", ["teacher", "describe", "web", "asking", "encoder"])
+def test_nobody_elsewhere_can_be_named_who_would_read_of_patients(arguments, tmp_path, store, setting):
+    with serving() as server:
+        with pytest.raises(KedrecError, match=setting):
+            _data(arguments, tmp_path, f"data.init_args.{setting}={server.url}#m")
+        assert server.seen == []
+
+
+def test_a_model_elsewhere_refuses_to_be_asked_about_a_patient(arguments, tmp_path, store):
+    data = _data(arguments, tmp_path)
+    cases = [data._library(Store(store)).case(pair, {}) for pair in data.pairs[:2]]
+    kept = Store(tmp_path / "kept")
+    far = EndpointModel("m", "https://models.example.org/v1")
+    for ask in (
+        lambda: explain_cases(far, cases, RationaleSettings(), None, kept),
+        lambda: plan_cases(far, cases, RationaleSettings(), kept),
+    ):
+        with pytest.raises(KedrecError, match=r"'m' does not run on this machine.*patients' text.*never leaves it"):
+            ask()
+    with serving() as server:
+        near = EndpointModel("m", server.url)
+        explain_cases(near, cases, RationaleSettings(), None, kept)
+        assert server.seen
 
 
 def test_nothing_of_a_patient_leaves_the_run_folder(arguments, tmp_path, store):

@@ -1,87 +1,37 @@
 """A real HTTP server on loopback that answers by a script, faults included.
 
 ``with FaultyServer() as server``: ``server.script(path, answer, ...)`` names the answers of a path in their order, the
-last of which stays; ``server.seen`` holds the requests. An answer is a function of the handler: `status`,
+last of which stays; ``server.asked`` holds the requests. An answer is a function of the handler: `status`,
 `text`, `file`, `chunked`, `gzipped`, `redirect`, `slow`, or a test's own.
 """
 
 import gzip
-import http.server
-import threading
 import time
-from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from kedrec.errors import KedrecError
+from tests.sources.loopback import Loopback
 
 KEY = "s3cr3t-0123456789"  # what must never be shown
 HTML = b"<!DOCTYPE html>\n<html><body>We are down for maintenance.</body></html>"
 
 
-@dataclass
-class Seen:
-    """One request as it came."""
+class FaultyServer(Loopback):
+    """Answers by ``scripts``, the answers of each path; a path without one is status 404."""
 
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def form(self):
-        return dict(parse_qsl(self.body.decode()))
-
-
-@dataclass
-class FaultyServer:
-    """Serves until the ``with`` block ends; a path without a script is status 404."""
-
-    scripts: dict[str, list] = field(default_factory=dict)
-    seen: list[Seen] = field(default_factory=list)
-
-    def __enter__(self):
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
-        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._http.shutdown()
-        self._http.server_close()
+    def __init__(self):
+        super().__init__(self._scripted)
+        self.scripts = {}
 
     def script(self, path, *answers):
         """Give ``path`` its answers; return its address."""
         self.scripts[path] = list(answers)
-        return self.url(path)
+        return self.url + path
 
-    def url(self, path, host="127.0.0.1"):
-        return f"http://{host}:{self._http.server_address[1]}{path}"
-
-    def answer(self, path):
-        answers = self.scripts.get(path) or [status(404)]
+    def _scripted(self, asked):
+        answers = self.scripts.get(asked.path) or [status(404)]
         return answers.pop(0) if len(answers) > 1 else answers[0]
-
-
-def _handler(server):
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self):
-            parts = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            server.seen.append(Seen(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body))
-            server.answer(parts.path)(self)
-
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, *_):
-            pass
-
-    return Handler
 
 
 def send(handler, code, headers, body=b"", *, length=True):
@@ -178,4 +128,4 @@ def fails(ask, *expected):
 
 def ranges(server):
     """Return the ranges that were asked for."""
-    return [seen.headers.get("range") for seen in server.seen]
+    return [asked.headers.get("range") for asked in server.asked]

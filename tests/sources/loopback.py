@@ -1,23 +1,29 @@
 """A real HTTP server on loopback that answers as a test says, and remembers what it was asked."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
-import pytest
+Sends = Callable[[BaseHTTPRequestHandler], None]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request: its path, and its parameters, of the address and of the form."""
+    """A request as it came."""
 
     method: str
     path: str
     query: dict[str, str]
-    form: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The parameters in the body."""
+        return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
 
 
 @dataclass(frozen=True)
@@ -29,19 +35,52 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
 
+    def __call__(self, handler: BaseHTTPRequestHandler) -> None:
+        """Send it."""
+        handler.send_response(self.status)
+        for name, value in {"Content-Length": str(len(self.body)), **self.headers}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(self.body[: self.cut])
+        if self.cut is not None:
+            handler.close_connection = True
+
 
 class Loopback:
-    """The server: ``url``, the requests so far in ``asked``, and faults to send before the right answers."""
+    """Serves until the ``with`` block ends.
 
-    def __init__(self, answer: Callable[[Asked], Answer]) -> None:
+    Args:
+        answer: what is sent for a request: an `Answer`, or any function of the handler.
+
+    Attributes:
+        url: the server's address, without a path.
+        asked: the requests so far.
+        faults: sent, each once, before the right answers.
+    """
+
+    def __init__(self, answer: Callable[[Asked], Sends]) -> None:
         self.answer = answer
         self.asked: list[Asked] = []
-        self.faults: list[Answer] = []
+        self.faults: list[Sends] = []
         self.url = ""
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
 
-    def respond(self, asked: Asked) -> Answer:
-        with self.lock:
+    def __enter__(self) -> Self:
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    def respond(self, asked: Asked) -> Sends:
+        """Remember a request and return what is sent for it."""
+        with self._lock:
             self.asked.append(asked)
             if self.faults:
                 return self.faults.pop(0)
@@ -54,17 +93,10 @@ def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            length = int(self.headers.get("Content-Length", 0))
-            form = dict(parse_qsl(self.rfile.read(length).decode(), keep_blank_values=True))
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
             query = dict(parse_qsl(parts.query, keep_blank_values=True))
-            answer = loopback.respond(Asked(self.command, parts.path, query, form))
-            self.send_response(answer.status)
-            for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(answer.body[: answer.cut])
-            if answer.cut is not None:
-                self.close_connection = True
+            loopback.respond(Asked(self.command, parts.path, query, headers, body))(self)
 
         do_POST = do_GET  # noqa: N815  (the base class asks for this name)
 
@@ -72,26 +104,3 @@ def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
-
-
-def allow_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Undo what asks for no network, or for a proxy on the way."""
-    for name in ("KEDREC_OFFLINE", "HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@contextmanager
-def serving(answer: Callable[[Asked], Answer]) -> Iterator[Loopback]:
-    """Run a server for the length of the block."""
-    loopback = Loopback(answer)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(loopback))
-    server.daemon_threads = True
-    loopback.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield loopback
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -1,12 +1,8 @@
-import os
-from pathlib import Path
-
 import pytest
 
 from kedrec.errors import KedrecError
 from kedrec.sources.clinical_codes import ATC, CROSS_REFERENCES, ICD9_TITLES, NDC, Mappings, load_mappings
 
-REAL = os.environ.get("KEDREC_REAL_DATA")
 GOOD = {
     ICD9_TITLES: "0010  Cholera due to vibrio cholerae\n7231  M\xe9ni\xe8re's disease\n",
     NDC: "{'00338500341': u'1665046', '00064100133': ''}",
@@ -59,9 +55,8 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         load_mappings(tmp_path / "none")
 
 
-@pytest.mark.skipif(REAL is None, reason="KEDREC_REAL_DATA is not set")
-def test_the_real_tables():
-    found = load_mappings(Path(str(REAL)) / "mappings")
+def test_the_real_tables(real_data):
+    found = load_mappings(real_data / "mappings")
     assert found.titles["ICD9", "99591"] == "Sepsis"
     assert len(found.rxcui) > 4000
     assert "Disease::MESH:D003920" in found.diseases_of(("ICD9", "25000"))  # diabetes, which MONDO knows as 250

@@ -140,9 +140,8 @@ def test_the_hash_follows_the_content_and_the_names(tmp_path):
     assert documents_hash(tmp_path) != before
 
 
-@pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs KEDREC_REAL_DATA")
-def test_real_trials_and_abstracts_are_read():
-    text = Path(os.environ["KEDREC_REAL_DATA"]) / "text"
+def test_real_trials_and_abstracts_are_read(real_data):
+    text = real_data / "text"
     trials = list(read_documents(text / "trials_phase123.csv.zst"))
     assert len(trials) == 3686
     assert trials[0].title == "Phase 3 trial of sodium enoxaparin, sodium enoxaparin clexane in venous thromboembolism"

@@ -59,7 +59,7 @@ def test_a_cut_download_goes_on_only_where_the_file_is_surely_the_same(server, w
     url = server.script("/f", file(DATA, upto=100_000, **good), file(DATA, **good))
     assert web.download(url, tmp_path / "f").read_bytes() == DATA
     assert ranges(server) == [None, "bytes=100000-" if told else None]
-    assert server.seen[1].headers.get("if-range") == told
+    assert server.asked[1].headers.get("if-range") == told
 
 
 def test_with_a_checksum_a_download_goes_on_without_a_validator(server, web, tmp_path):
@@ -74,14 +74,14 @@ def test_a_download_goes_on_in_a_later_call_and_from_a_mirror_if_a_checksum_says
     assert leftovers(tmp_path) == [".f.partial", ".f.validator"]
     assert (tmp_path / ".f.partial").read_bytes() == DATA[:100_000]
     server.script("/f", file(DATA))
-    del server.seen[:]
+    del server.asked[:]
     assert web.download(url, tmp_path / "f").read_bytes() == DATA
     assert ranges(server) == ["bytes=100000-"]
 
     for checksum, expected in ((None, None), (SHA256, "bytes=100000-")):
         (tmp_path / ".f.partial").write_bytes(DATA[:100_000])
         (tmp_path / ".f.validator").write_text(f'{url}\n"one"')
-        del server.seen[:]
+        del server.asked[:]
         mirror = server.script("/mirror/f", file(DATA))
         assert web.download(mirror, tmp_path / "f", sha256=checksum).read_bytes() == DATA
         assert ranges(server) == [expected]
@@ -91,7 +91,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(server, web, tmp_path):
     other = DATA[::-1]
     url = server.script("/f", file(DATA, upto=100_000), file(other, etag='"two"'))
     assert web.download(url, tmp_path / "f").read_bytes() == other
-    assert len(server.seen) == 2
+    assert len(server.asked) == 2
 
 
 def test_a_server_without_ranges_sends_it_all_again(server, web, tmp_path):
@@ -143,7 +143,7 @@ def test_a_status_416_that_nothing_asked_for_is_an_error(server, web, tmp_path):
 def test_cuts_without_number_end_in_the_whole_file_as_long_as_each_try_brings_some(server, web, tmp_path):
     url = server.script("/f", file(DATA, upto=20_000))
     assert web.download(url, tmp_path / "f", sha256=SHA256).read_bytes() == DATA
-    assert len(server.seen) == 15 > web.tries
+    assert len(server.asked) == 15 > web.tries
 
 
 def test_a_server_that_sends_small_ranges_is_asked_on(server, web, tmp_path):
@@ -213,7 +213,7 @@ def test_another_thing_in_place_of_a_file_is_told_and_what_came_is_kept(server, 
     url = server.script("/f", file(archive, upto=100_000), text(body, "text/html"))
     fails(lambda: web.download(url, tmp_path / "f", starts=b"\x1f\x8b"), f"answered {kind} in place of the file")
     server.script("/f", file(archive))
-    del server.seen[:]
+    del server.asked[:]
     assert web.download(url, tmp_path / "f", starts=b"\x1f\x8b").read_bytes() == archive
     assert ranges(server) == ["bytes=100000-"]
 
@@ -244,7 +244,7 @@ def test_a_file_compressed_on_the_way_is_refused_unless_it_is_gzip_itself(server
     url = server.script("/f", file(packed, headers={"Content-Encoding": "gzip"}))
     fails(lambda: web.download(url, tmp_path / "f.obo"), "in the coding 'gzip', which was not asked for")
     assert web.download(url, tmp_path / "f.tsv.gz").read_bytes() == packed
-    assert server.seen[0].headers["accept-encoding"] == "identity"
+    assert server.asked[0].headers["accept-encoding"] == "identity"
 
 
 def test_a_download_follows_redirects_with_its_range(server, web, tmp_path):

@@ -91,7 +91,7 @@ def test_the_official_archive_becomes_a_graph(tmp_path, server, official, web, c
     assert len(graph.triples) == COUNTS["triples"]
     assert len(graph.entities) == COUNTS["entities"]
     assert drkg_triples(store) == path
-    assert len(server.seen) == 1
+    assert len(server.asked) == 1
     assert caplog.text == ""
 
 
@@ -217,7 +217,7 @@ def test_names_in_the_archive_are_never_paths(tmp_path, web, monkeypatch):
 
 def test_a_key_in_a_mirrors_address_is_kept_nowhere(tmp_path, server, web):
     server.script("/drkg.tar.gz", file(ARCHIVE, upto=1_000), status(403))
-    url = f"{server.url('/drkg.tar.gz')}?part=3&token={KEY}"
+    url = f"{server.url}/drkg.tar.gz?part=3&token={KEY}"
     fails(lambda: drkg_triples(Store(tmp_path), url, web=web), "status 403")
     server.script("/drkg.tar.gz", file(ARCHIVE))
     drkg_triples(Store(tmp_path), url, web=web)
@@ -263,7 +263,7 @@ def test_a_killed_download_goes_on_and_a_second_process_waits(tmp_path, server):
     for process in two:
         process.join()
     assert [process.exitcode for process in two] == [0, 0]
-    assert [seen.headers.get("range") for seen in server.seen] == [None, f"bytes={half}-"]
+    assert [seen.headers.get("range") for seen in server.asked] == [None, f"bytes={half}-"]
     (folder,) = artefacts(tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == ["facts.json", "manifest.json", "triples.tsv.zst"]
 
@@ -286,13 +286,12 @@ def test_a_kill_after_the_download_or_after_the_packing_repeats_neither(tmp_path
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setattr(drkg, "URL", official)
     drkg_triples(Store(tmp_path), web=web)
-    assert len(server.seen) == len(packed) == 1
+    assert len(server.asked) == len(packed) == 1
 
 
-@pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs the real data")
-def test_a_real_graph_of_drkgs_form(tmp_path, monkeypatch):
+def test_a_real_graph_of_drkgs_form(tmp_path, monkeypatch, real_data):
     monkeypatch.undo()
-    source = Path(os.environ["KEDREC_REAL_DATA"]) / "graph" / "triples.tsv.zst"
+    source = real_data / "graph" / "triples.tsv.zst"
     path = drkg_triples(Store(tmp_path), str(source))
     facts = drkg_facts(path)
     assert (facts["triples"], facts["entities"], facts["relations"]) == (706_867, 56_777, 48)

@@ -2,9 +2,7 @@
 
 import gzip
 import json
-import os
 import re
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,17 +11,15 @@ from kedrec.errors import KedrecError
 from kedrec.sources import entrez
 from kedrec.sources.documents import read_documents
 from kedrec.sources.entrez import Service, fetch, fetch_abstracts, rate, search
-from kedrec.sources.harvest import Harvest
 from kedrec.sources.web import Web
-from tests.sources.loopback import Answer, allow_network, serving
+from tests.sources.harvested import contents, left_out, stopped_after
+from tests.sources.loopback import Answer, Loopback
 
-real = pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs KEDREC_REAL_DATA")
 LOST = b"<?xml version='1.0'?><eFetchResult><ERROR>Unable to obtain query #1</ERROR></eFetchResult>"
 
 
 @pytest.fixture(autouse=True)
-def network(monkeypatch):
-    allow_network(monkeypatch)
+def without_a_key(online, monkeypatch):
     monkeypatch.delenv("NCBI_API_KEY", raising=False)
 
 
@@ -75,20 +71,18 @@ class Ncbi:
         return f"<QueryKey>1</QueryKey><WebEnv>ENV{len(self.history) - 1}</WebEnv>"
 
 
-def service(server):
-    return Service(Web(rate=2000, tries=3, timeout=5), "me@x.org", url=server.url)
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+@pytest.fixture
+def service(web):
+    """Of a server, the E-utilities there."""
+    return lambda server: Service(web, "me@x.org", url=server.url)
 
 
 def asked(server):
     return [one.path.rpartition("/")[2].removesuffix(".fcgi") for one in server.asked]
 
 
-def test_all_pages_come_from_the_history_server(tmp_path):
-    with serving(Ncbi({pmid: record(pmid) for pmid in range(1, 8)})) as server:
+def test_all_pages_come_from_the_history_server(tmp_path, service):
+    with Loopback(Ncbi({pmid: record(pmid) for pmid in range(1, 8)})) as server:
         path = fetch(service(server), "aspirin", tmp_path, size=3)
         assert asked(server) == ["esearch", "efetch", "efetch", "efetch"]
         form = server.asked[0].form
@@ -105,15 +99,15 @@ def test_all_pages_come_from_the_history_server(tmp_path):
     assert [document.id for document in read_documents(path)] == [f"PMID{pmid}" for pmid in range(1, 8)]
 
 
-def test_the_key_is_sent_in_the_form_and_shown_nowhere(tmp_path, monkeypatch):
+def test_the_key_is_sent_in_the_form_and_shown_nowhere(tmp_path, monkeypatch, service):
     assert rate() == 3
     monkeypatch.setenv("NCBI_API_KEY", "SECRETKEY")
     assert rate() == 10
-    with serving(Ncbi({1: record(1)})) as server:
+    with Loopback(Ncbi({1: record(1)})) as server:
         fetch(service(server), "aspirin", tmp_path / "good")
         assert all(one.form["api_key"] == "SECRETKEY" for one in server.asked)
         for body in (b'{"error":"API key invalid","api-key":"SECRETKEY"}', b"<e><ERROR>key SECRETKEY</ERROR></e>"):
-            server.faults = [Answer(body)] * 3
+            server.faults = [Answer(body)] * 4
             with pytest.raises(KedrecError, match=r"NCBI says.*\(key\)") as error:
                 fetch(service(server), "aspirin", tmp_path / "bad")
             assert "SECRETKEY" not in str(error.value)
@@ -121,11 +115,11 @@ def test_the_key_is_sent_in_the_form_and_shown_nowhere(tmp_path, monkeypatch):
     assert written and b"SECRETKEY" not in written
 
 
-def test_a_search_that_is_too_large_is_cut_by_day_of_entry(tmp_path, monkeypatch, caplog):
+def test_a_search_that_is_too_large_is_cut_by_day_of_entry(tmp_path, monkeypatch, caplog, service):
     monkeypatch.setattr(entrez, "LIMIT", 3)
     days = {pmid: f"20{pmid:02}/0{1 + pmid % 3}/11" for pmid in range(1, 12)}
     ncbi = Ncbi({pmid: record(pmid) for pmid in days}, days)
-    with serving(ncbi) as server:
+    with Loopback(ncbi) as server:
         found = search(service(server), "aspirin")
         assert all(len(one.pmids) <= 3 for one in found)
         assert sorted(int(pmid) for one in found for pmid in one.pmids) == list(range(1, 12))
@@ -142,22 +136,12 @@ def test_a_search_that_is_too_large_is_cut_by_day_of_entry(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2, 3])
-def test_after_a_kill_only_what_is_missing_is_asked_for(tmp_path, monkeypatch, kept):
+def test_after_a_kill_only_what_is_missing_is_asked_for(tmp_path, kept, service):
     records = {pmid: record(pmid) for pmid in (3, 20, 100, 7, 55)}
-    with serving(Ncbi(records)) as server:
+    with Loopback(Ncbi(records)) as server:
         fetch(service(server), "aspirin", tmp_path / "whole", size=2)
-        keep, pieces = Harvest.keep, []
-
-        def killed(self, piece, *rest, **more):
-            if len(pieces) == kept:
-                raise KeyboardInterrupt
-            pieces.append(piece)
-            keep(self, piece, *rest, **more)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Harvest, "keep", killed)
-            with pytest.raises(KeyboardInterrupt):
-                fetch(service(server), "aspirin", tmp_path / "killed", size=2)
+        with stopped_after(kept):
+            fetch(service(server), "aspirin", tmp_path / "killed", size=2)
         server.answer.history.clear()  # NCBI forgets a search within hours
         server.asked.clear()
         fetch(service(server), "aspirin", tmp_path / "killed", size=2)
@@ -169,19 +153,19 @@ def test_after_a_kill_only_what_is_missing_is_asked_for(tmp_path, monkeypatch, k
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
-def test_records_that_a_page_lacks_are_asked_for_once_more_and_then_listed(tmp_path):
+def test_records_that_a_page_lacks_are_asked_for_once_more_and_then_listed(tmp_path, service):
     ncbi = Ncbi({pmid: record(pmid) for pmid in range(1, 6)})
     ncbi.withheld = {"2"}
-    with serving(ncbi) as server:
+    with Loopback(ncbi) as server:
         path = fetch(service(server), "aspirin", tmp_path)
         assert asked(server) == ["esearch", "efetch", "epost", "efetch"] and server.asked[2].form["id"] == "2"
     assert len(list(read_documents(path))) == 4
-    assert json.loads((tmp_path / "harvest.json").read_text())["left_out"] == {"not returned by NCBI": ["PMID2"]}
+    assert left_out(tmp_path) == {"not returned by NCBI": ["PMID2"]}
 
 
-def test_of_many_records_the_first_come(tmp_path):
+def test_of_many_records_the_first_come(tmp_path, service):
     ncbi = Ncbi({pmid: record(pmid) for pmid in range(1, 9)})
-    with serving(ncbi) as server:
+    with Loopback(ncbi) as server:
         path = fetch(service(server), "aspirin", tmp_path / "few", most=5, size=3)
         assert (server.asked[0].form["sort"], server.asked[0].form["retmax"]) == ("relevance", "5")
         assert [one.form["retmax"] for one in server.asked[1:]] == ["3", "2"]
@@ -195,28 +179,27 @@ def test_of_many_records_the_first_come(tmp_path):
                 fetch(service(server), "aspirin", tmp_path / "wrong", most=wrong)
 
 
-def test_nothing_found_is_an_end_and_no_error(tmp_path):
-    with serving(Ncbi({})) as server:
+def test_nothing_found_is_an_end_and_no_error(tmp_path, service):
+    with Loopback(Ncbi({})) as server:
         assert search(service(server), "aspirin") == []
         assert fetch(service(server), "aspirin", tmp_path).read_bytes() == b""
         assert "efetch" not in asked(server)
     assert json.loads((tmp_path / "harvest.json").read_text())["documents"] == 0
 
 
-def test_a_cut_off_is_asked_for_and_checked(tmp_path):
+def test_a_cut_off_is_asked_for_and_checked(tmp_path, service):
     records = {
         1: record(1, 2013),
         2: record(2, 2014),
         3: record(3, 2013).replace("<Abstract>", "<No>").replace("</Abstract>", "</No>"),
     }
-    with serving(Ncbi(records)) as server:
+    with Loopback(Ncbi(records)) as server:
         path = fetch(service(server), "aspirin OR x", tmp_path, before="2014-06-01")
         assert server.asked[0].form["term"] == (
             '(aspirin OR x) AND ("1000/01/01"[Date - Publication] : "2014/05/31"[Date - Publication])'
         )
     assert [document.id for document in read_documents(path)] == ["PMID1"]  # of 2 only the year is known
-    left_out = json.loads((tmp_path / "harvest.json").read_text())["left_out"]
-    assert left_out == {"no abstract": ["PMID3"], "not surely before 2014-06-01": ["PMID2"]}
+    assert left_out(tmp_path) == {"no abstract": ["PMID3"], "not surely before 2014-06-01": ["PMID2"]}
 
 
 GOOD = b"<PubmedArticleSet/>"
@@ -236,14 +219,14 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_passing_fault_is_asked_again_and_a_lasting_one_is_one_clear_error(tmp_path, fault):
-    with serving(Ncbi({pmid: record(pmid) for pmid in range(3)})) as server:
+def test_a_passing_fault_is_asked_again_and_a_lasting_one_is_one_clear_error(tmp_path, fault, service):
+    with Loopback(Ncbi({pmid: record(pmid) for pmid in range(3)})) as server:
         server.faults = [FAULTS[fault]] * 2
         assert len(list(read_documents(fetch(service(server), "aspirin", tmp_path / "passing")))) == 3
-        server.faults = [FAULTS[fault]] * 3
+        server.faults = [FAULTS[fault]] * 4
         with pytest.raises(KedrecError) as error:
             fetch(service(server), "aspirin", tmp_path / "lasting")
-        assert re.search(rf"{server.url}/esearch.fcgi: .*3 tries", str(error.value)) and "me@x" not in str(error.value)
+        assert re.search(rf"{server.url}/esearch.fcgi: .*4 tries", str(error.value)) and "me@x" not in str(error.value)
 
 
 def test_an_address_and_a_term_are_needed(tmp_path):
@@ -256,37 +239,35 @@ def test_an_address_and_a_term_are_needed(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def recorded(name):
+def recorded(folder, name):
     """The recorded answer as it was sent, and its headers."""
-    path = Path(os.environ["KEDREC_REAL_DATA"]) / "text" / "eutils" / name
-    response = yaml.safe_load(path.read_text())["interactions"][0]["response"]
+    response = yaml.safe_load((folder / name).read_text())["interactions"][0]["response"]
     assert response["headers"]["Content-Encoding"] == ["gzip"]
     return Answer(
         response["body"]["string"], headers={"Content-Encoding": "gzip", "Content-Type": "text/xml; charset=UTF-8"}
     )
 
 
-@real
-def test_recorded_exchanges_are_read():
-    with serving(lambda _: recorded("test_esearch")) as server:
+def test_recorded_exchanges_are_read(real_data, service):
+    folder = real_data / "text" / "eutils"
+    with Loopback(lambda _: recorded(folder, "test_esearch")) as server:
         (found,) = search(service(server), "OCRL")
         assert found.pmids == ("763754", "336867", "336322", "168056", "18145")
         assert (found.webenv[:7], found.query_key) == ("NCID_1_", "1")
         for name, pmid in (("test_efetch", "1234567"), ("test_eutils_xmlfacades_pubmedarticle_22351513", "22351513")):
-            server.answer = lambda _, name=name: recorded(name)
+            server.answer = lambda _, name=name: recorded(folder, name)
             ((one,),) = fetch_abstracts(service(server), found)
             assert one.pmid == pmid and (one.document is None) == (name == "test_efetch")
-        server.answer = lambda _: recorded("test_einfo_dblist")
+        server.answer = lambda _: recorded(folder, "test_einfo_dblist")
         with pytest.raises(KedrecError, match=r"<eInfoResult> in place of a PubmedArticleSet"):
             list(fetch_abstracts(service(server), found))
 
 
-@real
-def test_real_records_come_as_documents(tmp_path):
-    folder = Path(os.environ["KEDREC_REAL_DATA"]) / "text" / "efetch"
+def test_real_records_come_as_documents(tmp_path, real_data, service):
+    folder = real_data / "text" / "efetch"
     inner = re.compile(r"<(PubmedArticle|PubmedBookArticle)>.*</\1>", re.DOTALL)
     records = {path.stem: inner.search(path.read_text(encoding="utf-8"))[0] for path in folder.glob("*.xml")}
-    with serving(Ncbi(records)) as server:
+    with Loopback(Ncbi(records)) as server:
         documents = list(read_documents(fetch(service(server), "all of them", tmp_path, size=15)))
     assert len(documents) == 33 and {"PMC1165682", "PMID20301546"} <= {document.id for document in documents}
-    assert len(json.loads((tmp_path / "harvest.json").read_text())["left_out"]["no abstract"]) == 7
+    assert len(left_out(tmp_path)["no abstract"]) == 7

@@ -9,6 +9,7 @@ import pytest
 from kedrec.errors import KedrecError
 from kedrec.sources.documents import Document, read_documents
 from kedrec.sources.harvest import Harvest
+from tests.sources.harvested import contents
 
 ASKED = {"source": "test", "query": "x"}
 
@@ -32,10 +33,6 @@ def fill(folder, pieces=PIECES):
                 harvest.keep(name, documents, left_out, {"next": name})
         harvest.finish({"Z": "not returned"})
     return contents(folder)
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_the_end_is_two_files_sorted_and_unique(tmp_path):

@@ -1,16 +1,13 @@
 """JATS read: made-up articles of each oddity, and real ones of several publishers and versions."""
 
 import gzip
-import os
 import re
-from pathlib import Path
 
 import pytest
 import yaml
 
 from kedrec.sources.jats import parse
 
-real = pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs KEDREC_REAL_DATA")
 LINKS = 'xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:ali="http://www.niso.org/schemas/ali/1.0/"'
 
 
@@ -130,10 +127,9 @@ EXPECTED = {
 }
 
 
-@real
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_real_article_is_read_whole_and_clean(name):
-    xml = (Path(os.environ["KEDREC_REAL_DATA"]) / "text" / "jats" / f"{name}.nxml").read_bytes()
+def test_a_real_article_is_read_whole_and_clean(name, real_data):
+    xml = (real_data / "text" / "jats" / f"{name}.nxml").read_bytes()
     found = parse(xml)
     assert (found.id, found.date) == EXPECTED[name][:2] and found.license.startswith(EXPECTED[name][2])
     paragraphs = found.text.split("\n\n")
@@ -147,9 +143,8 @@ def test_a_real_article_is_read_whole_and_clean(name):
     assert len(starts) > 15 and sum(start in found.text for start in starts) >= len(starts) - 2  # what is set aside
 
 
-@real
-def test_the_recorded_answer_of_efetch_is_read():
-    folder = Path(os.environ["KEDREC_REAL_DATA"]) / "text" / "eutils"
+def test_the_recorded_answer_of_efetch_is_read(real_data):
+    folder = real_data / "text" / "eutils"
     recorded = yaml.safe_load((folder / "test_eutils_xmlfacades_pubmedcentralarticle_PMC3299399").read_text())
     found = parse(gzip.decompress(recorded["interactions"][0]["response"]["body"]["string"]))
     assert (found.id, found.date) == ("PMC3299399", "2012-03-09")

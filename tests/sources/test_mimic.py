@@ -1,14 +1,10 @@
 import gzip
-import os
-from pathlib import Path
 
 import pytest
 
 from kedrec.errors import KedrecError
 from kedrec.sources.mimic import Prescription, read_admissions, read_titles
 from tests.hospital import write_mimic3
-
-REAL = os.environ.get("KEDREC_REAL_DATA")
 
 
 def _write_mimic4(folder):
@@ -88,9 +84,8 @@ def test_a_file_cut_short_is_not_taken_for_a_whole_one(tmp_path):
         read_admissions(tmp_path)
 
 
-@pytest.mark.skipif(REAL is None, reason="KEDREC_REAL_DATA is not set")
-def test_the_open_demo():
-    admissions = read_admissions(Path(str(REAL)) / "mimic3_demo")
+def test_the_open_demo(real_data):
+    admissions = read_admissions(real_data / "mimic3_demo")
     assert len(admissions) == 129
     assert len({one.patient for one in admissions}) == 100
     assert all(one.diagnoses for one in admissions)

@@ -1,6 +1,4 @@
-import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,8 +64,7 @@ def test_a_fault_is_named_with_file_and_line(tmp_path, content, expected):
     assert str(fault.value).startswith(f"{tmp_path / 's.tsv'}{expected}")
 
 
-@pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs the real data")
-def test_the_real_smiles():
-    path = find_smiles_file(Path(os.environ["KEDREC_REAL_DATA"]) / "graph")
+def test_the_real_smiles(real_data):
+    path = find_smiles_file(real_data / "graph")
     assert path is not None
     assert len(load_smiles(path)) == 9_425

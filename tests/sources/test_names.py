@@ -1,6 +1,4 @@
 import gzip
-import os
-from pathlib import Path
 
 import pytest
 import zstandard
@@ -79,9 +77,8 @@ def test_the_entities_file_lies_in_the_folder_or_beside_the_graph(tmp_path):
     assert find_entities_file(str(tmp_path)) == tmp_path / "entities.tsv"
 
 
-@pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs the real data")
-def test_the_real_names():
-    path = find_entities_file(Path(os.environ["KEDREC_REAL_DATA"]) / "graph")
+def test_the_real_names(real_data):
+    path = find_entities_file(real_data / "graph")
     assert path is not None
     infos = load_entity_info(path)
     assert infos["Anatomy::UBERON:0000004"].name == "nose"

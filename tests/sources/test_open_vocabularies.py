@@ -41,7 +41,7 @@ def test_a_vocabulary_is_fetched_once_and_goes_on_where_it_was_cut(tmp_path, ser
     assert heard[-1] == (len(packed), len(packed))
     assert store.holds(vocabularies.KIND, vocabulary_key("ncbi_gene"))
     assert vocabulary_file("ncbi_gene", store) == path
-    assert [seen.headers.get("range") for seen in server.seen] == [None, "bytes=50000-"]
+    assert [seen.headers.get("range") for seen in server.asked] == [None, "bytes=50000-"]
     monkeypatch.setenv("KEDREC_OFFLINE", "1")
     assert vocabulary_file("ncbi_gene", store) == path
     fails(lambda: vocabulary_file("ncbi_gene", Store(tmp_path / "b")), url, "KEDREC_OFFLINE")

@@ -1,15 +1,10 @@
 """PubMed's XML read: dates in each form, labels, chapters, what gives no document; and real records."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from kedrec.sources.documents import read_documents
 from kedrec.sources.markup import parse_xml
 from kedrec.sources.pubmed import parse_records
-
-real = pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs KEDREC_REAL_DATA")
 
 
 def record(date="<Year>1999</Year>", abstract="<AbstractText>Words.</AbstractText>", more="", ids="", pmid="7"):
@@ -83,9 +78,8 @@ def test_a_record_without_a_number_is_refused():
             read(wrong)
 
 
-@real
-def test_real_records_are_read():
-    folder = Path(os.environ["KEDREC_REAL_DATA"]) / "text" / "efetch"
+def test_real_records_are_read(real_data):
+    folder = real_data / "text" / "efetch"
     found = {path.stem: parse_records(parse_xml(path.read_bytes()))[0] for path in folder.glob("*.xml")}
     assert len(found) == 40 and all(one.pmid == name for name, one in found.items())
     documents = {name: one.document for name, one in found.items() if one.document}

@@ -1,15 +1,11 @@
 """What a study of ClinicalTrials.gov says, field by field."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
 from kedrec.sources.clinical_trials import study_documents
 from kedrec.sources.trial_text import prose, protocol_paragraphs, result_paragraphs
-
-real = pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs KEDREC_REAL_DATA")
 
 
 def test_a_protocol_is_written_field_by_field():
@@ -96,10 +92,9 @@ def test_results_are_written_with_their_numbers():
     assert result_paragraphs({}) == []
 
 
-@real
 @pytest.mark.parametrize("name", ["NCT00763412", "NCT02210780", "NCT02552212", "NCT04207047", "NCT06171568"])
-def test_a_real_study_says_what_it_holds(name):
-    folder = Path(os.environ["KEDREC_REAL_DATA"]) / "text" / "ctgov_v2"
+def test_a_real_study_says_what_it_holds(name, real_data):
+    folder = real_data / "text" / "ctgov_v2"
     content = json.loads((folder / f"{name}.json").read_text())
     protocol, *results = study_documents(content)
     module = content["protocolSection"]

@@ -1,7 +1,5 @@
 import gzip
-import os
 import re
-from pathlib import Path
 
 import pytest
 import zstandard
@@ -135,9 +133,8 @@ def test_a_damaged_vocabulary_leaves_no_table(tmp_path):
     assert not out.exists()
 
 
-@pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs the real data")
-def test_real_names_come_back_from_vocabularies_of_their_form(tmp_path):
-    real = load_entity_info(Path(os.environ["KEDREC_REAL_DATA"]) / "graph" / "entities.tsv.zst")
+def test_real_names_come_back_from_vocabularies_of_their_form(tmp_path, real_data):
+    real = load_entity_info(real_data / "graph" / "entities.tsv.zst")
     named = {entity: info for entity, info in real.items() if info.name}
     by_type: dict[str, dict[str, EntityInfo]] = {}
     for entity, info in named.items():
@@ -211,9 +208,8 @@ def _record(identifier, info):
     )
 
 
-@pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs the real data")
-def test_every_entity_of_drkg_has_its_line_and_its_prefix(tmp_path):
-    with zstandard.open(Path(os.environ["KEDREC_REAL_DATA"]) / "graph" / "drkg_entities.tsv.zst", "rt") as lines:
+def test_every_entity_of_drkg_has_its_line_and_its_prefix(tmp_path, real_data):
+    with zstandard.open(real_data / "graph" / "drkg_entities.tsv.zst", "rt") as lines:
         entities = [line.split("\t")[0] for line in lines]
     counts = build_entities(entities, {}, tmp_path / "entities.tsv")
     assert counts["entities"] == 97_238 == len(load_entity_info(tmp_path / "entities.tsv"))

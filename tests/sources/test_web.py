@@ -10,7 +10,7 @@ from email.utils import formatdate
 import pytest
 
 from kedrec.errors import KedrecError
-from kedrec.sources.web import Web, offline
+from kedrec.sources.web import StatusError, Web, offline
 from tests.sources.faulty_server import (
     HTML,
     KEY,
@@ -36,7 +36,7 @@ def test_a_body_is_parsed_and_the_query_and_headers_are_sent(server):
     web = Web(rate=1000, headers={"X-Api-Key": KEY})
     assert web.get(url, json.loads, {"q": "a b", "n": "2"}) == {"x": 1}
     assert web.post(url, json.loads, {"api_key": KEY}) == {"x": 1}
-    get, post = server.seen
+    get, post = server.asked
     assert get.query == {"q": "a b", "n": "2"}
     assert (post.method, post.form, post.query) == ("POST", {"api_key": KEY}, {})
     assert get.headers["x-api-key"] == KEY
@@ -47,28 +47,32 @@ def test_a_body_is_parsed_and_the_query_and_headers_are_sent(server):
 def test_a_query_in_the_address_is_kept(server, web):
     url = server.script("/a", text("{}"))
     web.get(f"{url}?db=pmc", json.loads)
-    assert server.seen[0].query == {"db": "pmc"}
+    assert server.asked[0].query == {"db": "pmc"}
 
 
 @pytest.mark.parametrize("code", [408, 425, 429, 500, 502, 503, 504, 521])
 def test_a_passing_fault_is_asked_again(server, web, code):
     url = server.script("/a", status(code), status(code), text("[1]"))
     assert web.get(url, json.loads) == [1]
-    assert len(server.seen) == 3
+    assert len(server.asked) == 3
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 410, 501, 304])
-def test_a_lasting_fault_is_told_at_once(server, web, code):
+def test_a_lasting_fault_is_told_at_once(server, web, tmp_path, code):
     url = server.script("/a", status(code))
     fails(lambda: web.get(url, json.loads, {"api_key": KEY}), url, f"status {code}")
-    assert len(server.seen) == 1
+    assert len(server.asked) == 1
+    for ask in (lambda: web.get(url, json.loads), lambda: web.download(url, tmp_path / "f")):
+        with pytest.raises(StatusError) as fault:
+            ask()
+        assert fault.value.status == code
 
 
 def test_faults_that_stay_end_after_the_last_try(server, web):
     url = server.script("/a", status(500))
     message = fails(lambda: web.get(url, json.loads), url, "status 500", "after 4 tries", "start again later")
     assert "what came is kept" not in message
-    assert len(server.seen) == 4
+    assert len(server.asked) == 4
 
 
 def test_a_servers_explanation_is_shown_unless_a_key_was_sent(server, web):
@@ -96,7 +100,7 @@ def test_retry_after_is_waited_for(server, web, as_date):
 def test_retry_after_beyond_the_patience_ends_the_request(server, web, said):
     url = server.script("/a", status(429, Retry_After=said))
     fails(lambda: web.get(url, json.loads), "status 429", "asks to wait", "after 1 try;")
-    assert len(server.seen) == 1
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("said", ["soon", "²", "-5", "", "1e9", "Mon, 99 Foo", formatdate(0, usegmt=True)])
@@ -121,7 +125,7 @@ def test_a_parsers_own_error_is_not_asked_again(server, web):
 
     url = server.script("/a", text("{}"))
     fails(lambda: web.get(url, refuse), "the service says no")
-    assert len(server.seen) == 1
+    assert len(server.asked) == 1
 
 
 def test_a_connection_cut_in_the_body_is_asked_again(server, web):
@@ -137,7 +141,7 @@ def test_a_gzip_body_that_was_cut_is_never_taken_for_a_whole_one(server, web, cu
     lines = b"".join(b"line %d\n" % number for number in range(2_000))
     url = server.script("/a", gzipped(lines, cut), gzipped(lines))
     assert web.get(url, bytes) == lines
-    assert len(server.seen) == 2
+    assert len(server.asked) == 2
     url = server.script("/b", gzipped(lines, cut))
     fails(lambda: web.get(url, bytes), "gzip body", "after 4 tries")
 
@@ -149,7 +153,7 @@ def test_gzip_bodies_of_several_members_are_read_and_other_codings_refused(serve
     assert web.get(server.script("/a", members), bytes) == b"one two"
     url = server.script("/b", gzipped(b"[]", coding="br"))
     fails(lambda: web.get(url, bytes), "the coding 'br', which was not asked for")
-    assert server.seen[0].headers["accept-encoding"] == "gzip"
+    assert server.asked[0].headers["accept-encoding"] == "gzip"
 
 
 def test_a_server_that_says_nothing_is_given_up(server):
@@ -193,7 +197,7 @@ def test_requests_keep_their_distance_in_many_threads(server):
     for thread in threads:
         thread.join()
     assert time.monotonic() - started >= 9 / 50 - 0.01
-    assert len(server.seen) == web.requests == 10
+    assert len(server.asked) == web.requests == 10
 
 
 def test_no_key_is_in_an_error_or_a_log(server, web, caplog):
@@ -210,7 +214,7 @@ def test_no_key_is_in_an_error_or_a_log(server, web, caplog):
         message = fails(ask, "status 500")
         assert "user" not in message
     assert KEY not in caplog.text
-    assert f'{server.url("/a")} "HTTP/1.1 500' in caplog.text
+    assert f'{server.url}/a "HTTP/1.1 500' in caplog.text
 
 
 def test_a_key_that_an_answer_repeats_is_not_shown(server, web):
@@ -239,7 +243,7 @@ def test_a_redirect_on_the_same_host_keeps_the_headers(server):
     url = server.script("/a", redirect("/b"))
     server.script("/b", text("[1]"))
     assert Web(rate=1000, headers={"X-Api-Key": KEY}).get(url, json.loads) == [1]
-    assert server.seen[1].headers["x-api-key"] == KEY
+    assert server.asked[1].headers["x-api-key"] == KEY
 
 
 def test_a_redirect_to_another_host_loses_the_keys(server):
@@ -247,7 +251,7 @@ def test_a_redirect_to_another_host_loses_the_keys(server):
     with FaultyServer() as other:
         url = server.script("/a", redirect(other.script("/b", text("[1]"))))
         assert Web(rate=1000, headers=headers).get(url, json.loads, {"api_key": KEY}) == [1]
-    (seen,) = other.seen
+    (seen,) = other.asked
     assert KEY not in json.dumps(seen.headers)
     assert seen.headers["user-agent"] == "me"
     assert seen.query == {}
@@ -256,12 +260,12 @@ def test_a_redirect_to_another_host_loses_the_keys(server):
 def test_a_redirect_that_would_hand_a_key_to_another_host_is_refused(server, web):
     with FaultyServer() as other:
         other.script("/b", text("[1]"))
-        url = server.script("/a", redirect(lambda handler: other.url("/b") + "?" + handler.path.partition("?")[2]))
+        url = server.script("/a", redirect(lambda handler: other.url + "/b?" + handler.path.partition("?")[2]))
         fails(lambda: web.get(url, json.loads, {"api_key": KEY}), "redirects to another host, 127.0.0.1", "refused")
         for code in (307, 308):
-            url = server.script("/c", redirect(other.url("/b"), code))
+            url = server.script("/c", redirect(f"{other.url}/b", code))
             fails(lambda: web.post(url, json.loads, {"api_key": KEY}), "refused")  # noqa: B023
-        assert other.seen == []
+        assert other.asked == []
 
 
 def test_redirects_without_an_end_are_refused(server, web):
@@ -281,6 +285,6 @@ def test_without_network_nothing_is_asked_and_the_remedy_is_named(server, web, t
         lambda: web.download(url, tmp_path / "f"),
     ):
         fails(ask, url, name, "kedrec.prepare")
-    assert server.seen == []
+    assert server.asked == []
     monkeypatch.setenv(name, "0")
     assert not offline()

@@ -8,17 +8,20 @@ import pytest
 
 from kedrec.citations import cited
 from kedrec.errors import KedrecError
+from kedrec.store import Store
 from kedrec.teacher import checks
 from kedrec.teacher.answers import known, open_log
-from kedrec.teacher.ask import Answer
-from kedrec.teacher.asking import plan
-from kedrec.teacher.distil import requests_for, write_rationales
+from kedrec.teacher.ask import Answer, Prices
+from kedrec.teacher.asking import answer_all
+from kedrec.teacher.distil import plan_rationales, write_rationales
 from kedrec.teacher.endpoint import EndpointModel
-from kedrec.teacher.prompts import RationaleSettings
+from kedrec.teacher.explained import answers_path, explain_cases, plan_cases
+from kedrec.teacher.prompts import RationaleSettings, rationale_prompt
 from kedrec.teacher.rationales import Case, Evidence, RecordedTeacher
 from tests.teacher.server import Reply, chat, serving
 
 SETTINGS = RationaleSettings(seed=1)
+PRICES = Prices(1.0, 2.0)
 
 
 def case(number):
@@ -94,12 +97,70 @@ def test_a_run_from_the_log_opens_no_connection_and_writes_the_same_bytes(tmp_pa
 
 def test_a_plan_sees_what_a_cut_run_left_to_do(tmp_path):
     cases = [case(number) for number in range(10)]
-    model = EndpointModel("m", "http://127.0.0.1:9/v1")
+    store = Store(tmp_path / "store")
     with serving(rule=read) as server:
-        distil(server, tmp_path, count=4)
-    found = plan(model, requests_for(cases, SETTINGS), known(tmp_path / "answers.jsonl"))
-    assert (found.requests, found.missing, found.completion_tokens) == (10, 6, 6 * 512)
-    assert found.cost == 0
+        model = EndpointModel("m", server.url, prices=PRICES)
+        with open_log(answers_path("m", store)) as log:  # the first questions about four, of which two go wrong
+            answer_all(model, [rationale_prompt(one, SETTINGS).request for one in cases[:4]], log)
+        found = plan_cases(model, cases, SETTINGS, store)
+        assert (found.questions, found.again) == (6 + 2, 6)
+        assert found.answer_tokens == (6 + 2 + 6) * 512
+        with open_log(answers_path("m", store)) as log:
+            write_rationales(model, cases[:4], tmp_path, log, SETTINGS)
+        found = plan_cases(model, cases, SETTINGS, store)
+        assert (found.questions, found.again) == (6, 6)
+        assert not found.stage("rationales", PRICES).there
+        explain_cases(model, cases, SETTINGS, None, store)
+    stage = plan_cases(model, cases, SETTINGS, store).stage("rationales", PRICES)
+    assert stage.there
+    assert not any(stage.work.values())
+
+
+def test_what_has_an_end_is_not_planned_again_though_a_question_was_refused(tmp_path):
+    class Refusing:
+        name, local, prices = "m", True, None
+
+        def ask(self, requests, ledger, keep):
+            for place in range(len(requests)):
+                keep(place, Answer("too long", 0, 0, "refused") if place else Answer("?", 1, 1, "stop"))
+
+    store, cases = Store(tmp_path), [case(number) for number in range(3)]
+    explain_cases(Refusing(), cases, SETTINGS, None, store)
+    assert plan_cases(Refusing(), cases, SETTINGS, store).questions == 0
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_dollars_that_a_plan_tells_are_enough_for_first_and_second_tries(tmp_path, told):
+    cases = [case(number) for number in range(6)]
+
+    def useless(*_):
+        body = chat("It is quite obvious to any clinician. " * 25, 300, 200)
+        return Reply(body if told else {**body, "usage": None})  # what is not told counts at its worst
+
+    with serving(rule=useless) as server:
+        model = EndpointModel("m", server.url, concurrency=2, prices=PRICES)
+        found = plan_rationales(model, cases, SETTINGS, {})
+        assert (found.questions, found.again, found.answer_tokens) == (6, 6, 12 * 512)
+        bound = found.stage("rationales", PRICES).work["US dollars, at most"]
+        with open_log(tmp_path / "answers.jsonl", max_cost=bound) as log:
+            report = write_rationales(model, cases, tmp_path, log, SETTINGS)
+            spent = log.ledger.spent
+        assert report.reasons == Counter({checks.FORM: 6})
+        assert len(server.seen) == 12
+        assert (spent < bound / 2) if told else (bound / 2 < spent <= bound)
+        other = open_log(tmp_path / "other.jsonl", max_cost=0.9 * spent)
+        with other as log, pytest.raises(KedrecError, match="max_cost"):
+            write_rationales(model, cases, tmp_path, log, SETTINGS)
+
+
+def test_passages_yet_to_be_found_are_counted_in_each_try():
+    model = EndpointModel("m", "http://127.0.0.1:9/v1")
+    found = plan_rationales(model, [case(0)], SETTINGS, {})
+    less, more = (found.stage("rationales", PRICES, unseen=unseen).work for unseen in (0, 100))
+    assert more["tokens of their prompts, about"] - less["tokens of their prompts, about"] == 100
+    assert more["tokens of all prompts, at most"] - less["tokens of all prompts, at most"] == 2 * 400
+    assert more["US dollars, at most"] - less["US dollars, at most"] == pytest.approx(PRICES.cost(800, 0))
+    assert "US dollars, at most" not in found.stage("rationales", None).work
 
 
 def test_nothing_is_written_when_the_teacher_fails(tmp_path):

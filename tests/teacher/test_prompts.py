@@ -1,6 +1,7 @@
 """The prompt: outside text stays quoted, and neither order tells the answer."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -99,11 +100,17 @@ def test_without_passages_the_prompt_says_so():
     assert "No passages were found" in user_text(prompt)
 
 
+@pytest.mark.parametrize("private", [True, False])
+def test_about_a_patients_case_only_a_model_on_this_machine_may_be_asked(private):
+    request = rationale_prompt(replace(case(), private=private), RationaleSettings()).request
+    assert request.local_only == repair(request, "what?", "no JSON").local_only == private
+
+
 def test_the_settings_reach_the_request():
-    settings = RationaleSettings(seed=4, max_tokens=77, temperature=None, local_only=True)
+    settings = RationaleSettings(seed=4, max_tokens=77, temperature=None)
     prompt = rationale_prompt(case(), settings)
     for request in (prompt.request, repair(prompt.request, "what?", "no JSON")):
-        assert (request.seed, request.max_tokens, request.temperature, request.local_only) == (4, 77, None, True)
+        assert (request.seed, request.max_tokens, request.temperature) == (4, 77, None)
         assert request.schema["required"] == ["choice", "rationale", "confidence"]
     assert [m["role"] for m in repair(prompt.request, "what?", "no JSON").messages] == [
         "system",
