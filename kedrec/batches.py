@@ -59,6 +59,7 @@ class ChatBatch(Batch):
         rivals: (batch,) the token that the other choice has there.
         expected_ids: (supervised, k) the tokens that a teacher holds likeliest, row by row, or ``None``.
         expected_log_probs: (supervised, k) their log-probabilities, nats, at the temperature of the distillation.
+        counted: whether it counts; not where it only keeps this process in step with the others.
     """
 
     input_ids: Tensor
@@ -68,6 +69,7 @@ class ChatBatch(Batch):
     rivals: Tensor
     expected_ids: Tensor | None = None
     expected_log_probs: Tensor | None = None
+    counted: bool = True
 
 
 @dataclass(frozen=True)

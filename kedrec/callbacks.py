@@ -1,18 +1,26 @@
 """What a run keeps as it goes: the last and the best checkpoint, each with the settings that made it."""
 
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
 
 from kedrec.config import Experiment
+from kedrec.errors import KedrecError
+from kedrec.nn.sharded import whole_state
+from kedrec.processes import gathered, is_first
 from kedrec.run import Monitored, RunFolder
 
 
 class Settings(Callback):
-    """Puts the resolved settings and the random state into each checkpoint, and takes the random state back.
+    """Puts the resolved settings and the random states into each checkpoint, and takes the random state back.
 
     Args:
         settings: the resolved settings as YAML.
@@ -22,17 +30,21 @@ class Settings(Callback):
         self.settings = settings
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add settings and random state."""
-        checkpoint["kedrec"] = {"settings": self.settings, "random_state": torch.get_rng_state()}
+        """Add settings and the random state of each process."""
+        checkpoint["kedrec"] = {"settings": self.settings, "random_states": gathered([_random_state()])}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Go on with the random numbers that would have come next."""
-        torch.set_rng_state(checkpoint["kedrec"]["random_state"])
+        state = checkpoint["kedrec"]["random_states"][trainer.global_rank]
+        torch.set_rng_state(state["cpu"].cpu())
+        if "cuda" in state and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["cuda"].cpu())
 
 
 class KeepLast(Checkpoint):
     """Keeps ``last.ckpt``, from which a stopped run goes on; written whole or not at all.
 
+    Where a strategy writes folders, as DeepSpeed's does, ``last.ckpt`` is a link to the newest whole one.
     Where a validation is due at the same step, it is saved behind it: a run that goes on from there does not validate
     again, and must know which checkpoint is best.
 
@@ -59,27 +71,114 @@ class KeepLast(Checkpoint):
 
     def _save_if_due(self, trainer: Trainer) -> None:
         if trainer.global_step % self.every == 0 and trainer.global_step != self._saved:
-            self._save(trainer)
+            self.save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what training ended with, so that a test that is stopped is not preceded by training again."""
         if not trainer.interrupted:
-            self._save(trainer)
+            self.save(trainer)
 
-    def _save(self, trainer: Trainer) -> None:
+    def save(self, trainer: Trainer) -> None:
+        """Save now; each process must call it."""
         self._saved = trainer.global_step
-        trainer.save_checkpoint(self.path)
+        whole = self.path.with_name(f"last-{trainer.global_step:07}")
+        partial = self.path.with_name(f".{whole.name}.partial")
+        if is_first():
+            _remove(partial)
+        trainer.strategy.barrier()
+        with _removed_on_failure(partial):
+            trainer.save_checkpoint(partial)
+        if is_first():
+            _put_in_place(partial, whole, self.path)
+        trainer.strategy.barrier()
+
+
+class KeepBest(Checkpoint):
+    """Keeps ``best.ckpt``, the weights of the best validation so far, in one file whatever the strategy.
+
+    Args:
+        folder: where it is kept.
+        monitor: metric of the validation.
+        mode: whether its least or its greatest value is best.
+    """
+
+    def __init__(self, folder: Path, monitor: str, mode: Literal["min", "max"]) -> None:
+        self.path = folder / "best.ckpt"
+        self.monitor = monitor
+        self.mode = mode
+        self.best: float | None = None
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save where this validation is the best so far."""
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return
+        if self.monitor not in trainer.callback_metrics:
+            raise KedrecError(f"model: its best checkpoint is by {self.monitor!r}, which its validation does not log")
+        value = float(trainer.callback_metrics[self.monitor])
+        if math.isnan(value) or not self._beats(value):
+            return
+        self.best = value
+        checkpoint: dict[str, Any] = {"state_dict": whole_state(pl_module), "global_step": trainer.global_step}
+        pl_module.on_save_checkpoint(checkpoint)
+        if is_first():
+            partial = self.path.with_name(".best.ckpt.partial")
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            with _removed_on_failure(partial):
+                torch.save(checkpoint, partial)
+            partial.replace(self.path)
+
+    def _beats(self, value: float) -> bool:
+        return self.best is None or (value < self.best if self.mode == "min" else value > self.best)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is to be beaten."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with what is to be beaten."""
+        self.best = state_dict["best"]
 
 
 def checkpoint_callbacks(experiment: Experiment, run: RunFolder, model: LightningModule) -> list[Callback]:
     """Return the callbacks of every run: settings in checkpoints, and ``best.ckpt`` by the model's own measure."""
     monitor, mode = model.monitor if isinstance(model, Monitored) else ("validation/loss", "min")
-    best = ModelCheckpoint(
-        run.checkpoints,
-        filename="best",
-        monitor=monitor,
-        mode=mode,
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
-    return [Settings(experiment.yaml()), best]
+    return [Settings(experiment.yaml()), KeepBest(run.checkpoints, monitor, mode)]
+
+
+def _random_state() -> dict[str, torch.Tensor]:
+    cuda = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
+    return {"cpu": torch.get_rng_state(), **cuda}
+
+
+def _put_in_place(partial: Path, whole: Path, last: Path) -> None:
+    """Give a checkpoint that is whole its name, and remove those before it."""
+    if partial.is_file():
+        partial.replace(last)
+        return
+    _remove(whole)
+    partial.rename(whole)
+    link = last.with_name(".last.link")
+    _remove(link)
+    link.symlink_to(whole.name)
+    link.replace(last)
+    for older in last.parent.glob("last-*"):
+        if older != whole:
+            _remove(older)
+
+
+@contextmanager
+def _removed_on_failure(path: Path) -> Iterator[None]:
+    """Leave nothing half-written behind; a process that is killed leaves it to the next save."""
+    try:
+        yield
+    except BaseException:
+        if is_first():
+            _remove(path)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

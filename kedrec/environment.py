@@ -36,6 +36,7 @@ def prepare_environment() -> None:
         r".*'set_vital' is deprecated.*",
         r".*found .* module\(s\) in eval mode.*",
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+        r".*It is recommended to use `self.log\(.*sync_dist=True.*",  # the same in all processes, which gathered it
         r".*number of training batches .* is smaller than the logging interval.*",
     ):
         warnings.filterwarnings("ignore", message=message)

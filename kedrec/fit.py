@@ -6,19 +6,18 @@ The same command again goes on where it was stopped, or shows the results of a r
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kedrec.card import tables
 from kedrec.config import Built, Experiment, build, compose
 from kedrec.errors import KedrecError
+from kedrec.processes import is_first, process_number
 from kedrec.progress import shown_as_bars
-from kedrec.run import Asks, Exports, HasBaseline, HasFacts, Predicts, Private, RunFolder
-from kedrec.store import Store
+from kedrec.run import Asks, Exports, HasBaseline, HasFacts, InManyProcesses, Predicts, Private, RunFolder
+from kedrec.signals import Preempted, preemptible, stopped
 
 if TYPE_CHECKING:
     from lightning import Callback, Trainer
-
-_SCORING = 2  # raise when a metric changes: the base's kept answers are then given and scored anew
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,11 +27,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(__doc__)
         return 0 if arguments else 2
     try:
-        experiment = compose(arguments[0], arguments[1:])
-        fit(experiment)
+        if "--plan" in arguments:
+            from kedrec.sizing.report import show_plan
+
+            show_plan(arguments)
+            return 0
+        with preemptible():
+            fit(compose(arguments[0], arguments[1:]))
     except KedrecError as fault:
-        print(f"kedrec: {fault}", file=sys.stderr)
+        where = "" if is_first() else f"process {process_number()}: "
+        print(f"kedrec: {where}{fault}", file=sys.stderr)
         return 2
+    except Preempted as stop:
+        return stopped(stop)
     except (KeyboardInterrupt, SystemExit) as stop:
         # Lightning's trainer answers Ctrl-C by leaving with status 1.
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
@@ -49,9 +56,10 @@ def fit(experiment: Experiment) -> dict[str, float]:
         metrics = run.metrics()
         if metrics is None:
             metrics = _fit(experiment, run)
-        else:
+        elif is_first():
             print("this run is finished; its results:")
-        _show(metrics, run.path)
+        if is_first():
+            _show(metrics, run.path)
     return metrics
 
 
@@ -61,29 +69,35 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     prepare_environment()
     from lightning import seed_everything
 
+    from kedrec.baseline import score_untrained, score_untrained_together
+    from kedrec.nn.sharded import is_sharded
     from kedrec.tracking import report_to_wandb
 
     built = build(experiment)
+    trainer = _trainer(built, experiment, run)
     with run.timed("prepare"), shown_as_bars():
         built.data.prepare_data()
         built.data.setup("fit")
-    metrics = (
-        _score_untrained(built, run) if isinstance(built.model, HasBaseline) and isinstance(built.data, Asks) else {}
-    )
-    seed_everything(experiment.tree["seed"], verbose=False)
-    trainer = _trainer(built, experiment, run)
+    asked = isinstance(built.model, HasBaseline) and isinstance(built.data, Asks)
+    alone = trainer.world_size == 1
+    metrics = score_untrained(built, run) if asked and alone else {}
+    seed_everything(experiment.tree["seed"] + process_number(), verbose=False)
     built.logger.log_hyperparams(experiment.tree)
     with run.timed("train"):
         trainer.fit(built.model, built.data, ckpt_path=run.last_checkpoint, weights_only=True)
+    run.load_best(built.model)
     with run.timed("test"):
-        trainer.test(built.model, built.data, ckpt_path=run.best_checkpoint, weights_only=True, verbose=False)
+        trainer.test(built.model, built.data, verbose=False)
     metrics |= {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
     if isinstance(built.model, Predicts):
         run.write_rows("predictions.jsonl", built.model.predictions)
-    if isinstance(built.model, Exports):
+    if isinstance(built.model, Exports) and (is_first() or is_sharded(built.model)):
         run.write_folder("export", built.model.export)
+    if asked and not alone:
+        metrics = score_untrained_together(built, experiment, run, trainer) | metrics
     run.finish(metrics, built.data.facts if isinstance(built.data, HasFacts) else {}, built.model)
-    report_to_wandb(built.logger, run, metrics, private=isinstance(built.data, Private))
+    if is_first():
+        report_to_wandb(built.logger, run, metrics, private=isinstance(built.data, Private))
     built.logger.finalize("success")
     return metrics
 
@@ -92,61 +106,37 @@ def _trainer(built: Built, experiment: Experiment, run: RunFolder) -> "Trainer":
     from lightning import Trainer
 
     from kedrec.callbacks import checkpoint_callbacks
+    from kedrec.preemption import StopAtSignal, slurm_plugins
+    from kedrec.zero import keep_batches
 
     # The best checkpoint is settled before the last one is saved, which tells it.
     callbacks: list[Callback] = [
         *checkpoint_callbacks(experiment, run, built.model),
-        *(built.trainer.pop("callbacks") or []),
+        *(built.trainer["callbacks"] or []),
+        StopAtSignal(),
     ]
-    arguments = {**built.trainer, "default_root_dir": str(run.path), "logger": built.logger, "callbacks": callbacks}
-    trainer = Trainer(**arguments)
+    # Data share themselves out to processes.
+    arguments = {**built.trainer, "use_distributed_sampler": False, "default_root_dir": str(run.path)}
+    arguments["plugins"] = built.trainer["plugins"] or slurm_plugins()
+    trainer = Trainer(**{**arguments, "logger": built.logger, "callbacks": callbacks})
+    keep_batches(trainer)
     if trainer.world_size > 1:
-        raise KedrecError(
-            f"trainer: {trainer.world_size} processes asked for; a run has one process and one device so far"
-        )
+        for group, one in (("model", built.model), ("data", built.data)):
+            if not isinstance(one, InManyProcesses):
+                raise KedrecError(
+                    f"trainer: {trainer.world_size} processes asked for; {group} {type(one).__name__} runs in one, "
+                    "with trainer.devices=1 and trainer.num_nodes=1"
+                )
+    run.set_processes(trainer.world_size)
     interval = trainer.val_check_interval
     if trainer.check_val_every_n_epoch is None and trainer.max_steps > 0 and trainer.max_steps % interval:
         unseen = int(trainer.max_steps % interval)
-        print(f"the last {unseen} steps come after the last validation: they cannot be the best checkpoint", flush=True)
+        if is_first():
+            print(
+                f"the last {unseen} steps come after the last validation: they cannot be the best checkpoint",
+                flush=True,
+            )
     return trainer
-
-
-def _score_untrained(built: Built, run: RunFolder) -> dict[str, float]:
-    """Let the untouched base answer the same test; its answers are kept in the store for other seeds and settings."""
-    import json
-
-    from lightning import Trainer
-
-    model: Any = built.model
-    data: Any = built.data
-
-    def answer(folder: Path) -> None:
-        print("scoring the untouched base on the test set", flush=True)
-        same = ("accelerator", "devices", "precision", "enable_progress_bar", "limit_test_batches")
-        settings = {name: built.trainer[name] for name in same}
-        trainer = Trainer(**settings, logger=False, enable_checkpointing=False, enable_model_summary=False)
-        with model.untrained():
-            trainer.test(model, built.data, verbose=False)
-        numbers = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        (folder / "metrics.json").write_text(json.dumps(numbers), encoding="utf-8")
-        rows = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in model.predictions)
-        (folder / "predictions.jsonl").write_text(rows, encoding="utf-8")
-
-    key = {
-        **model.untrained_key(),
-        "scoring": _SCORING,
-        "test": data.test_identity(),
-        "batches": built.trainer["limit_test_batches"],
-        "precision": built.trainer["precision"],
-    }
-    # What patients' questions are is told by their answers: those stay in the run folder.
-    store = Store(run.path / "base_answers") if isinstance(data, Private) else Store()
-    with run.timed("base"):
-        place = store.get("base-answers", key, answer)
-    rows = (place / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
-    run.write_rows("predictions_base.jsonl", [json.loads(row) for row in rows])
-    numbers = json.loads((place / "metrics.json").read_text(encoding="utf-8"))
-    return {name.replace("test/", "base/"): value for name, value in numbers.items()}
 
 
 def _show(metrics: dict[str, float], place: Path) -> None:

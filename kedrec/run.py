@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from kedrec.card import card
 from kedrec.config import Experiment
 from kedrec.errors import KedrecError
+from kedrec.processes import is_first
 from kedrec.store import disk_faults_named, write_atomic
+
+if TYPE_CHECKING:
+    from lightning import LightningModule
 
 PACKAGES = (
     "kedrec",
@@ -39,7 +43,9 @@ class Predicts(Protocol):
 
 @runtime_checkable
 class HasBaseline(Predicts, Protocol):
-    """A model that can answer the test as it was before training."""
+    """A model that can answer the test as it was before training; after training too if it keeps its base."""
+
+    keeps_base: bool
 
     def untrained(self) -> Any:
         """Return a context in which the model answers untrained."""
@@ -78,15 +84,22 @@ class Private(Protocol):
 
 
 @runtime_checkable
+class InManyProcesses(Protocol):
+    """A model, or data, that many processes can share."""
+
+    many_processes: bool
+
+
+@runtime_checkable
 class Exports(Protocol):
     """A model that writes what others load: an adapter, embeddings."""
 
-    def export(self, folder: Path) -> None:
-        """Write it into ``folder``."""
+    def export(self, folder: Path | None) -> None:
+        """Write it into ``folder``; ``None`` in a process that only gives what it holds of a model in parts."""
 
 
 class RunFolder:
-    """One run's folder; a second process is kept out of it.
+    """One run's folder; a second process is kept out of it. Of a run in many processes the first writes it.
 
     Args:
         experiment: decides the folder and is written there as ``config.yaml``.
@@ -98,6 +111,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.started = time.time()
         self.seconds: dict[str, float] = {}
+        self.processes = 1
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -108,6 +122,9 @@ class RunFolder:
         """
         from filelock import FileLock, Timeout
 
+        if not is_first():
+            yield
+            return
         with disk_faults_named(self.path, "free some space, or choose another place with out=DIR"):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / ".lock")
@@ -125,13 +142,35 @@ class RunFolder:
     def last_checkpoint(self) -> Path | None:
         """The newest whole checkpoint, if there is one."""
         path = self.checkpoints / "last.ckpt"
-        return path if path.is_file() else None
+        return path if path.exists() else None
 
-    @property
-    def best_checkpoint(self) -> Path:
-        """The best checkpoint by the model's own measure; the last where training ended before the first validation."""
+    def set_processes(self, number: int) -> None:
+        """Say how many processes the run has.
+
+        Raises:
+            KedrecError: it was begun by another number, among which its checkpoint is shared out.
+        """
+        self.processes = number
+        told = self.checkpoints / "processes"
+        begun = int(told.read_text(encoding="utf-8")) if told.is_file() and self.last_checkpoint else number
+        if begun != number:
+            raise KedrecError(
+                f"{self.last_checkpoint}: this run was begun by {begun} processes, and its checkpoint is shared out "
+                f"among them; go on with as many ({number} now), or start anew with another out=DIR"
+            )
+        if is_first():
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            write_atomic(told, f"{number}\n")
+
+    def load_best(self, model: "LightningModule") -> None:
+        """Give a model the weights of the best checkpoint; as they are where training ended before a validation."""
+        import torch
+
+        from kedrec.nn.sharded import load_whole
+
         best = self.checkpoints / "best.ckpt"
-        return best if best.is_file() else self.checkpoints / "last.ckpt"
+        if best.is_file():
+            load_whole(model, torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
 
     def metrics(self) -> dict[str, float] | None:
         """Return the metrics of a run that was finished, else ``None``."""
@@ -147,10 +186,15 @@ class RunFolder:
 
     def write_rows(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows as JSONL, one a line."""
+        if not is_first():
+            return
         write_atomic(self.path / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
-    def write_folder(self, name: str, fill: Callable[[Path], None]) -> None:
-        """Let ``fill`` write a folder, and put it under its name when it is whole."""
+    def write_folder(self, name: str, fill: Callable[[Path | None], None]) -> None:
+        """Let ``fill`` write a folder, and put it under its name when it is whole; ``None`` where it is not written."""
+        if not is_first():
+            fill(None)
+            return
         partial = self.path / f".{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
@@ -164,7 +208,15 @@ class RunFolder:
 
     def finish(self, metrics: Mapping[str, float], facts: Mapping[str, Any], model: object) -> None:
         """Write provenance, card and, last, the metrics, whose presence says that the run is whole."""
-        record = {**provenance(), "seconds": self.seconds, "seed": self.experiment.tree["seed"], "data": dict(facts)}
+        if not is_first():
+            return
+        record = {
+            **provenance(),
+            "processes": self.processes,
+            "seconds": self.seconds,
+            "seed": self.experiment.tree["seed"],
+            "data": dict(facts),
+        }
         write_atomic(self.path / "provenance.json", json.dumps(record, indent=1, default=str) + "\n")
         write_atomic(self.path / "README.md", card(self.experiment, metrics, record, model))
         write_atomic(self.path / "metrics.json", json.dumps(dict(metrics), indent=1) + "\n")

@@ -97,6 +97,7 @@ def tiny_experiment(tmp_path_factory, tiny_base, tiny_encoder_folder, store):
     content["trainer"]["callbacks"] = [
         {"class_path": "kedrec.callbacks.KeepLast", "init_args": {"folder": "${run_dir}/checkpoints", "every": 3}},
         {"class_path": "tests.killing.Kill"},
+        {"class_path": "tests.gathering.Watch"},
     ]
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(content))

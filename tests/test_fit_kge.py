@@ -165,3 +165,36 @@ def test_several_processes_are_refused_in_one_line(small_lladr, tmp_path):
     assert done.returncode == 2
     assert "2 processes" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+TWO = ("trainer.devices=2", "trainer.strategy=ddp", "data.init_args.batch_size=128", "data.init_args.chunks=2")
+
+
+def test_two_processes_share_a_graph_and_count_each_answer_once(unbroken, small_lladr, tmp_path):
+    one = unbroken[0]
+    two, broken = tmp_path / "two", tmp_path / "broken"
+    done = run(small_lladr, f"out={two}", *TWO)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("run folder:") == 1
+    mine, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (one, two))
+    assert mine.keys() == theirs.keys()
+    counted = [name for name in mine if name.endswith("/n")]
+    assert counted
+    assert all(mine[name] == theirs[name] for name in counted)
+    # As many triples a step; other corruptions, so other numbers, but no worse a model.
+    assert theirs["test/pairs/all/auc"] == pytest.approx(mine["test/pairs/all/auc"], abs=0.03)
+    assert theirs["test/pairs/all/mrr"] != mine["test/pairs/all/mrr"]
+    ids = [[json.loads(line)["id"] for line in (folder / "predictions.jsonl").open()] for folder in (one, two)]
+    assert ids[0] == ids[1]
+    killed = run(small_lladr, f"out={broken}", *TWO, KILL_AT="83")
+    assert killed.returncode != 0
+    resumed = run(small_lladr, f"out={broken}", *TWO)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (broken / "metrics.json").read_text() == (two / "metrics.json").read_text()
+    assert (tables(broken)[0] == tables(two)[0]).all()
+
+
+def test_a_model_for_one_process_says_so(tmp_path):
+    done = run(REPOSITORY / "experiments" / "kgt5.yaml", f"out={tmp_path}", "trainer.devices=2", "trainer.strategy=ddp")
+    assert done.returncode == 2
+    assert "KGT5 runs in one" in done.stderr

@@ -1,6 +1,7 @@
 """Length-grouped batches of conversations, in an order that a seed and an epoch decide."""
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -8,6 +9,8 @@ from torch import Tensor
 from kedrec.batches import ChatBatch, QuestionBatch
 from kedrec.data.chat import Encoded
 from kedrec.errors import KedrecError
+
+Item = TypeVar("Item")
 
 IGNORED = -100
 
@@ -24,13 +27,20 @@ class LengthGroupedBatches:
         seed: decides the order together with the epoch; no global state does.
         together: that many rows in succession stay in one batch, where it holds them. With the two orders of each
             question side by side, what favours a position cancels in the gradient, and what is asked is left.
+        rank: this process's number.
+        world: processes. Together their batches are those of one process whose ``batch_size`` is ``world`` times as
+            large; of an epoch's last one, rows that cannot be shared out evenly are left out.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, together: int = 1) -> None:
+    def __init__(
+        self, lengths: Sequence[int], batch_size: int, seed: int, together: int = 1, rank: int = 0, world: int = 1
+    ) -> None:
         self.lengths = lengths
         self.batch_size = batch_size
         self.seed = seed
         self.together = together
+        self.rank = rank
+        self.world = world
         self.epoch = 0
         self.sampler = self  # where Lightning looks for `set_epoch`
 
@@ -39,29 +49,54 @@ class LengthGroupedBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return (len(self.lengths) + self.batch_size - 1) // self.batch_size
+        whole, rest = divmod(len(self.lengths), self.batch_size * self.world)
+        return whole + (self._share(rest) > 0)
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         groups = [range(row, row + self.together) for row in range(0, len(self.lengths), self.together)]
         longest = [max(self.lengths[row] for row in group) for group in groups]
         order = torch.randperm(len(groups), generator=generator).tolist()
-        window = 16 * self.batch_size
-        batches = []
+        size = self.batch_size * self.world
+        window = 16 * size
+        batches: list[Sequence[int]] = []
         for start in range(0, len(order), window):
             near = sorted(order[start : start + window], key=lambda group: longest[group])
             rows = [row for group in near for row in groups[group]]
-            batches += [rows[first : first + self.batch_size] for first in range(0, len(rows), self.batch_size)]
+            batches += in_batches(rows, size)
         for index in torch.randperm(len(batches), generator=generator).tolist():
-            yield batches[index]
+            share = self._share(len(batches[index]))
+            if share:
+                yield list(batches[index][self.rank * share : (self.rank + 1) * share])
+
+    def _share(self, rows: int) -> int:
+        """Return how many rows of a common batch each process gets."""
+        return rows if self.world == 1 else rows // (self.world * self.together) * self.together
 
 
-def collate_chats(rows: Sequence[Encoded], pad: int) -> ChatBatch:
+def taking_turns(batches: Sequence[Item], rank: int, world: int) -> list[tuple[Item, bool]]:
+    """Return those of all batches that this process takes, and whether each of them counts.
+
+    All processes get the same number, so that they can run in step: one that would have fewer takes the last again,
+    which does not count.
+    """
+    mine = [(batch, True) for batch in batches[rank::world]]
+    rounds = -(-len(batches) // world)
+    return mine + [(batches[-1], False) for _ in range(rounds - len(mine))]
+
+
+def in_batches(rows: Sequence[Item], batch_size: int) -> list[Sequence[Item]]:
+    """Return rows in batches, of which the last may be smaller."""
+    return [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
+
+
+def collate_chats(rows: Sequence[Encoded], pad: int, counted: bool = True) -> ChatBatch:
     """Pad conversations; label the answer only, its end token included.
 
     Args:
         rows: tokenized conversations.
         pad: token id for padding; never attended to, so it may equal the end token.
+        counted: whether the batch counts.
 
     Raises:
         KedrecError: no token of a row is supervised.
@@ -82,7 +117,7 @@ def collate_chats(rows: Sequence[Encoded], pad: int) -> ChatBatch:
         part = next(at for at, (mine, other) in enumerate(zip(right, wrong, strict=False)) if mine != other)
         decisive[index, start + part] = True
         rivals[index] = wrong[part]
-    return ChatBatch(input_ids, mask, labels, decisive, rivals, *_expected(rows))
+    return ChatBatch(input_ids, mask, labels, decisive, rivals, *_expected(rows), counted=counted)
 
 
 def _expected(rows: Sequence[Encoded]) -> tuple[Tensor | None, Tensor | None]:

@@ -9,7 +9,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from kedrec.data.batching import LengthGroupedBatches, collate_chats, collate_questions
+from kedrec.data.batching import LengthGroupedBatches, collate_chats, collate_questions, in_batches, taking_turns
 from kedrec.data.chat import ChatEncoder, Encoded
 from kedrec.data.controls import Control, blind_controls, embeddings_control
 from kedrec.data.evidence import Gathered, Library, PassageOrder
@@ -69,6 +69,8 @@ class InstructionData(LightningDataModule):
         test_batch_size: prompts a test batch.
         seed: of pairs, order and batches.
     """
+
+    many_processes = True
 
     def __init__(
         self,
@@ -158,7 +160,8 @@ class InstructionData(LightningDataModule):
         """Return length-grouped batches whose place is kept in a checkpoint."""
         rows = self.encoded["train"]
         lengths = [len(row.prompt) + len(row.answer) for row in rows]
-        batches = LengthGroupedBatches(lengths, self.batch_size, self.seed, together=2 if self.both_orders else 1)
+        together = 2 if self.both_orders else 1
+        batches = LengthGroupedBatches(lengths, self.batch_size, self.seed, together, *self._place_among_processes())
         self._loader = StatefulDataLoader(rows, batch_sampler=batches, collate_fn=partial(collate_chats, pad=self._pad))
         if self._place:
             self._loader.load_state_dict(self._place)
@@ -177,21 +180,27 @@ class InstructionData(LightningDataModule):
 
     def val_dataloader(self) -> Any:
         """Return the validation conversations in their stored order."""
-        return self._plain(self.encoded["validation"], self.batch_size, partial(collate_chats, pad=self._pad))
+        batches = in_batches(self.encoded["validation"], self.batch_size)
+        return self._shared_out(batches, lambda share: collate_chats(share[0], self._pad, counted=share[1]))
 
     def test_dataloader(self) -> Any:
         """Return each test pair in both orders; the first orders, which are explained, come together, longest first."""
         rows = sorted(self.encoded["test"], key=lambda row: (row.question.swapped, -len(row.prompt), row.question.pair))
-        return self._plain(rows, self.test_batch_size, partial(collate_questions, pad=self._pad))
+        batches = in_batches(rows, self.test_batch_size)
+        return self._shared_out(batches, lambda share: collate_questions(share[0], self._pad))
 
     def test_identity(self) -> str:
         """Return a hash of everything that the test asks: two runs with the same one are asked the same."""
         rows = [(row.prompt, row.choices, vars(row.question)) for row in self.encoded["test"]]
         return key_hash({"test": rows})
 
-    @staticmethod
-    def _plain(rows: Sequence[Encoded], batch_size: int, collate: Callable[..., Any]) -> "DataLoader[Any]":
-        return DataLoader(rows, batch_size=batch_size, collate_fn=collate)  # type: ignore[arg-type]
+    def _shared_out(self, batches: Sequence[Any], collate: Callable[[Any], Any]) -> "DataLoader[Any]":
+        shares = taking_turns(batches, *self._place_among_processes())
+        return DataLoader(shares, batch_size=None, collate_fn=collate)  # type: ignore[arg-type]
+
+    def _place_among_processes(self) -> tuple[int, int]:
+        """Return the number of this process and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _prepare(self, store: Store) -> None:
         library = self._library(store)

@@ -1,7 +1,8 @@
 """The link-prediction metrics of whole test sets, from batches in any order."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -9,6 +10,10 @@ from torch import Tensor
 from kedrec.batches import RankingBatch
 from kedrec.metrics.ranking import MEMORY, Counts, count_rivals, ranking_metrics
 from kedrec.metrics.sampled_ranking import Draws, Variant, draw, sampled_metrics
+from kedrec.processes import gathered
+
+Key = TypeVar("Key", bound=Hashable)
+Part = TypeVar("Part")
 
 _DEGREES = {"0": 0, "1-9": 1, "10-99": 10, "100-999": 100, "1000+": 1000}
 """Buckets of the training degree of the true answer, by their least degree."""
@@ -53,7 +58,7 @@ class RankingReport:
                 self._draws[batch.name, variant].append((number, draws))
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics by flat names.
+        """Return the metrics, of the answers of all processes, by flat names; each process must call it.
 
         With SET the name of a test set, and METRIC one of those of `ranking_metrics`, filtered:
 
@@ -66,10 +71,10 @@ class RankingReport:
         * ``SET/lladr_published/…`` and ``SET/lladr_filtered/…``: what `sampled_metrics` returns.
         """
         found: dict[str, float] = {}
-        for name, parts in self._answers.items():
+        for name, parts in _of_all_processes(self._answers).items():
             answers = torch.cat(parts, dim=1)
             found |= _under(name, self._of_set(answers[:, _once(answers[0])]))
-        for (name, variant), pairs in self._draws.items():
+        for (name, variant), pairs in _of_all_processes(self._draws).items():
             numbers, draws = zip(*pairs, strict=True)
             found |= _under(f"{name}/lladr_{variant}", sampled_metrics(Draws.cat(draws).at(_once(torch.cat(numbers)))))
         return found
@@ -90,6 +95,13 @@ class RankingReport:
             if (there := bucket == place).any():
                 found |= _under(f"typed/degree/{label}", _brief(typed.at(there)))
         return found
+
+
+def _of_all_processes(parts: Mapping[Key, Sequence[Part]]) -> dict[Key, list[Part]]:
+    joined: dict[Key, list[Part]] = defaultdict(list)
+    for key, part in gathered([(key, part) for key, of_key in parts.items() for part in of_key]):
+        joined[key].append(part)
+    return joined
 
 
 def _brief(counts: Counts) -> dict[str, float]:

@@ -46,6 +46,8 @@ class KGE(LinkPredictor):
         seed: of first values and of the candidates that LLaDR's protocol draws.
     """
 
+    many_processes = True
+
     def __init__(
         self,
         scorer: ScorerName,

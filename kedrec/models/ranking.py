@@ -1,6 +1,6 @@
 """What all models that rank entities share: their validation, their tests, and the compounds they name for diseases."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from kedrec.batches import ChoiceBatch, HasVocabulary, RankingBatch, Repurposing
 from kedrec.errors import KedrecError
 from kedrec.metrics.bootstrap import bootstrap_interval
 from kedrec.metrics.ranking_report import RankingReport
+from kedrec.processes import gathered
 
 _SPLITS = ("training", "validation", "test")
 
@@ -38,7 +39,7 @@ class Ranker(LightningModule):
         self.vocabulary: Vocabulary
         self.predictions: list[dict[str, Any]] = []
         self._report: RankingReport
-        self._choices: list[tuple[str, float]] = []
+        self._choices: dict[str, float] = {}
 
     def answer_scores(self, entity: Tensor, relation: Tensor, missing: Side, entities: Tensor | None = None) -> Tensor:
         """Return ``(queries, entities)`` scores of some entities, or of all, without gradient; higher is better.
@@ -84,14 +85,14 @@ class Ranker(LightningModule):
         """Begin a report."""
         self._report = RankingReport(self.seed, self.vocabulary.relations)
         self.predictions = []
-        self._choices = []
+        self._choices = {}
 
     def test_step(self, batch: RankingBatch | RepurposingBatch | ChoiceBatch, _: int) -> None:
         """Rank all entities for each query, or all compounds for each disease, or choose between two of them."""
         if isinstance(batch, RepurposingBatch):
             self.predictions += self._repurpose(batch)
         elif isinstance(batch, ChoiceBatch):
-            self._choices += self._choose(batch)
+            self._choices |= self._choose(batch)
         else:
             diseases = self.vocabulary.entities[int(batch.candidates[0])].startswith("Disease::")
             self._report.add(self.scores(batch), batch, sampled=diseases)
@@ -99,16 +100,18 @@ class Ranker(LightningModule):
     def on_test_epoch_end(self) -> None:
         """Log the report, and how the choices between two drugs went, where the data ask for them."""
         found = self._report.metrics()
-        if self._choices:
-            found |= _choice_metrics(self._choices)
+        named = {row["id"]: row for row in gathered(self.predictions)}
+        self.predictions = [named[entity] for entity in self.vocabulary.entities if entity in named]
+        if choices := dict(gathered(list(self._choices.items()))):
+            found |= _choice_metrics(choices)
         self.log_dict({f"test/{name}": value for name, value in found.items()})
 
-    def _choose(self, batch: ChoiceBatch) -> list[tuple[str, float]]:
-        """Return for each question its disease and whether the right drug is scored higher, 1/2 for a tie."""
+    def _choose(self, batch: ChoiceBatch) -> dict[str, float]:
+        """Return for each pair whether the right drug is scored higher, 1/2 for a tie."""
         drugs, place = torch.unique(batch.drugs, return_inverse=True)
         best = self._best(batch.disease, batch.relation, batch.missing, drugs)[0].gather(1, place)
         right = (best[:, 0] > best[:, 1]).double() + (best[:, 0] == best[:, 1]).double() / 2
-        return [(pair.partition("|")[0], one) for pair, one in zip(batch.pair, right.tolist(), strict=True)]
+        return dict(zip(batch.pair, right.tolist(), strict=True))
 
     def _best(self, disease: Tensor, relation: Tensor, missing: Sequence[Side], drugs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the best score of each drug over several relations, and which it is: ``(diseases, drugs)``."""
@@ -145,14 +148,15 @@ class Ranker(LightningModule):
         return {"id": self.vocabulary.entities[entity], "name": self.vocabulary.names[entity]}
 
 
-def _choice_metrics(choices: Sequence[tuple[str, float]]) -> dict[str, float]:
+def _choice_metrics(choices: Mapping[str, float]) -> dict[str, float]:
     """Return the F1 of the choice between two drugs, with its interval, diseases resampled whole.
 
     What is chosen does not depend on the order of the drugs: over both orders the macro F1 of a position is the share
     of right choices.
     """
-    right = np.array([one for _, one in choices])
-    low, high = bootstrap_interval([disease for disease, _ in choices], lambda rows: float(right[rows].mean()))
+    right = np.array(list(choices.values()))
+    diseases = [pair.partition("|")[0] for pair in choices]
+    low, high = bootstrap_interval(diseases, lambda rows: float(right[rows].mean()))
     return {
         "choice_f1": float(right.mean()),
         "choice_f1_low": low,

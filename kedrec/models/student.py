@@ -18,7 +18,9 @@ from kedrec.nn.decoding import choose_and_explain
 from kedrec.nn.distillation import TokenDistribution, divergence
 from kedrec.nn.losses import answer_loss, choice_loss, mean_of_rows
 from kedrec.nn.projection import projected_only_at
+from kedrec.nn.sharded import adamw, is_sharded, loaded_in_parts, made_whole, shard_layers, whole_state
 from kedrec.nn.token_teacher import Distillation, TokenTeacher
+from kedrec.processes import any_process, gathered
 from kedrec.sources.pretrained import base_folder, base_identity, load_tokenizer
 from kedrec.store import Store
 
@@ -37,7 +39,8 @@ class Student(LightningModule):
         weight_decay: of AdamW, on trained weights.
         warmup_steps: optimizer steps of linear warm-up; a cosine to zero follows.
         max_new_tokens: bound of a generated rationale, tokens.
-        gradient_checkpointing: recompute activations in the backward pass: less memory, about a third more time.
+        gradient_checkpointing: recompute activations in the backward pass: less memory, about a third more time;
+            ``null`` does where the strategy spreads the weights over processes.
         trust_remote_code: run Python code that comes with the base; only for bases whose code you have read.
         seed: of the adapter's first weights.
     """
@@ -46,6 +49,8 @@ class Student(LightningModule):
         "F1 is macro F1 of the position chosen, over both orders of the two drugs; ROUGE is against the teacher's "
         "rationale, citations taken out. A fluent rationale is not evidence: read the passages it cites."
     )
+
+    many_processes = True
 
     def __init__(
         self,
@@ -59,7 +64,7 @@ class Student(LightningModule):
         weight_decay: float = 0.0,
         warmup_steps: int = 10,
         max_new_tokens: int = 72,
-        gradient_checkpointing: bool = False,
+        gradient_checkpointing: bool | None = None,
         trust_remote_code: bool = False,
         seed: int = 0,
     ) -> None:
@@ -96,19 +101,25 @@ class Student(LightningModule):
 
         folder = base_folder(self.base, Store())
         self.tokenizer = load_tokenizer(folder, trust_remote_code=self.trust_remote_code)
-        net: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=getattr(torch, self.dtype_name),
-            use_safetensors=True,
-            trust_remote_code=self.trust_remote_code,
-        )
+        zero3 = _zero3_config(self)
+        with loaded_in_parts(zero3):
+            net: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=getattr(torch, self.dtype_name),
+                use_safetensors=True,
+                trust_remote_code=self.trust_remote_code,
+            )
         if self.lora is not None:
-            with torch.random.fork_rng():
+            with torch.random.fork_rng(), made_whole(zero3):
                 torch.manual_seed(self.seed)
                 net = _with_adapter(net, self.lora)
-        if self.gradient_checkpointing:
+        mesh = getattr(self, "_device_mesh", None)  # given by Lightning's ModelParallelStrategy
+        in_parts = zero3 is not None or mesh is not None
+        if in_parts if self.gradient_checkpointing is None else self.gradient_checkpointing:
             net.enable_input_require_grads()
             net.activation_checkpointing_enable()
+        if mesh is not None:
+            shard_layers(net, mesh)
         net.train()  # from_pretrained leaves modules in eval mode, where checkpointing is silently off
         self.net = net
 
@@ -117,7 +128,7 @@ class Student(LightningModule):
         from transformers import get_cosine_schedule_with_warmup
 
         trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=self.learning_rate, weight_decay=self.weight_decay)
+        optimizer = adamw(trained, self.learning_rate, self.weight_decay, offloaded=_offloads(self))
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = get_cosine_schedule_with_warmup(optimizer, min(self.warmup_steps, steps), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -126,15 +137,15 @@ class Student(LightningModule):
         """Return the loss: of the answers, nats per token, and of the choices, nats per choice, weighted."""
         logits = self.logits(batch)
         answer, choice = _losses(logits, batch)
-        size = len(batch.labels)
-        self.log("train/answer_loss", answer, prog_bar=True, batch_size=size)
-        self.log("train/choice_loss", choice, prog_bar=True, batch_size=size)
+        told: dict[str, Any] = {"prog_bar": True, "batch_size": len(batch.labels), "sync_dist": True}
+        self.log("train/answer_loss", answer, **told)
+        self.log("train/choice_loss", choice, **told)
         loss = self.answer_weight * answer + self.choice_weight * choice
         if self.distill is None:
             return loss
         apart = divergence(logits, self._expected(batch), self.distill.divergence, self.distill.temperature)
         distilled = mean_of_rows(apart, batch.labels)
-        self.log("train/distillation_loss", distilled, prog_bar=True, batch_size=size)
+        self.log("train/distillation_loss", distilled, **told)
         return loss + self.distill.weight * distilled
 
     def validation_step(self, batch: ChatBatch, _: int) -> None:
@@ -144,9 +155,9 @@ class Student(LightningModule):
         where answers are not learned.
         """
         answer, choice = self.losses(batch)
-        size = len(batch.labels)
-        self.log("validation/loss", answer if self.answer_weight else choice, prog_bar=True, batch_size=size)
-        self.log("validation/choice_loss", choice, batch_size=size)
+        told: dict[str, Any] = {"batch_size": len(batch.labels) * batch.counted, "sync_dist": True}
+        self.log("validation/loss", answer if self.answer_weight else choice, prog_bar=True, **told)
+        self.log("validation/choice_loss", choice, **told)
 
     def on_test_epoch_start(self) -> None:
         """Forget the predictions of an earlier test."""
@@ -156,7 +167,8 @@ class Student(LightningModule):
         """Score both answers; explain each pair once, in its first order."""
         explain = torch.tensor([not question.swapped for question in batch.questions], device=batch.input_ids.device)
         end = self.tokenizer.eos_token_id
-        decoded = choose_and_explain(self.net, batch, explain, self.max_new_tokens, end)
+        others = any_process if is_sharded(self.net) else None
+        decoded = choose_and_explain(self.net, batch, explain, self.max_new_tokens, end, others)
         for question, scores, tokens in zip(batch.questions, decoded.scores, decoded.continuation, strict=True):
             row = {
                 **vars(question),
@@ -168,10 +180,16 @@ class Student(LightningModule):
             self.predictions.append(row)
 
     def on_test_epoch_end(self) -> None:
-        """Log the metrics of the predictions."""
-        self.predictions.sort(key=lambda row: (row["pair"], row["swapped"]))
+        """Log the metrics of the predictions of all processes."""
+        answered = {(row["pair"], row["swapped"]): row for row in gathered(self.predictions)}
+        self.predictions = [answered[question] for question in sorted(answered)]
         metrics = {**selection_metrics(self.predictions), **rationale_metrics(self.predictions)}
         self.log_dict({f"test/{name}": value for name, value in metrics.items()})
+
+    @property
+    def keeps_base(self) -> bool:
+        """Whether the base is still there after training."""
+        return self.lora is not None
 
     @contextmanager
     def untrained(self) -> Iterator[None]:
@@ -192,10 +210,13 @@ class Student(LightningModule):
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
 
-    def export(self, folder: Path) -> None:
+    def export(self, folder: Path | None) -> None:
         """Write ``adapter/`` (PEFT, safetensors), or ``model/`` after full fine-tuning, with tokenizer."""
+        state = whole_state(self.net) if is_sharded(self.net) else None
+        if folder is None:
+            return
         place = folder / ("adapter" if self.lora is not None else "model")
-        self.net.save_pretrained(place)
+        self.net.save_pretrained(place, state_dict=state)
         self.tokenizer.save_pretrained(place)
 
     def losses(self, batch: ChatBatch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -219,6 +240,27 @@ class Student(LightningModule):
             assert self.distill is not None
             self._teacher = TokenTeacher(self.distill, base_folder(self.base, Store()), Store())
         return self._teacher.expects(batch.input_ids, batch.labels)
+
+
+def _zero_config(module: LightningModule) -> dict[str, Any]:
+    """Return the settings of ZeRO, if the module's trainer has them."""
+    from lightning.pytorch.strategies import DeepSpeedStrategy
+
+    trainer = module._trainer
+    if trainer is None or not isinstance(trainer.strategy, DeepSpeedStrategy):
+        return {}
+    return cast(dict[str, Any], trainer.strategy.config)
+
+
+def _zero3_config(module: LightningModule) -> dict[str, Any] | None:
+    """Return DeepSpeed's settings where weights are spread over processes as they are loaded."""
+    config = _zero_config(module)
+    return config if config.get("zero_optimization", {}).get("stage") == 3 else None
+
+
+def _offloads(module: LightningModule) -> bool:
+    """Whether the optimizer's states are in the host's memory."""
+    return bool(_zero_config(module).get("zero_optimization", {}).get("offload_optimizer"))
 
 
 def _losses(logits: torch.Tensor, batch: ChatBatch) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,5 +1,6 @@
 """Choosing between two answers and continuing the better one, over one prompt cache."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,14 @@ def last_position(mask: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def choose_and_explain(model: Any, batch: QuestionBatch, explain: Tensor, max_new_tokens: int, end: int) -> Decoded:
+def choose_and_explain(
+    model: Any,
+    batch: QuestionBatch,
+    explain: Tensor,
+    max_new_tokens: int,
+    end: int,
+    any_process: Callable[[bool], bool] | None = None,
+) -> Decoded:
     """Score both answers of each row by log-probability, then continue the better one greedily.
 
     The prompt is read once; its cache is repeated for the two answers, and the cache of the better one goes on into
@@ -47,6 +55,8 @@ def choose_and_explain(model: Any, batch: QuestionBatch, explain: Tensor, max_ne
         explain: (batch,) bool, rows to be continued.
         max_new_tokens: bound of the continuation, tokens.
         end: id of the token that ends an answer.
+        any_process: whether a flag is set in any process, where each has a part of the weights: then all of them
+            call the model as often as the one that has most to say.
     """
     mask = batch.attention_mask
     # Padding is on the right: the prompt needs no mask, only what follows must not look at the gap.
@@ -68,19 +78,21 @@ def choose_and_explain(model: Any, batch: QuestionBatch, explain: Tensor, max_ne
     token_scores = before.log_softmax(dim=-1).gather(-1, answers[..., None])[..., 0]
     scores = (token_scores * answers_mask).sum(dim=-1).view(-1, 2)
     rows = torch.nonzero(explain)[:, 0]
-    continuation: list[list[int]] = [[] for _ in range(len(explain))]
-    if len(rows) and max_new_tokens > 0:
-        chosen = rows * 2 + scores[rows].argmax(dim=1)
+    chosen = rows * 2 + scores[rows].argmax(dim=1)
+    if len(rows):
         cache.batch_select_indices(chosen)
-        last = answers_mask[chosen].sum(dim=1) - 1
-        logits = out.logits[chosen, last]
-        found = _continue(model, cache, mask[chosen], logits, max_new_tokens, end)
-        for row, tokens in zip(rows.tolist(), found, strict=True):
-            continuation[row] = tokens
+    last = answers_mask[chosen].sum(dim=1) - 1
+    logits = out.logits[chosen, last]
+    found = _continue(model, cache, mask[chosen], logits, max_new_tokens, end, any_process or bool)
+    continuation: list[list[int]] = [[] for _ in range(len(explain))]
+    for row, tokens in zip(rows.tolist(), found, strict=True):
+        continuation[row] = tokens
     return Decoded(scores, continuation)
 
 
-def _continue(model: Any, cache: Any, mask: Tensor, logits: Tensor, limit: int, end: int) -> list[list[int]]:
+def _continue(
+    model: Any, cache: Any, mask: Tensor, logits: Tensor, limit: int, end: int, any_process: Callable[[bool], bool]
+) -> list[list[int]]:
     """Greedy decoding of all rows until each has ended; rows that ended are taken out of the batch."""
     tokens: list[list[int]] = [[] for _ in range(len(mask))]
     running = torch.arange(len(mask), device=mask.device)
@@ -90,9 +102,14 @@ def _continue(model: Any, cache: Any, mask: Tensor, logits: Tensor, limit: int, 
         if not alive.all():
             keep = torch.nonzero(alive)[:, 0]
             running, following, mask = running[keep], following[keep], mask[keep]
-            if not len(keep):
-                break
-            cache.batch_select_indices(keep)
+            if len(keep):
+                cache.batch_select_indices(keep)
+        if not any_process(len(running) > 0):
+            break
+        if not len(running):
+            logits = logits[:0]
+            model(input_ids=torch.full((1, 1), end, device=mask.device), use_cache=False)  # in step with the others
+            continue
         for row, token in zip(running.tolist(), following.tolist(), strict=True):
             tokens[row].append(token)
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)

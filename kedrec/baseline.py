@@ -1,0 +1,97 @@
+"""The untouched base answers the same test as the trained model; its answers are kept for other seeds and settings."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedrec.config import Built, Experiment, build
+from kedrec.processes import any_process, is_first
+from kedrec.run import Private, RunFolder
+from kedrec.store import Store
+
+if TYPE_CHECKING:
+    from lightning import Trainer
+
+_KIND = "base-answers"
+_SCORING = 2  # raise when a metric changes: kept answers are then given and scored anew
+
+
+def score_untrained(built: Built, run: RunFolder) -> dict[str, float]:
+    """Return ``base/...`` metrics, before training, in one process."""
+    from lightning import Trainer
+
+    model: Any = built.model
+
+    def answer(folder: Path) -> None:
+        print("scoring the untouched base on the test set", flush=True)
+        same = ("accelerator", "devices", "precision", "enable_progress_bar", "limit_test_batches")
+        settings = {name: built.trainer[name] for name in same}
+        trainer = Trainer(**settings, logger=False, enable_checkpointing=False, enable_model_summary=False)
+        with model.untrained():
+            trainer.test(model, built.data, verbose=False)
+        _write(folder, trainer, model)
+
+    with run.timed("base"):
+        place = _store(built, run).get(_KIND, _key(built), answer)
+    return _read(place, run)
+
+
+def score_untrained_together(
+    built: Built, experiment: Experiment, run: RunFolder, trainer: "Trainer"
+) -> dict[str, float]:
+    """Return ``base/...`` metrics, after training, by all processes of a trainer, in which each must call it.
+
+    Without an adapter to be switched off the base is built anew.
+    """
+    key, store = _key(built), _store(built, run)
+    model: Any = built.model
+
+    def write(folder: Path) -> None:
+        _write(folder, trainer, model)
+
+    with run.timed("base"):
+        kept = any_process(is_first() and store.holds(_KIND, key))
+        if not kept:
+            if is_first():
+                print("scoring the untouched base on the test set", flush=True)
+            if not model.keeps_base:
+                model = build(experiment).model
+            with model.untrained():
+                trainer.test(model, built.data, verbose=False)
+        return _read(store.get(_KIND, key, _missing if kept else write), run) if is_first() else {}
+
+
+def _missing(folder: Path) -> None:
+    raise AssertionError(f"{folder}: the answers of the base were kept a moment ago")
+
+
+def _store(built: Built, run: RunFolder) -> Store:
+    # What patients' questions are is told by their answers: those stay in the run folder.
+    return Store(run.path / "base_answers") if isinstance(built.data, Private) else Store()
+
+
+def _key(built: Built) -> dict[str, Any]:
+    model: Any = built.model
+    data: Any = built.data
+    return {
+        **model.untrained_key(),
+        "scoring": _SCORING,
+        "test": data.test_identity(),
+        "batches": built.trainer["limit_test_batches"],
+        "precision": built.trainer["precision"],
+    }
+
+
+def _write(folder: Path, trainer: "Trainer", model: Any) -> None:
+    numbers = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    (folder / "metrics.json").write_text(json.dumps(numbers), encoding="utf-8")
+    rows = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in model.predictions)
+    (folder / "predictions.jsonl").write_text(rows, encoding="utf-8")
+
+
+def _read(place: Path, run: RunFolder) -> dict[str, float]:
+    rows = (place / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    run.write_rows("predictions_base.jsonl", [json.loads(row) for row in rows])
+    numbers: Mapping[str, float] = json.loads((place / "metrics.json").read_text(encoding="utf-8"))
+    return {name.replace("test/", "base/"): value for name, value in numbers.items()}

@@ -1,0 +1,41 @@
+"""What the processes of one run agree on. In a run of one process each function returns what it was given."""
+
+import os
+from typing import TypeVar
+
+Row = TypeVar("Row")
+
+# Set by SLURM's srun, by torchrun and by Lightning's launcher, before any process group exists.
+_NUMBERS = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
+
+
+def process_number() -> int:
+    """Return this process's number among those of the run, from 0, as its launcher says."""
+    return next((int(os.environ[name]) for name in _NUMBERS if name in os.environ), 0)
+
+
+def is_first() -> bool:
+    """Whether this is the one process that prints, and writes the run folder."""
+    return process_number() == 0
+
+
+def gathered(rows: list[Row]) -> list[Row]:
+    """Return the rows of all processes, in the order of their numbers; each process must call it."""
+    if not _together():
+        return rows
+    import torch.distributed as processes
+
+    parts: list[list[Row]] = [[] for _ in range(processes.get_world_size())]
+    processes.all_gather_object(parts, rows)
+    return [row for part in parts for row in part]
+
+
+def any_process(flag: bool) -> bool:
+    """Return whether the flag is set in any process; each process must call it."""
+    return any(gathered([flag]))
+
+
+def _together() -> bool:
+    import torch.distributed as processes
+
+    return processes.is_available() and processes.is_initialized() and processes.get_world_size() > 1

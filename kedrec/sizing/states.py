@@ -1,0 +1,116 @@
+"""What training takes, known before anything is loaded: bytes of model states, seconds of so many FLOPs.
+
+Pure functions of numbers. Model states are those of Rajbhandari et al., ZeRO, arXiv 1910.02054, sections 3.1 and 5, and
+of ZeRO-Infinity, arXiv 2104.07857, section 3, as torch and DeepSpeed keep them.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Stage = Literal["ddp", "zero1", "zero2", "zero3", "zero3_offload"]
+STAGES: dict[Stage, str] = {
+    "ddp": "one process or DDP",
+    "zero1": "ZeRO-1",
+    "zero2": "ZeRO-2",
+    "zero3": "ZeRO-3",
+    "zero3_offload": "ZeRO-3, offloaded",
+}
+
+_BUCKET = 200_000_000  # numbers that ZeRO reduces at a time: Lightning's DeepSpeedStrategy
+_LIVE = 1_000_000_000  # numbers of weights that ZeRO-3 holds whole at a time: DeepSpeed's stage3_max_live_parameters
+
+
+@dataclass(frozen=True)
+class Device:
+    """What one device can do, dense, by its data sheet.
+
+    Attributes:
+        flops_16: FLOP/s in bfloat16.
+        flops_32: FLOP/s in float32 without TF32, which torch does not use unless told to.
+        memory: bytes; 0 where it is the host's own.
+        bandwidth: bytes/s of that memory.
+    """
+
+    flops_16: float
+    flops_32: float
+    memory: float
+    bandwidth: float
+
+
+_CORE = 64e9  # FLOP/s of a core: two AVX2 units of 8 float32 multiply-adds at 2 GHz
+
+
+def device(name: str, cores: int = 1) -> Device:
+    """Return a100 (80 GB), h100 or h200, each SXM, or a nominal ``cpu`` of so many cores."""
+    return {
+        "a100": Device(312e12, 19.5e12, 80e9, 2.039e12),
+        "h100": Device(989.4e12, 66.9e12, 80e9, 3.35e12),
+        "h200": Device(989.4e12, 66.9e12, 141e9, 4.8e12),
+        "cpu": Device(cores * _CORE, cores * _CORE, 0.0, 40e9),
+    }[name]
+
+
+@dataclass(frozen=True)
+class States:
+    """Bytes of one process's device, whatever the batch; ``host`` is beside the device.
+
+    Attributes:
+        weights: frozen and trained.
+        gradients: of what is trained.
+        optimizer: its states, and the float32 copy of the weights where there is one.
+        buffers: what is reduced or gathered at a time.
+        step: temporaries of the optimizer's step, when no activations are left.
+        host: of the host's memory.
+    """
+
+    weights: float
+    gradients: float
+    optimizer: float
+    buffers: float = 0.0
+    step: float = 0.0
+    host: float = 0.0
+
+    def peak(self, working: float) -> float:
+        """Return the most that is held at a time, ``working`` being activations and logits."""
+        return self.weights + self.gradients + self.optimizer + self.buffers + max(working, self.step)
+
+
+def states(
+    stage: Stage, processes: int, frozen: int, trained: int, frozen_bytes: int, trained_bytes: int, foreach: bool = True
+) -> States:
+    """Return the states under AdamW (ZeRO, sections 3.1 and 5); of what is frozen there are the weights alone.
+
+    Without ZeRO there are torch's two moments, of the weights' own type; with it, as DeepSpeed has it, a float32 copy
+    of the weights and two float32 moments: the paper's K = 12 bytes.
+
+    Args:
+        stage: which of them are partitioned.
+        processes: over which.
+        frozen: weights that are not trained.
+        trained: weights that are.
+        frozen_bytes: a frozen weight's.
+        trained_bytes: a trained weight's, and its gradient's.
+        foreach: whether AdamW steps over all tensors at once, as on a GPU, with a temporary of all their sizes.
+    """
+    learned = trained * trained_bytes
+    weights = frozen * frozen_bytes + learned
+    if stage == "ddp":
+        # DDP's buckets are a second copy of the gradients.
+        return States(weights, learned, 2 * learned, learned * (processes > 1), learned * foreach)
+    kept = 12 * trained / processes
+    bucket = 2 * min(trained, _BUCKET) * trained_bytes  # one is reduced while the next one fills
+    if stage == "zero1":
+        return States(weights, learned, kept, bucket)
+    if stage == "zero2":
+        return States(weights, learned / processes, kept, bucket)
+    whole = bucket + min(frozen + trained, _LIVE) * frozen_bytes
+    if stage == "zero3":
+        return States(weights / processes, learned / processes, kept, whole)
+    # ZeRO-Infinity's 20 bytes: beside those above, the gradients again, in float32.
+    beside = (weights + learned + 4 * trained) / processes + kept
+    return States(0.0, 0.0, 0.0, whole, host=beside)
+
+
+def seconds(operations: float, utilisation: float, peak: float, processes: int = 1) -> float:
+    """Return how long so many operations take at a share of the peak, FLOP/s, of each process's device."""
+    return operations / (utilisation * peak * processes)
