@@ -5,7 +5,8 @@
     --unbundle FILE  put such a file into the store there; no experiment is named
     --push NAME      upload the data set to the Hugging Face hub as NAME, private
 
-The same command again goes on where it was stopped; ``fit`` with the same experiment then finds all of it in the store.
+Several processes of one job, as `srun` starts them, embed together: each with a GPU of its own, on as many nodes as there
+are, if they share the store. The same command again goes on where it was stopped; ``fit`` with the same experiment then finds all of it in the store.
 """
 
 import argparse
@@ -14,14 +15,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from kedrec.bundle import unbundle, write_bundle
 from kedrec.config import Experiment, build, compose
 from kedrec.errors import KedrecError
+from kedrec.processes import is_first
 from kedrec.progress import shown_as_bars
 from kedrec.run import Private
+from kedrec.signals import Preempted, preemptible, stopped
 from kedrec.stages import Stage
 from kedrec.store import PlanningStore, Store, artefacts_recorded, key_hash
 
@@ -66,13 +70,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.print_help()
             return 2
         else:
-            run(compose(options.experiment, overrides), options)
+            with preemptible():
+                run(compose(options.experiment, overrides), options)
     except KedrecError as fault:
         print(f"kedrec: {fault}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nkedrec: stopped; the same command goes on from here", file=sys.stderr)
         return 130
+    except Preempted as stop:
+        return stopped(stop)
     return 0
 
 
@@ -88,9 +95,11 @@ def run(experiment: Experiment, options: argparse.Namespace) -> None:
         _show_plan(data)
         return
     started = time.monotonic()
-    with artefacts_recorded() as artefacts, shown_as_bars():
+    with artefacts_recorded() as artefacts, shown_as_bars() if is_first() else nullcontext():
         data.prepare_data()
         data.setup("fit")
+    if not is_first():
+        return  # it has helped to embed
     if isinstance(data, WritesDataset):
         place = dataset_folder(experiment)
         data.write_dataset(place, experiment.name)

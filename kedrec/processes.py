@@ -7,11 +7,23 @@ Row = TypeVar("Row")
 
 # Set by SLURM's srun, by torchrun and by Lightning's launcher, before any process group exists.
 _NUMBERS = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
+_COUNTS = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+_LOCAL_NUMBERS = ("LOCAL_RANK", "SLURM_LOCALID")
 
 
 def process_number() -> int:
     """Return this process's number among those of the run, from 0, as its launcher says."""
     return next((int(os.environ[name]) for name in _NUMBERS if name in os.environ), 0)
+
+
+def process_count() -> int:
+    """Return how many processes the launcher started; 1 where it says nothing."""
+    return next((int(os.environ[name]) for name in _COUNTS if name in os.environ), 1)
+
+
+def local_number() -> int:
+    """Return this process's number among those of its node, by which it takes its GPU."""
+    return next((int(os.environ[name]) for name in _LOCAL_NUMBERS if name in os.environ), 0)
 
 
 def is_first() -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedrec.errors import KedrecError
+from kedrec.processes import local_number
 from kedrec.sources.pretrained import BUNDLED_ENCODER, encoder_folder
 from kedrec.store import file_hash
 
@@ -125,7 +126,8 @@ class _Tower:
             raise KedrecError("encoder: device: cuda was asked for, and there is no GPU; set it to auto or cpu")
         bf16 = cuda or torch.cpu.get_capabilities().get("avx512_bf16", False)
         self.folder = folder
-        self.device = torch.device("cuda" if cuda else "cpu")
+        # Each process of a node has a GPU of its own, whether it sees that one alone or all of them.
+        self.device = torch.device("cuda", local_number() % torch.cuda.device_count()) if cuda else torch.device("cpu")
         self.dtype = dtype if dtype != "auto" else "bfloat16" if bf16 else "float32"
         self.pooling = pooling or _declared_pooling(folder)
         declared = _settings(folder, "config_sentence_transformers.json")

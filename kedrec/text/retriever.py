@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kedrec.errors import KedrecError, nearest
+from kedrec.processes import process_count, process_number
 from kedrec.progress import tell
 from kedrec.sources.documents import documents_hash, read_documents
 from kedrec.store import Store
@@ -140,6 +141,8 @@ class Retriever:
         """Return the index of a source, built on first use and from then on read from the store."""
         if source not in self._indexes:
             passages = self.passages(source)
+            if not self.store.holds("index", self._index_key(passages)):
+                self._embed(passages)
 
             def build(folder: Path) -> None:
                 ids = [passage.id for passage in passages]
@@ -164,21 +167,31 @@ class Retriever:
     def _vectors_key(self, passages: Sequence[Passage]) -> dict[str, Any]:
         return {"passages": _passages_hash(passages), "encoder": self.encoder.identity, "embedding": _EMBEDDING}
 
-    def _vectors(self, passages: Sequence[Passage]) -> Vectors:
-        """Return the vectors, ``(passages, dim)``, kept in slices, so that an interrupted run goes on where it was."""
-        slices: list[Vectors] = []
+    def _embed(self, passages: Sequence[Passage]) -> None:
+        """Embed in slices that are kept, so that an interrupted run goes on where it was.
+
+        The processes of a job begin at different slices, and each then takes what the others have not done: a slice is
+        the same whoever embeds it.
+        """
+        parts, number, count = _slices(passages), process_number(), process_count()
         done = 0
-        for part in _slices(passages):
+        for at in sorted(range(len(parts)), key=lambda at: (at % count != number % count, (at - number) % len(parts))):
+            self._slice(parts[at])
+            done += len(parts[at])
+            tell(f"{passages[0].source} passages embedded", done, len(passages))
 
-            def build(folder: Path, part: Sequence[Passage] = part) -> None:
-                vectors = self.encoder.encode([passage.titled_text for passage in part])
-                np.save(folder / "vectors.npy", vectors, allow_pickle=False)
+    def _vectors(self, passages: Sequence[Passage]) -> Vectors:
+        """Return the vectors, ``(passages, dim)``."""
+        return np.concatenate([self._slice(part) for part in _slices(passages)])
 
-            place = self.store.get("vectors", self._vectors_key(part), build)
-            slices.append(np.load(place / "vectors.npy", allow_pickle=False))
-            done += len(part)
-            tell(f"{part[0].source} passages embedded", done, len(passages))
-        return np.concatenate(slices)
+    def _slice(self, part: Sequence[Passage]) -> Vectors:
+        def build(folder: Path) -> None:
+            vectors = self.encoder.encode([passage.titled_text for passage in part])
+            np.save(folder / "vectors.npy", vectors, allow_pickle=False)
+
+        place = self.store.get("vectors", self._vectors_key(part), build)
+        vectors: Vectors = np.load(place / "vectors.npy", allow_pickle=False)
+        return vectors
 
 
 def _slices(passages: Sequence[Passage]) -> list[Sequence[Passage]]:
