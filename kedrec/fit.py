@@ -1,6 +1,7 @@
 """Train and test one experiment: ``python -m kedrec.fit experiments/both_sources.yaml [key=value ...]``.
 
-The same command again goes on where it was stopped, or shows the results of a run that is finished.
+The same command again goes on where it was stopped, or shows the results of a run that is finished. With `--plan` it
+prints what the experiment would take, and loads nothing (`--plan --help`).
 """
 
 import sys

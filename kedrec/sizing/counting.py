@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 from kedrec.errors import KedrecError
 from kedrec.models.student import Student
 from kedrec.sizing.decoder import Decoder, Layer, Matrix
-from kedrec.sources.pretrained import _bundled_gguf, base_folder
+from kedrec.sources.pretrained import bundled_gguf, base_folder
 from kedrec.store import Key, Store, key_hash
 
 
@@ -42,7 +42,7 @@ def base_config(base: str, trust_remote_code: bool = False) -> Any:
     try:
         folder = base_folder(base, _Prepared())
     except _NotPreparedError:
-        gguf = _bundled_gguf()
+        gguf = bundled_gguf()
         return AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name)
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)

@@ -17,11 +17,12 @@ from kedrec.models.kge import KGE
 from kedrec.models.student import Student
 from kedrec.sizing.counting import decoder_of, parameters_of
 from kedrec.sizing.decoder import Decoder, Work, activations, flops, logits
-from kedrec.sizing.states import STAGES, States, device, seconds, states
+from kedrec.sizing.devices import device, seconds
+from kedrec.sizing.states import STAGES, States, states
 from kedrec.sizing.tables import Batch, Tables, activation_bytes, exchanged, gradient_bytes, operations, traffic
+from kedrec.sizing.text import GIB, MIB, binary, decimal, duration, line, number, table
 from kedrec.store import PlanningStore, Store
 
-GIB, MIB = 2**30, 2**20
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -69,8 +70,8 @@ class Asked:
     def time_line(self, each: float, how: str) -> str:
         """Return the line of the time, of steps of so many seconds."""
         if self.steps is None:
-            return line("time", f"{_time(each)} a step, {how}; trainer.max_steps is not set: --steps=N tells all")
-        return line("time", f"{_time(each)} a step, {_time(each * self.steps)} for {self.steps:,} steps, {how}")
+            return line("time", f"{duration(each)} a step, {how}; trainer.max_steps is not set: --steps=N tells all")
+        return line("time", f"{duration(each)} a step, {duration(each * self.steps)} for {self.steps:,} steps, {how}")
 
     def memory_lines(self, header: Sequence[str], rows: Sequence[Sequence[str | float]]) -> list[str]:
         """Return a table of memory, a row for each way to share it; its numbers are bytes."""
@@ -79,7 +80,7 @@ class Asked:
         size = self.device.memory
         has = f"; {self.options.gpu} has {size / unit:.1f}" if size else ""
         whose = f"one of {self.processes:,} processes" if self.processes > 1 else "the process"
-        told = [[one if isinstance(one, str) else _number(one / unit) for one in row] for row in rows]
+        told = [[one if isinstance(one, str) else number(one / unit) for one in row] for row in rows]
         return [f"memory of {whose}, {name}{has}:", *table(["", *header], told)]
 
 
@@ -107,7 +108,7 @@ def student_lines(student: Student, data: LightningDataModule, asked: Asked) -> 
         line("a step", _step(work, asked)),
         line("FLOPs", f"{cost.model * passes:.3g} a step{total}; checkpoints add {cost.again / cost.model:.0%}"),
         asked.time_line(each, f"{how} {asked.options.mfu:g}"),
-        line("kept", f"{_size(decoder.trained * (2 * trained + moments))} of checkpoints in the run folder"),
+        line("kept", f"{binary(decoder.trained * (2 * trained + moments))} of checkpoints in the run folder"),
         *(["a teacher, model.init_args.distill, comes on top"] if student.distill is not None else []),
         "",
         *_student_table(decoder, work, asked, (base, trained, compute)),
@@ -171,14 +172,14 @@ def kge_lines(model: KGE, data: LightningDataModule, asked: Asked) -> list[str]:
     lines = [
         line("parameters", f"{tables.numbers:,}, all trained: {sizes}"),
         line("a step", f"{passes:,} x {batch.triples:,} triples, each with {batch.negatives:,} corruptions"),
-        line("traffic", f"{_decimal(moved)} a step and process, of the memory that holds the tables"),
+        line("traffic", f"{decimal(moved)} a step and process, of the memory that holds the tables"),
         line("FLOPs", f"{cost * passes:.3g} a step"),
         asked.time_line(each, how),
-        line("kept", f"{_size(3 * 4 * tables.numbers + tables.optimizer_state)} of checkpoints and export"),
+        line("kept", f"{binary(3 * 4 * tables.numbers + tables.optimizer_state)} of checkpoints and export"),
     ]
     if asked.processes > 1:
         apart = exchanged(tables, batch, asked.processes)
-        lines.append(line("exchanged", f"{_decimal(apart)} a step and process, where rows are sharded"))
+        lines.append(line("exchanged", f"{decimal(apart)} a step and process, where rows are sharded"))
     return [*lines, "", *_kge_table(tables, batch, asked)]
 
 
@@ -246,53 +247,3 @@ def other_lines(model: LightningModule, asked: Asked) -> list[str]:
         held = (parts.weights, parts.gradients, parts.optimizer, parts.buffers)
         rows.append([title, *held, sum(held), parts.host])
     return [*lines, *asked.memory_lines(["weights", "gradients", "Adam", "buffers", "total", "host"], rows)]
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table, aligned, as Markdown has them."""
-    widths = [max(len(row[at]) for row in (header, *rows)) for at in range(len(header))]
-
-    def told(row: Sequence[str]) -> str:
-        first, *others = (
-            cell.ljust(width) if not at else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        return f"| {' | '.join([first, *others])} |"
-
-    rule = f"|{'|'.join('-' * (width + 2) if not at else '-' * (width + 1) + ':' for at, width in enumerate(widths))}|"
-    return [told(header), rule, *map(told, rows)]
-
-
-def line(name: str, told: str) -> str:
-    """Return a line of a plan."""
-    return f"{name:12}{told}"
-
-
-def _number(size: float) -> str:
-    return f"{size:,.2f}" if size < 100 else f"{size:,.0f}"
-
-
-def _size(size: float) -> str:
-    """Return bytes in the unit that suits them."""
-    return f"{_number(size / GIB)} GiB" if size >= GIB else f"{_number(size / MIB)} MiB"
-
-
-def _time(length: float) -> str:
-    """Return a time in the unit that suits it."""
-    for unit, name in ((3600.0, "hours"), (1.0, "s"), (1e-3, "ms")):
-        if length >= unit:
-            return f"{_three(length / unit)} {name}"
-    return f"{_three(length * 1e6)} us"
-
-
-def _decimal(size: float) -> str:
-    """Return bytes in the decimal unit that suits them."""
-    for unit, name in ((1e12, "TB"), (1e9, "GB")):
-        if size >= unit:
-            return f"{_three(size / unit)} {name}"
-    return f"{_three(size / 1e6)} MB"
-
-
-def _three(value: float) -> str:
-    """Return a number with three digits at least."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,6 +1,6 @@
-"""What training takes, known before anything is loaded: bytes of model states, seconds of so many FLOPs.
+"""Model states: the bytes of weights, gradients and optimizer in each process, and how ZeRO shares them.
 
-Pure functions of numbers. Model states are those of Rajbhandari et al., ZeRO, arXiv 1910.02054, sections 3.1 and 5, and
+Pure functions of numbers. They are those of Rajbhandari et al., ZeRO, arXiv 1910.02054, sections 3.1 and 5, and
 of ZeRO-Infinity, arXiv 2104.07857, section 3, as torch and DeepSpeed keep them.
 """
 
@@ -18,36 +18,6 @@ STAGES: dict[Stage, str] = {
 
 _BUCKET = 200_000_000  # numbers that ZeRO reduces at a time: Lightning's DeepSpeedStrategy
 _LIVE = 1_000_000_000  # numbers of weights that ZeRO-3 holds whole at a time: DeepSpeed's stage3_max_live_parameters
-
-
-@dataclass(frozen=True)
-class Device:
-    """What one device can do, dense, by its data sheet.
-
-    Attributes:
-        flops_16: FLOP/s in bfloat16.
-        flops_32: FLOP/s in float32 without TF32, which torch does not use unless told to.
-        memory: bytes; 0 where it is the host's own.
-        bandwidth: bytes/s of that memory.
-    """
-
-    flops_16: float
-    flops_32: float
-    memory: float
-    bandwidth: float
-
-
-_CORE = 64e9  # FLOP/s of a core: two AVX2 units of 8 float32 multiply-adds at 2 GHz
-
-
-def device(name: str, cores: int = 1) -> Device:
-    """Return a100 (80 GB), h100 or h200, each SXM, or a nominal ``cpu`` of so many cores."""
-    return {
-        "a100": Device(312e12, 19.5e12, 80e9, 2.039e12),
-        "h100": Device(989.4e12, 66.9e12, 80e9, 3.35e12),
-        "h200": Device(989.4e12, 66.9e12, 141e9, 4.8e12),
-        "cpu": Device(cores * _CORE, cores * _CORE, 0.0, 40e9),
-    }[name]
 
 
 @dataclass(frozen=True)
@@ -109,8 +79,3 @@ def states(
     # ZeRO-Infinity's 20 bytes: beside those above, the gradients again, in float32.
     beside = (weights + learned + 4 * trained) / processes + kept
     return States(0.0, 0.0, 0.0, whole, host=beside)
-
-
-def seconds(operations: float, utilisation: float, peak: float, processes: int = 1) -> float:
-    """Return how long so many operations take at a share of the peak, FLOP/s, of each process's device."""
-    return operations / (utilisation * peak * processes)

