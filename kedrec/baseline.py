@@ -21,13 +21,21 @@ def score_untrained(built: Built, run: RunFolder) -> dict[str, float]:
     """Return ``base/...`` metrics, before training, in one process."""
     from lightning import Trainer
 
+    from kedrec.preemption import slurm_plugins
+
     model: Any = built.model
 
     def answer(folder: Path) -> None:
         print("scoring the untouched base on the test set", flush=True)
         same = ("accelerator", "devices", "precision", "enable_progress_bar", "limit_test_batches")
         settings = {name: built.trainer[name] for name in same}
-        trainer = Trainer(**settings, logger=False, enable_checkpointing=False, enable_model_summary=False)
+        trainer = Trainer(
+            **settings,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            plugins=list(slurm_plugins()),
+        )
         with model.untrained():
             trainer.test(model, built.data, verbose=False)
         _write(folder, trainer, model)

@@ -1,6 +1,7 @@
 """What a run keeps as it goes: the last and the best checkpoint, each with the settings that made it."""
 
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,17 +29,23 @@ class Settings(Callback):
 
     def __init__(self, settings: str) -> None:
         self.settings = settings
+        self._random_state: dict[str, torch.Tensor] | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add settings and the random state of each process."""
         checkpoint["kedrec"] = {"settings": self.settings, "random_states": gathered([_random_state()])}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Go on with the random numbers that would have come next."""
-        state = checkpoint["kedrec"]["random_states"][trainer.global_rank]
-        torch.set_rng_state(state["cpu"].cpu())
-        if "cuda" in state and torch.cuda.is_available():
-            torch.cuda.set_rng_state(state["cuda"].cpu())
+        """Note the random state of this process."""
+        self._random_state = checkpoint["kedrec"]["random_states"][trainer.global_rank]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on with the random numbers that would have come next; not before: loaders draw some as they are made."""
+        state, self._random_state = self._random_state, None
+        if state is not None:
+            torch.set_rng_state(state["cpu"].cpu())
+            if "cuda" in state and torch.cuda.is_available():
+                torch.cuda.set_rng_state(state["cuda"].cpu())
 
 
 class KeepLast(Checkpoint):
@@ -46,7 +53,8 @@ class KeepLast(Checkpoint):
 
     Where a strategy writes folders, as DeepSpeed's does, ``last.ckpt`` is a link to the newest whole one.
     Where a validation is due at the same step, it is saved behind it: a run that goes on from there does not validate
-    again, and must know which checkpoint is best.
+    again, and must know which checkpoint is best. Behind an epoch's last batch it is saved with the next one: Lightning
+    would count that epoch twice.
 
     Args:
         folder: where it is kept.
@@ -58,10 +66,15 @@ class KeepLast(Checkpoint):
         self.every = every
         self._saved = 0
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count from the step that training goes on from."""
+        self._saved = trainer.global_step
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Save after each ``every`` optimizer steps."""
-        loop = trainer.fit_loop
-        if not loop.epoch_loop._should_check_val_fx(loop._data_fetcher):  # type: ignore[arg-type]
+        loop = trainer.fit_loop.epoch_loop
+        validates = loop._should_check_val_fx(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]
+        if not validates and not loop._num_ready_batches_reached():
             self._save_if_due(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -70,7 +83,8 @@ class KeepLast(Checkpoint):
             self._save_if_due(trainer)
 
     def _save_if_due(self, trainer: Trainer) -> None:
-        if trainer.global_step % self.every == 0 and trainer.global_step != self._saved:
+        due = trainer.global_step // self.every > self._saved // self.every
+        if due and not trainer.fit_loop.epoch_loop._should_accumulate():
             self.save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -82,7 +96,7 @@ class KeepLast(Checkpoint):
         """Save now; each process must call it."""
         self._saved = trainer.global_step
         whole = self.path.with_name(f"last-{trainer.global_step:07}")
-        partial = self.path.with_name(f".{whole.name}.partial")
+        partial = self.path.with_name(".last.partial")
         if is_first():
             _remove(partial)
         trainer.strategy.barrier()
@@ -125,6 +139,7 @@ class KeepBest(Checkpoint):
             partial.parent.mkdir(parents=True, exist_ok=True)
             with _removed_on_failure(partial):
                 torch.save(checkpoint, partial)
+                _settle(partial)
             partial.replace(self.path)
 
     def _beats(self, value: float) -> bool:
@@ -152,6 +167,7 @@ def _random_state() -> dict[str, torch.Tensor]:
 
 def _put_in_place(partial: Path, whole: Path, last: Path) -> None:
     """Give a checkpoint that is whole its name, and remove those before it."""
+    _settle(partial)
     if partial.is_file():
         partial.replace(last)
         return
@@ -164,6 +180,14 @@ def _put_in_place(partial: Path, whole: Path, last: Path) -> None:
     for older in last.parent.glob("last-*"):
         if older != whole:
             _remove(older)
+
+
+def _settle(path: Path) -> None:
+    """Have a file, or those of a folder, written to the disk itself before they get their final name."""
+    for file in [path] if path.is_file() else path.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
 
 
 @contextmanager

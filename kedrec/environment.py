@@ -37,6 +37,8 @@ def prepare_environment() -> None:
         r".*found .* module\(s\) in eval mode.*",
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
         r".*It is recommended to use `self.log\(.*sync_dist=True.*",  # the same in all processes, which gathered it
+        r".*The `srun` command is available on your system but is not used.*",
+        r".*`torch\.distributed\.(all_gather_into|reduce_scatter)_tensor` is deprecated.*",  # FSDP's own calls
         r".*number of training batches .* is smaller than the logging interval.*",
     ):
         warnings.filterwarnings("ignore", message=message)

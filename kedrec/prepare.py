@@ -5,8 +5,9 @@
     --unbundle FILE  put such a file into the store there; no experiment is named
     --push NAME      upload the data set to the Hugging Face hub as NAME, private
 
-Several processes of one job, as `srun` starts them, embed together: each with a GPU of its own, on as many nodes as there
-are, if they share the store. The same command again goes on where it was stopped; ``fit`` with the same experiment then finds all of it in the store.
+Several processes of one job, as `srun` starts them, embed together, each with a GPU of its own, on as many nodes as
+there are, if they share the store. The same command again goes on where it was stopped; ``fit`` with the same
+experiment then finds all of it in the store.
 """
 
 import argparse

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 Row = TypeVar("Row")
 
-# Set by SLURM's srun, by torchrun and by Lightning's launcher, before any process group exists.
-_NUMBERS = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
+# Set by torchrun, by Lightning's launcher, also within a step of Slurm, and by srun, before any process group exists.
+_NUMBERS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 _COUNTS = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 _LOCAL_NUMBERS = ("LOCAL_RANK", "SLURM_LOCALID")
 

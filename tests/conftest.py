@@ -20,6 +20,11 @@ CHAT_TEMPLATE = (
 )
 
 
+def pytest_collection_modifyitems(items):
+    """The longest tests first, so that no process is left alone with them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("real_weights") is None)
+
+
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory):
     """A LLaMA of 2 layers and 32 dimensions with a byte-level tokenizer of its own and a chat template."""

@@ -29,10 +29,15 @@ def test_alone_everything_is_as_it_was():
 
 @pytest.mark.parametrize(
     ("told", "number"),
-    [({}, 0), ({"RANK": "3", "LOCAL_RANK": "1"}, 3), ({"SLURM_PROCID": "2"}, 2), ({"LOCAL_RANK": "1"}, 1)],
+    [
+        ({}, 0),
+        ({"RANK": "3", "LOCAL_RANK": "1"}, 3),
+        ({"SLURM_PROCID": "2"}, 2),
+        ({"LOCAL_RANK": "1", "SLURM_PROCID": "0"}, 1),
+    ],
 )
 def test_each_launcher_tells_the_number_in_its_own_way(monkeypatch, told, number):
-    for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in told.items():
         monkeypatch.setenv(name, value)

@@ -35,7 +35,7 @@ def last_position(mask: Tensor) -> Tensor:
     return positions(mask) + 1 == mask.sum(dim=-1, keepdim=True).where(mask.bool(), -1)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def choose_and_explain(
     model: Any,
     batch: QuestionBatch,

@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 from kedrec.errors import KedrecError
 from kedrec.models.student import Student
 from kedrec.sizing.decoder import Decoder, Layer, Matrix
-from kedrec.sources.pretrained import bundled_gguf, base_folder
+from kedrec.sources.pretrained import base_folder, bundled_gguf
 from kedrec.store import Key, Store, key_hash
 
 

@@ -1,0 +1,213 @@
+"""Give a student to servers: ``python -m kedrec.export RUN --to adapter|merged|gguf DIR``.
+
+    --dtype NAME       numbers of the weights: the base's own unless given; float32, bfloat16, float16, for gguf q8_0
+    --converter FILE   llama.cpp's convert_hf_to_gguf.py; else it is looked for in $LLAMA_CPP and on the PATH
+    --private          the run was trained on data of patients, and DIR is where those may be
+    --force            replace an export that lies in DIR
+
+What was written is read back from disk and compared with the run; a folder that answers otherwise is not left behind.
+"""
+
+import argparse
+import gc
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from kedrec.config import build
+from kedrec.errors import KedrecError
+from kedrec.finished import FinishedRun, load_best, make_ready, open_run
+from kedrec.folders import appearing_whole
+from kedrec.run import Private
+from kedrec.serving.converter import OUTTYPES, find_converter
+from kedrec.store import file_hash
+
+if TYPE_CHECKING:
+    from kedrec.models.student import Student
+    from kedrec.serving.fidelity import Choices, Logits
+    from kedrec.serving.formats import Form
+
+_RECORD = "export.json"
+_FORMS = ("adapter", "merged", "gguf")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise KedrecError(f"command line: {message}; see python -m kedrec.export --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        return 0 if arguments else 2
+    try:
+        options = _options(arguments)
+        run = open_run(options.run)
+        _check(run, options)
+        export(run, options)
+    except KedrecError as fault:
+        print(f"kedrec: {fault}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nkedrec: stopped; nothing was left behind", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(prog="python -m kedrec.export", add_help=False, allow_abbrev=False)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--to", choices=_FORMS, required=True)
+    parser.add_argument("--dtype", choices=OUTTYPES)
+    parser.add_argument("--converter")
+    parser.add_argument("--private", action="store_true")
+    parser.add_argument("--force", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def _check(run: FinishedRun, options: argparse.Namespace) -> None:
+    """Refuse what cannot be done, before anything is loaded."""
+    folder: Path = options.folder
+    if folder.exists() and not folder.is_dir():
+        raise KedrecError(f"{folder}: a file; expected a folder that is empty or is to be made")
+    if folder.is_dir() and any(folder.iterdir()):
+        if not options.force:
+            raise KedrecError(f"{folder}: not empty; name another folder, or replace the export in it with --force")
+        if not (folder / _RECORD).is_file():
+            raise KedrecError(f"{folder}: holds no export of kedrec's, which is all that --force replaces")
+    if (run.path / "embeddings").is_dir():
+        raise KedrecError(f"{run.path}: the run of a model of a graph; its export is {run.path / 'embeddings'} already")
+    whole = run.original.tree["model"].get("init_args", {}).get("lora") is None
+    if options.to == "adapter" and whole:
+        raise KedrecError("--to adapter: every weight of this run was trained, it has no adapter; use --to merged")
+    if options.to == "adapter" and options.dtype:
+        raise KedrecError("--dtype: an adapter is written in the numbers that it was trained in; leave it out")
+    if options.to == "merged" and options.dtype == "q8_0":
+        raise KedrecError("--dtype: q8_0 is of GGUF; expected float32, bfloat16 or float16, or --to gguf")
+    if options.to == "gguf":
+        options.converter = find_converter(options.converter)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is exported, and as what."""
+
+    run: FinishedRun
+    student: "Student"
+    data: Any
+    form: "Form"
+    dtype: str
+    converter: Path | None
+
+
+def export(run: FinishedRun, options: argparse.Namespace) -> None:
+    """Write the export, compare it with the run, and put it in its place if it answers alike.
+
+    Raises:
+        KedrecError: it does not, or the run cannot be exported so.
+    """
+    from kedrec.environment import prepare_environment
+
+    prepare_environment()
+    from kedrec.models.student import Student
+    from kedrec.serving.card import told
+
+    built = build(run.experiment)
+    student = built.model
+    if not isinstance(student, Student):
+        raise KedrecError(f"{run.path}: the run of a {type(student).__name__}, which has no form that servers load")
+    if isinstance(built.data, Private) and not options.private:
+        raise KedrecError(
+            f"{run.path}: trained on data of patients, which its weights may tell; --private exports it all the same"
+        )
+    make_ready(built.data)
+    student.configure_model()
+    load_best(run, student)
+    job = _Job(run, student, built.data, options.to, options.dtype or student.dtype_name, options.converter)
+    with appearing_whole(options.folder) as folder:
+        try:
+            found = _write(job, folder)
+        except KedrecError as fault:
+            raise KedrecError(f"{options.folder}: nothing is left there: {fault}") from fault
+        _describe(job, folder, found)
+    print("\n".join(told(*found)))
+    print(f"export: {options.folder}")
+
+
+def _write(job: _Job, folder: Path) -> "tuple[Logits, Choices]":
+    """Write the weights into ``folder``, read them back, and return how they compare with the run's.
+
+    Raises:
+        KedrecError: they are not the run's.
+    """
+    from kedrec.progress import shown_as_bars
+    from kedrec.serving import fidelity, formats
+
+    student, batches = job.student, list(job.data.test_dataloader())
+    ours = fidelity.last_logits(student.net.eval(), batches)
+    if job.form == "adapter":
+        written = formats.write_adapter(student, folder)
+    elif job.form == "merged":
+        written = formats.write_merged(student, job.dtype, folder)
+    else:
+        assert job.converter is not None
+        written = formats.write_gguf(student, job.dtype, job.converter, job.run.original.name, folder)
+    student.net = None  # two models at once are enough
+    gc.collect()
+    net = formats.read_back(job.form, folder, student)
+    within = fidelity.ROUNDED if job.dtype == "q8_0" else 0.0
+    if name := fidelity.altered_weight(written, formats.weights_of(job.form, net), within):
+        raise KedrecError(f"{name} is not on the disk as it was written")
+    prompts = [row.prompt for row in job.data.encoded["test"]]
+    if fault := formats.tokenizer_fault(job.form, folder, student.tokenizer, prompts):
+        raise KedrecError(fault)
+    with shown_as_bars():
+        choices = fidelity.compare_choices(net, batches, job.run.predictions(), student.tokenizer.eos_token_id)
+    kind = "adapter" if job.form == "adapter" else job.dtype
+    logits = fidelity.compare_logits(ours, fidelity.last_logits(net, batches), kind)
+    if not logits.close:
+        raise KedrecError(
+            f"it answers otherwise than the run: logits differ by {logits.largest:.3g} at most and {logits.mean:.3g} "
+            f"in the mean; allowed are {logits.allowed[0]:.3g} and {logits.allowed[1]:.3g}"
+        )
+    if not choices.close:
+        raise KedrecError(
+            f"it chooses otherwise than the run on {len(choices.other)} of {choices.questions} test questions, and "
+            "not by a hair"
+        )
+    return logits, choices
+
+
+def _describe(job: _Job, folder: Path, found: "tuple[Logits, Choices]") -> None:
+    """Write the card, the example and the record with a checksum for each file."""
+    from kedrec.serving.card import example_request, model_card
+
+    private = isinstance(job.data, Private)
+    card = model_card(job.run, job.student, job.form, job.dtype, found, private)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    request = example_request(job.student.tokenizer, job.data.encoded["test"][0].prompt)
+    if request is not None and not private:
+        if job.form == "adapter":
+            request = {"model": "kedrec", **request}  # else a server that has both would let the base answer
+        (folder / "example.json").write_text(json.dumps(request, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    logits, choices = found
+    origin = job.run.original
+    record = {
+        "run": {"name": origin.name, "id": origin.run_id, "commit": job.run.provenance().get("commit")},
+        "form": job.form,
+        "dtype": job.dtype,
+        "logits": vars(logits),
+        "choices": {"questions": choices.questions, "other": len(choices.other), "largest": choices.largest},
+        "files": {file.name: file_hash(file) for file in sorted(folder.iterdir()) if file.name != ".lock"},
+    }
+    (folder / _RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

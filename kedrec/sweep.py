@@ -1,0 +1,165 @@
+"""Run a W&B sweep file on this machine: ``python -m kedrec.sweep sweeps/ablation.yaml [options] [key=value ...]``.
+
+    --workers N  trials at a time, one unless said; cores and GPUs are shared out among them
+    --runs N     at most so many trials; what `random` and `bayes` need, unless the file has `run_cap`
+    --out DIR    where the run folders and results.csv are kept, runs/sweeps/NAME unless said
+    --prepare    prepare what the trials share, and end: on a login node, before a job array
+    --array      print the trials' commands, one a line, for slurm/sweep_array.sbatch; not for `bayes`
+
+Nothing is sent to W&B: a `use.logger` in the file gives way to csv, unless key=value, which holds for each trial, names
+another. The same command again goes on where it was stopped, tries again what failed, and takes in what a job array has
+run. The exit status is 1 if a trial failed.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from kedrec.config import compose
+from kedrec.errors import KedrecError
+from kedrec.search.results import tables, write_results
+from kedrec.search.sweep_file import SweepFile, read_sweep
+from kedrec.search.trials import Trial, Trials
+from kedrec.search.workers import run_preparation, run_trials
+from kedrec.store import disk_faults_named, key_hash, write_atomic
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kedrec.sweep",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("sweep", type=Path, nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("--workers", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--runs", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--array", action="store_true", help=argparse.SUPPRESS)
+    options, overrides = parser.parse_known_args(sys.argv[1:] if arguments is None else list(arguments))
+    if options.sweep is None:
+        parser.print_help()
+        return 2
+    try:
+        return run(options, overrides)
+    except KedrecError as fault:
+        print(f"kedrec: {fault}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nkedrec: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def run(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Run the sweep, or print what an array would run; return the exit status."""
+    from filelock import FileLock, Timeout
+
+    sweep = read_sweep(options.sweep)
+    limit = _limit(sweep, options)
+    folder = options.out or Path("runs") / "sweeps" / sweep.path.stem
+    if any(word.removeprefix("--").startswith("out=") for word in overrides):
+        raise KedrecError("command line: out: each trial has a folder of its own; choose theirs with --out DIR")
+    if sweep.stops_early:
+        print(f"{sweep.path}: early_terminate is left to W&B: here each trial runs to its end", file=sys.stderr)
+    if options.array:
+        _print_array(Trials(sweep, overrides, folder, limit))
+        return 0
+    with disk_faults_named(folder, "free some space, or choose another place with --out DIR"):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = FileLock(folder / ".lock").acquire(timeout=0)
+        except Timeout:
+            raise KedrecError(f"{folder}: another process is at work on this sweep; wait for it") from None
+        with lock:
+            trials = Trials(sweep, overrides, folder, limit)
+            if options.prepare:
+                return 0 if _prepare(trials, all_seeds=True) else 1
+            _prepare(trials)
+            return _run(trials, options.workers)
+
+
+def _run(trials: Trials, workers: int) -> int:
+    def ended(trial: Trial) -> None:
+        write_results(trials)
+        done = sum(one.status in ("finished", "failed") for one in trials.listed)
+        value = trials.value(trial)
+        came_to = f"{trials.sweep.metric} {value:.4g}" if value is not None else trial.error or trial.status
+        print(f"[{done}/{trials.total}] {trial.told}: {came_to}", flush=True)
+
+    write_results(trials)
+    run_trials(trials, workers, ended)
+    _show(trials)
+    return 1 if any(trial.status == "failed" for trial in trials.listed) else 0
+
+
+def _limit(sweep: SweepFile, options: argparse.Namespace) -> int | None:
+    limit: int | None = options.runs or sweep.run_cap
+    if limit is None and sweep.method != "grid":
+        raise KedrecError(f"{sweep.path}: run_cap: missing; a {sweep.method} search needs it, or --runs N")
+    if options.array and sweep.method == "bayes":
+        raise KedrecError(f"{sweep.path}: method: bayes; its trials depend on each other, and make no array")
+    for name in ("runs", "workers"):
+        if (number := getattr(options, name)) is not None and number < 1:
+            raise KedrecError(f"--{name}: {number}; expected 1 or more")
+    return limit
+
+
+def _prepare(trials: Trials, *, all_seeds: bool = False) -> bool:
+    """Prepare the data of one of the trials that are to be run for each of the data's settings.
+
+    Args:
+        trials: of the sweep.
+        all_seeds: for each seed, whatever an earlier run has prepared: for trials without a network. Otherwise for one,
+            which is nearly all; what is a seed's own, its trial adds.
+
+    Returns:
+        Whether all could be prepared.
+    """
+    note = trials.folder / "prepared.json"
+    done: list[str] = json.loads(note.read_text(encoding="utf-8")) if note.is_file() and not all_seeds else []
+    settings: dict[tuple[str, str], list[str]] = {}
+    for arguments in trials.settings():
+        data = compose(arguments[0], arguments[1:]).tree.get("data", {})
+        given = dict(data.get("init_args", {}))
+        seed = str(given.pop("seed", None))
+        settings.setdefault((key_hash({**data, "init_args": given}), seed if all_seeds else ""), arguments)
+    left = {key: arguments for key, arguments in settings.items() if key[0] not in done}
+    if left:
+        print(f"preparing {len(left)} settings of the data", flush=True)
+        if not run_preparation(list(left.values())):
+            return False
+        write_atomic(note, json.dumps(sorted({*done, *(name for name, _ in left)})) + "\n")
+    return True
+
+
+def _print_array(trials: Trials) -> None:
+    for trial in trials.listed:
+        compose(trial.arguments[0], trial.arguments[1:])
+        print(shlex.join(["python", "-m", "kedrec.fit", *trials.command(trial)]))
+
+
+def _show(trials: Trials) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    for header, rows in tables(trials):
+        shown = Table(*header)
+        for row in rows:
+            shown.add_row(*map(Text, row))
+        console.print(shown)
+    for trial in trials.listed:
+        if trial.status == "failed":
+            console.print(f"failed: {trials.place(trial)}: {trial.error}", soft_wrap=True, markup=False)
+    console.print(f"table: {trials.folder / 'results.csv'}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
