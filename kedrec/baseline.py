@@ -9,6 +9,7 @@ from kedrec.config import Built, Experiment, build
 from kedrec.processes import any_process, is_first
 from kedrec.run import Private, RunFolder
 from kedrec.store import Store
+from kedrec.testing import numbers_of, trainer_for_tests
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -19,23 +20,11 @@ _SCORING = 2  # raise when a metric changes: kept answers are then given and sco
 
 def score_untrained(built: Built, run: RunFolder) -> dict[str, float]:
     """Return ``base/...`` metrics, before training, in one process."""
-    from lightning import Trainer
-
-    from kedrec.preemption import slurm_plugins
-
     model: Any = built.model
 
     def answer(folder: Path) -> None:
         print("scoring the untouched base on the test set", flush=True)
-        same = ("accelerator", "devices", "precision", "enable_progress_bar", "limit_test_batches")
-        settings = {name: built.trainer[name] for name in same}
-        trainer = Trainer(
-            **settings,
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            plugins=list(slurm_plugins()),
-        )
+        trainer = trainer_for_tests(built.trainer)
         with model.untrained():
             trainer.test(model, built.data, verbose=False)
         _write(folder, trainer, model)
@@ -92,8 +81,7 @@ def _key(built: Built) -> dict[str, Any]:
 
 
 def _write(folder: Path, trainer: "Trainer", model: Any) -> None:
-    numbers = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    (folder / "metrics.json").write_text(json.dumps(numbers), encoding="utf-8")
+    (folder / "metrics.json").write_text(json.dumps(numbers_of(trainer)), encoding="utf-8")
     rows = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in model.predictions)
     (folder / "predictions.jsonl").write_text(rows, encoding="utf-8")
 

@@ -6,16 +6,15 @@ prints what the experiment would take, and loads nothing (`--plan --help`).
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kedrec.card import tables
 from kedrec.config import Built, Experiment, build, compose
 from kedrec.errors import KedrecError
 from kedrec.processes import is_first, process_number
 from kedrec.progress import shown_as_bars
 from kedrec.run import Asks, Exports, HasBaseline, HasFacts, InManyProcesses, Predicts, Private, RunFolder
 from kedrec.signals import Preempted, preemptible, stopped
+from kedrec.testing import numbers_of, show
 
 if TYPE_CHECKING:
     from lightning import Callback, Trainer
@@ -60,7 +59,7 @@ def fit(experiment: Experiment) -> dict[str, float]:
         elif is_first():
             print("this run is finished; its results:")
         if is_first():
-            _show(metrics, run.path)
+            show(metrics, run.path)
     return metrics
 
 
@@ -89,7 +88,7 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     run.load_best(built.model)
     with run.timed("test"):
         trainer.test(built.model, built.data, verbose=False)
-    metrics |= {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+    metrics |= numbers_of(trainer)
     if isinstance(built.model, Predicts):
         run.write_rows("predictions.jsonl", built.model.predictions)
     if isinstance(built.model, Exports) and (is_first() or is_sharded(built.model)):
@@ -138,19 +137,6 @@ def _trainer(built: Built, experiment: Experiment, run: RunFolder) -> "Trainer":
                 flush=True,
             )
     return trainer
-
-
-def _show(metrics: dict[str, float], place: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    for header, rows in tables(metrics):
-        shown = Table(*header)
-        for row in rows:
-            shown.add_row(*row)
-        console.print(shown)
-    console.print(f"run folder: {place}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ def trainer_for_tests(settings: Mapping[str, Any], callbacks: Sequence["Callback
     """
     from lightning import Trainer
 
+    from kedrec.preemption import slurm_plugins
+
     asked: dict[str, Any] = {name: settings[name] for name in _ASKED_OF_TESTS}
     return Trainer(
         **asked,
@@ -28,6 +30,7 @@ def trainer_for_tests(settings: Mapping[str, Any], callbacks: Sequence["Callback
         callbacks=list(callbacks),
         enable_checkpointing=False,
         enable_model_summary=False,
+        plugins=list(slurm_plugins()),
     )
 
 

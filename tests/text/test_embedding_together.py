@@ -24,8 +24,7 @@ def noted(texts):
 encoder.encode = noted
 words = "aspirin warfarin metformin insulin asthma diabetes stroke pain blood sugar heart lung".split()
 passages = [
-    Passage(id=f"P{n}", document=f"D{n}", source="pmc", title=words[n % 12], text=f"{words[n % 7]} {n} for {words[n % 5]}",
-            date="", license="", url="")
+    Passage(f"P{n}", f"D{n}", "pmc", words[n % 12], f"{words[n % 7]} {n} for {words[n % 5]}")
     for n in range(100)
 ]
 found = retriever.Retriever(passages, encoder, store)
