@@ -28,7 +28,8 @@ def local_number() -> int:
 
 def is_first() -> bool:
     """Whether this is the one process that prints, and writes the run folder."""
-    return process_number() == 0
+    # Started by hand on each of several nodes, as Lightning's own launcher wants it, a process knows its node alone.
+    return process_number() == 0 and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def gathered(rows: list[Row]) -> list[Row]:

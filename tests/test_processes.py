@@ -37,12 +37,14 @@ def test_alone_everything_is_as_it_was():
     ],
 )
 def test_each_launcher_tells_the_number_in_its_own_way(monkeypatch, told, number):
-    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK"):
         monkeypatch.delenv(name, raising=False)
     for name, value in told.items():
         monkeypatch.setenv(name, value)
     assert process_number() == number
     assert is_first() == (number == 0)
+    monkeypatch.setenv("NODE_RANK", "1")
+    assert not is_first()
 
 
 def test_three_processes_agree(tmp_path):
