@@ -137,7 +137,12 @@ def build(experiment: Experiment) -> Built:
     return Built(objects.model, objects.data, objects.logger, dict(vars(objects.trainer)))
 
 
-def _read(path: Path) -> DictConfig:
+def read_keys(path: Path) -> dict[Any, Any]:
+    """Return the keys and values of a YAML file.
+
+    Raises:
+        KedrecError: it is not there (names the nearest), or holds something else.
+    """
     if not path.is_file():
         found = [other.name for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
         raise KedrecError(f"{path}: no such file{nearest(path.name, found)}")
@@ -145,9 +150,13 @@ def _read(path: Path) -> DictConfig:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
         raise KedrecError(f"{path}: not valid YAML: {' '.join(str(fault).split())}") from fault
-    if not isinstance(content, Mapping):
+    if not isinstance(content, dict):
         raise KedrecError(f"{path}: expected keys and values, found {type(content).__name__}")
-    return OmegaConf.create(dict(content))
+    return content
+
+
+def _read(path: Path) -> DictConfig:
+    return OmegaConf.create(read_keys(path))
 
 
 def _command_line(overrides: Sequence[str]) -> DictConfig:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
+from kedrec.config import read_keys
 from kedrec.errors import KedrecError, nearest
 from kedrec.search.distributions import Parameter, parameter
 
@@ -88,7 +87,7 @@ def read_sweep(path: str | Path) -> SweepFile:
         KedrecError: one line with the file, the key and what was expected.
     """
     path = Path(path)
-    content = _read(path)
+    content = read_keys(path)
     for key in content:
         if key not in _OWN + _LABELS:
             known = f"expected some of {', '.join(_OWN)}"
@@ -115,19 +114,6 @@ def read_sweep(path: str | Path) -> SweepFile:
     command = _command(path, content.get("command"))
     space = content["parameters"]
     return SweepFile(path, method, metric, goal, parameters, space, command, run_cap, "early_terminate" in content)
-
-
-def _read(path: Path) -> dict[Any, Any]:
-    if not path.is_file():
-        found = [other.name for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        raise KedrecError(f"{path}: no such file{nearest(path.name, found)}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        raise KedrecError(f"{path}: not valid YAML: {' '.join(str(fault).split())}") from fault
-    if not isinstance(content, dict):
-        raise KedrecError(f"{path}: expected keys and values, found {type(content).__name__}")
-    return content
 
 
 def _metric(path: Path, spec: Any) -> tuple[str | None, Literal["minimize", "maximize"]]:

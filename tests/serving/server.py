@@ -13,7 +13,7 @@ from pathlib import Path
 
 @contextmanager
 def transformers_serve(folder, log, dtype="auto"):
-    """Serve the model in a folder on the loopback; yields a function that asks for a chat completion's text."""
+    """Serve the model in a folder on the loopback; yields the address of the protocol."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -24,7 +24,7 @@ def transformers_serve(folder, log, dtype="auto"):
         server = subprocess.Popen(command, env=environment, stdout=handle, stderr=handle)
     try:
         _wait(server, port, log)
-        yield lambda request: _ask(port, request)
+        yield f"http://127.0.0.1:{port}/v1"
     finally:
         server.terminate()
         try:
@@ -45,9 +45,9 @@ def _wait(server, port, log):
     raise AssertionError(log.read_text())
 
 
-def _ask(port, request):
+def ask(url, request):
+    """Return the text of a chat completion."""
     body = json.dumps(request).encode()
-    url = f"http://127.0.0.1:{port}/v1/chat/completions"
-    asked = urllib.request.Request(url, body, {"content-type": "application/json"})
+    asked = urllib.request.Request(f"{url}/chat/completions", body, {"content-type": "application/json"})
     with urllib.request.urlopen(asked, timeout=120) as answer:
         return json.load(answer)["choices"][0]["message"]["content"]

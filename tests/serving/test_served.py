@@ -12,7 +12,7 @@ from kedrec.export import main
 from kedrec.finished import load_best, make_ready, open_run
 from kedrec.serving.converter import find_converter
 from tests.running import REPOSITORY
-from tests.serving.server import transformers_serve
+from tests.serving.server import ask, transformers_serve
 from tests.trained import trained
 
 pytest.importorskip("fastapi", reason="transformers serve needs the extra: pip install kedrec[serving]")
@@ -60,10 +60,10 @@ def test_a_server_writes_the_tokens_that_the_runs_own_model_writes(tiny_experime
     with torch.inference_mode():
         tokens = net.generate(input_ids=prompt, do_sample=False, max_new_tokens=12)[0, prompt.shape[1] :]
     expected = student.tokenizer.decode(tokens, skip_special_tokens=True)
-    with transformers_serve(place, tmp_path / "log") as ask:
-        assert ask(request) == expected
+    with transformers_serve(place, tmp_path / "log") as url:
+        assert ask(url, request) == expected
         other = [dict(request["messages"][0]), {"role": "user", "content": "Something else altogether."}]
-        assert ask({**request, "messages": other}) != expected
+        assert ask(url, {**request, "messages": other}) != expected
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +99,10 @@ def test_a_server_chooses_as_evaluate_does(real_run, tmp_path, capsys):
     chosen = {(row["pair"], row["swapped"]): row for row in rows}
     data, student = ready(real_run)
     same = []
-    with transformers_serve(place, tmp_path / "log") as ask:
+    with transformers_serve(place, tmp_path / "log") as url:
         for encoded in data.encoded["test"]:
             row = chosen[encoded.question.pair, encoded.question.swapped]
-            answer = ask({**example_request(student.tokenizer, encoded.prompt), "max_tokens": 8})
+            answer = ask(url, {**example_request(student.tokenizer, encoded.prompt), "max_tokens": 8})
             # Trained for a minute it may begin with something else; and what all but ties may turn on how names go on.
             if answer[:3] in ("A: ", "B: ") and abs(row["scores"][0] - row["scores"][1]) > 1:  # nats
                 same.append(answer[0] == "AB"[row["choice"]])

@@ -1,13 +1,7 @@
 """The endpoint teacher against a real server of the protocol: `transformers serve` with the bundled model."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -22,6 +16,7 @@ from kedrec.teacher.endpoint import EndpointModel
 from kedrec.teacher.local import LocalModel
 from kedrec.teacher.prompts import RationaleSettings
 from kedrec.teacher.rationales import Case, Evidence
+from tests.serving.server import transformers_serve
 from tests.teacher.server import Reply, chat, error, serving
 
 pytestmark = pytest.mark.real_weights
@@ -42,31 +37,8 @@ def folder(store):
 @pytest.fixture(scope="module")
 def served(folder, tmp_path_factory):
     """The address of the server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("served") / "log"
-    command = [Path(sys.executable).with_name("transformers"), "serve", folder]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "bfloat16"]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    with log.open("wb") as handle:
-        server = subprocess.Popen(command, env=environment, stdout=handle, stderr=handle)
-    try:
-        for _ in range(600):
-            assert server.poll() is None, log.read_text()
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
-                    break
-            except OSError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+    with transformers_serve(folder, tmp_path_factory.mktemp("served") / "log", "bfloat16") as url:
+        yield url
 
 
 def ask(url, folder, log_path, requests=QUESTIONS, **settings):
