@@ -86,6 +86,8 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     with run.timed("train"):
         trainer.fit(built.model, built.data, ckpt_path=run.last_checkpoint, weights_only=True)
     run.load_best(built.model)
+    # What a test draws does not depend on how training came to its end.
+    seed_everything(experiment.tree["seed"] + process_number(), verbose=False)
     with run.timed("test"):
         trainer.test(built.model, built.data, verbose=False)
     metrics |= numbers_of(trainer)

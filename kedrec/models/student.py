@@ -206,7 +206,9 @@ class Student(LightningModule):
         return {"base": base_identity(self.base, Store()), "dtype": self.dtype_name, "tokens": self.max_new_tokens}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep only what is trained."""
+        """Keep only what is trained; but FSDP reads back every weight that it has in parts."""
+        if getattr(self, "_device_mesh", None) is not None:
+            return
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
 

@@ -10,7 +10,8 @@ from email.utils import formatdate
 import pytest
 
 from kedrec.errors import KedrecError
-from kedrec.sources.web import StatusError, Web, offline
+from kedrec.sources.answers import StatusError
+from kedrec.sources.web import Web, offline
 from tests.sources.faulty_server import (
     HTML,
     KEY,
