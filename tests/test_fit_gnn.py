@@ -62,7 +62,7 @@ def test_a_run_leaves_metrics_and_the_rows_that_are_scored(layer, small, tmp_pat
 
 
 def test_after_kill_9_sampled_training_ends_with_the_same_embeddings(small, tmp_path):
-    """Dropout and DGL's samples both follow from what the checkpoint holds; on one thread, as threads share samples out."""
+    """Dropout and DGL's samples follow from what the checkpoint holds; on one thread, as several draw as they come."""
     experiment = small("sage", fanouts=[5, 5])
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     one = {"OMP_NUM_THREADS": "1"}
