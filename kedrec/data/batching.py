@@ -1,7 +1,7 @@
 """Length-grouped batches of conversations, in an order that a seed and an epoch decide."""
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -9,6 +9,9 @@ from torch import Tensor
 from kedrec.batches import ChatBatch, QuestionBatch
 from kedrec.data.chat import Encoded
 from kedrec.errors import KedrecError
+
+if TYPE_CHECKING:
+    from lightning import Trainer
 
 Item = TypeVar("Item")
 
@@ -72,6 +75,11 @@ class LengthGroupedBatches:
     def _share(self, rows: int) -> int:
         """Return how many rows of a common batch each process gets."""
         return rows if self.world == 1 else rows // (self.world * self.together) * self.together
+
+
+def place_among_processes(trainer: "Trainer | None") -> tuple[int, int]:
+    """Return the number of this process and how many there are."""
+    return (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
 
 
 def taking_turns(batches: Sequence[Item], rank: int, world: int) -> list[tuple[Item, bool]]:

@@ -9,7 +9,14 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from kedrec.data.batching import LengthGroupedBatches, collate_chats, collate_questions, in_batches, taking_turns
+from kedrec.data.batching import (
+    LengthGroupedBatches,
+    collate_chats,
+    collate_questions,
+    in_batches,
+    place_among_processes,
+    taking_turns,
+)
 from kedrec.data.chat import ChatEncoder, Encoded
 from kedrec.data.controls import Control, blind_controls, embeddings_control
 from kedrec.data.evidence import Gathered, Library, PassageOrder
@@ -161,7 +168,9 @@ class InstructionData(LightningDataModule):
         rows = self.encoded["train"]
         lengths = [len(row.prompt) + len(row.answer) for row in rows]
         together = 2 if self.both_orders else 1
-        batches = LengthGroupedBatches(lengths, self.batch_size, self.seed, together, *self._place_among_processes())
+        batches = LengthGroupedBatches(
+            lengths, self.batch_size, self.seed, together, *place_among_processes(self.trainer)
+        )
         self._loader = StatefulDataLoader(rows, batch_sampler=batches, collate_fn=partial(collate_chats, pad=self._pad))
         if self._place:
             self._loader.load_state_dict(self._place)
@@ -195,12 +204,8 @@ class InstructionData(LightningDataModule):
         return key_hash({"test": rows})
 
     def _shared_out(self, batches: Sequence[Any], collate: Callable[[Any], Any]) -> "DataLoader[Any]":
-        shares = taking_turns(batches, *self._place_among_processes())
+        shares = taking_turns(batches, *place_among_processes(self.trainer))
         return DataLoader(shares, batch_size=None, collate_fn=collate)  # type: ignore[arg-type]
-
-    def _place_among_processes(self) -> tuple[int, int]:
-        """Return the number of this process and how many there are."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _prepare(self, store: Store) -> None:
         library = self._library(store)

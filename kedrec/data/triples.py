@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from kedrec.batches import ChoiceBatch, Modality, RankingBatch, RepurposingBatch, Side, Vocabulary
-from kedrec.data.batching import taking_turns
+from kedrec.data.batching import place_among_processes, taking_turns
 from kedrec.data.queries import SIDES, KnownAnswers, Triples, choice_batch, ranking_batches, repurposing_batch
 from kedrec.data.resuming import ResumingData
 from kedrec.data.sampling import TripleBatches, TrueTriples, subsampling_weights
@@ -175,7 +175,7 @@ class TripleData(ResumingData):
             self.chunks,
             TrueTriples(triples, entities, relations) if self.filtered else None,
             self.seed,
-            *self._place_among_processes(),
+            *place_among_processes(self.trainer),
         )
         return self.resumed(batches)
 
@@ -195,12 +195,8 @@ class TripleData(ResumingData):
 
     def _one_by_one(self, batches: "list[Any]") -> "DataLoader[Any]":
         """Return this process's share of the batches; what two processes answer counts once."""
-        shares = taking_turns(batches, *self._place_among_processes())
+        shares = taking_turns(batches, *place_among_processes(self.trainer))
         return DataLoader([batch for batch, _ in shares], batch_size=None)  # type: ignore[arg-type]
-
-    def _place_among_processes(self) -> tuple[int, int]:
-        """Return the number of this process and how many there are."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _prepare(self, store: Store) -> None:
         entities_file = find_entities_file(self.graph_path)
