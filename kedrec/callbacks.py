@@ -41,20 +41,11 @@ class Settings(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go on with the random numbers that would have come next; not before: loaders draw some as they are made."""
-        self._restore()
-        if not trainer.fit_loop.epoch_loop.batch_progress.current.ready:
-            self._random_state = None  # an epoch begins, and draws what it draws in a run that was not stopped
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Do so again in the midst of an epoch, whose beginning drew some that have been drawn before."""
-        self._restore()
-        self._random_state = None
-
-    def _restore(self) -> None:
-        if self._random_state is not None:
-            torch.set_rng_state(self._random_state["cpu"].cpu())
-            if "cuda" in self._random_state and torch.cuda.is_available():
-                torch.cuda.set_rng_state(self._random_state["cuda"].cpu())
+        state, self._random_state = self._random_state, None
+        if state is not None:
+            torch.set_rng_state(state["cpu"].cpu())
+            if "cuda" in state and torch.cuda.is_available():
+                torch.cuda.set_rng_state(state["cuda"].cpu())
 
 
 class KeepLast(Checkpoint):
