@@ -52,6 +52,7 @@ def sampled(options: argparse.Namespace):
 
     from kedrec.graph.aliases import merge_namesakes
     from kedrec.graph.pairs import sample_pairs
+    from kedrec.graph.treatments import split_treatments
     from kedrec.nn.exported import Exported
 
     graph, _, kept = load_named(options.graph)
@@ -61,16 +62,15 @@ def sampled(options: argparse.Namespace):
     for told in options.run:
         name, _, folder = told.partition("=")
         sources[name] = ("similar", Exported.load(folder).rows(compounds))
+    manifest = split_treatments(graph, split_by="disease", validation=0.05, test=0.1, seed=options.seed)
     names = ("train", "validation", "test")
     limit = dict(zip(names, options.limits, strict=True)) if options.limits else None
     return {
         name: sample_pairs(
             graph,
+            manifest,
             negatives=kind,
             balanced=not options.one_by_one,
-            split_by="disease",
-            validation=0.05,
-            test=0.1,
             seed=options.seed,
             limit=limit,
             embedding=embedding,

@@ -84,6 +84,7 @@ def main() -> None:
     from kedrec.data.evidence import Library
     from kedrec.graph.knowledge_graph import load_graph
     from kedrec.graph.pairs import sample_pairs
+    from kedrec.graph.treatments import split_treatments
     from kedrec.store import Store
     from kedrec.text.encoder import Encoder
     from kedrec.text.index import recall
@@ -116,19 +117,17 @@ def main() -> None:
             lambda source=source: library.retriever.index(source),
             lambda index: f"{len(index):,} passages, {'exact' if index.exact else 'hnswlib'}",
         )
+    graph = library.merged_graph
+    asked = {"drugs": library.mentioned(), "eligible": library.mentioned_together, "seed": 0}
     pairs = stage(
         "pairs of a train split",
         lambda: sample_pairs(
-            library.merged_graph,
+            graph,
+            split_treatments(graph, split_by="disease", validation=0.05, test=0.1, **asked),
             negatives="similar",
             balanced=True,
-            split_by="disease",
-            validation=0.05,
-            test=0.1,
-            seed=0,
             limit={"train": options.queries // 2, "validation": 1, "test": 1},
-            drugs=library.mentioned(),
-            eligible=library.mentioned_together,
+            **asked,
         ),
         lambda pairs: f"{len(pairs):,} pairs",
     )

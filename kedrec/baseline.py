@@ -1,13 +1,14 @@
 """The untouched base answers the same test as the trained model; its answers are kept for other seeds and settings."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedrec.config import Built, Experiment, build
+from kedrec.metrics.audits import unknown_to_base
 from kedrec.processes import any_process, is_first
-from kedrec.run import Private, RunFolder
+from kedrec.run import Private, RunFolder, answers_of, jsonl, read_jsonl
 from kedrec.store import Store
 from kedrec.testing import numbers_of, trainer_for_tests
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from lightning import Trainer
 
 _KIND = "base-answers"
-_SCORING = 2  # raise when a metric changes: kept answers are then given and scored anew
+_SCORING = 3  # raise when a metric changes: kept answers are then given and scored anew
 
 
 def score_untrained(built: Built, run: RunFolder) -> dict[str, float]:
@@ -59,6 +60,20 @@ def score_untrained_together(
         return _read(store.get(_KIND, key, _missing if kept else write), run) if is_first() else {}
 
 
+def compared_with_base(folder: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return ``test/...`` metrics of predictions on the pairs that the untouched base did not know, if that was asked.
+
+    Args:
+        folder: of the run, with the base's answers.
+        rows: predictions of the same test.
+    """
+    answers, audits = (folder / f"{name}_base.jsonl" for name in ("predictions", "audits"))
+    if not answers.is_file() or not audits.is_file():
+        return {}
+    found = unknown_to_base(rows, read_jsonl(answers), read_jsonl(audits))
+    return {f"test/{name}": value for name, value in found.items()}
+
+
 def _missing(folder: Path) -> None:
     raise AssertionError(f"{folder}: the answers of the base were kept a moment ago")
 
@@ -82,12 +97,12 @@ def _key(built: Built) -> dict[str, Any]:
 
 def _write(folder: Path, trainer: "Trainer", model: Any) -> None:
     (folder / "metrics.json").write_text(json.dumps(numbers_of(trainer)), encoding="utf-8")
-    rows = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in model.predictions)
-    (folder / "predictions.jsonl").write_text(rows, encoding="utf-8")
+    for name, rows in answers_of(model).items():
+        (folder / f"{name}.jsonl").write_text(jsonl(rows), encoding="utf-8")
 
 
 def _read(place: Path, run: RunFolder) -> dict[str, float]:
-    rows = (place / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
-    run.write_rows("predictions_base.jsonl", [json.loads(row) for row in rows])
+    for kept in sorted(place.glob("*.jsonl")):
+        run.write_rows(f"{kept.stem}_base.jsonl", read_jsonl(kept))
     numbers: Mapping[str, float] = json.loads((place / "metrics.json").read_text(encoding="utf-8"))
     return {name.replace("test/", "base/"): value for name, value in numbers.items()}

@@ -35,6 +35,9 @@ class Question:
         reference: the teacher's rationale, citations as ``[1]`` of the passages shown.
         passages: ids of the passages shown, in the order of their numbers.
         controls: for each rule that chooses without reading, how much it is for each of the two drugs.
+        texts: what is shown of each of the passages.
+        telling: ids of those that state the answer outright, in a test question.
+        audit: how the question differs from the one that is asked of the pair; empty for that one itself.
     """
 
     pair: str
@@ -45,6 +48,9 @@ class Question:
     reference: str
     passages: tuple[str, ...]
     controls: Mapping[str, tuple[float, float]]
+    texts: tuple[str, ...] = ()
+    telling: tuple[str, ...] = ()
+    audit: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,7 @@ class RankingBatch(Batch):
         degree: (triples,) training triples that the true answer is in.
         known_query: (known,) places in ``entity``, ascending.
         known: (known,) rows of all true answers of those queries, in any split; the targets are among them.
+        candidate_degree: (candidates,) training triples that each candidate is in, or ``None`` where nobody counted.
     """
 
     name: str
@@ -147,6 +154,7 @@ class RankingBatch(Batch):
     degree: Tensor
     known_query: Tensor
     known: Tensor
+    candidate_degree: Tensor | None = None
 
     def among_candidates(self) -> Self:
         """Return the same with the candidates as all there is: entities that may answer are given by their places."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
 GROUPS = ("model", "data", "trainer", "logger")
-SETTABLE = ("use", *GROUPS, "seed", "out")
+SETTABLE = ("use", *GROUPS, "case", "seed", "out")
 # Known only once the settings are: where the run is kept and what it is called. For interpolation.
 DERIVED = {"run_dir": "(run folder)", "run_id": "(run id)"}
 

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kedrec.commands import run_command
 from kedrec.config import build
 from kedrec.errors import KedrecError
 from kedrec.finished import FinishedRun, load_best, make_ready, open_run
 from kedrec.folders import appearing_whole
-from kedrec.run import HasFacts, Predicts, provenance
+from kedrec.run import HasFacts, answers_of, jsonl, provenance
 from kedrec.testing import numbers_of, show, trainer_for_tests
 
 if TYPE_CHECKING:
@@ -30,22 +31,11 @@ _NAMED = 5  # numbers that are named where some differ
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(__doc__)
-        return 0 if arguments else 2
-    try:
-        evaluate(open_run(arguments[0], arguments[1:]))
-    except KedrecError as fault:
-        print(f"kedrec: {fault}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, SystemExit) as stop:
-        # Lightning's trainer answers Ctrl-C by leaving with status 1.
-        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
-            raise
-        print("\nkedrec: stopped; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+    return run_command(__doc__, arguments, _run)
+
+
+def _run(arguments: list[str]) -> None:
+    evaluate(open_run(arguments[0], arguments[1:]))
 
 
 def evaluate(run: FinishedRun) -> dict[str, float]:
@@ -53,12 +43,15 @@ def evaluate(run: FinishedRun) -> dict[str, float]:
     from kedrec.environment import prepare_environment
 
     prepare_environment()
+    from kedrec.baseline import compared_with_base
+
     started = time.monotonic()
     built = build(run.experiment)
     make_ready(built.data)
     notes = _what_training_saw(run, built) if "data" in run.overrides else {}
     numbers, weights = _test(run, built)
-    rows = built.model.predictions if isinstance(built.model, Predicts) else []
+    answers = answers_of(built.model)
+    numbers |= compared_with_base(run.path, answers.get("predictions", []))
     record = {
         **provenance(),
         "seconds": round(time.monotonic() - started, 2),
@@ -68,7 +61,7 @@ def evaluate(run: FinishedRun) -> dict[str, float]:
         "data": {**(built.data.facts if isinstance(built.data, HasFacts) else {}), **notes},
     }
     place = run.path / "evaluations" / run.id
-    _write(place, run, numbers, rows, record)
+    _write(place, run, numbers, answers, record)
     show(numbers, place, "evaluation")
     for note in notes.values():
         print(note)
@@ -97,12 +90,16 @@ def _test(run: FinishedRun, built: "Built") -> tuple[dict[str, float], Path]:
 
 
 def _write(
-    place: Path, run: FinishedRun, numbers: Mapping[str, float], rows: Sequence[Any], record: Mapping[str, Any]
+    place: Path,
+    run: FinishedRun,
+    numbers: Mapping[str, float],
+    answers: Mapping[str, Sequence[Mapping[str, Any]]],
+    record: Mapping[str, Any],
 ) -> None:
     texts = {
         "config.yaml": run.experiment.yaml(),
         "metrics.json": json.dumps(dict(numbers), indent=1) + "\n",
-        "predictions.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows),
+        **{f"{name}.jsonl": jsonl(rows) for name, rows in answers.items()},
         "provenance.json": json.dumps(record, indent=1, default=str) + "\n",
     }
     with appearing_whole(place) as folder:

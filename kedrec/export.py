@@ -15,8 +15,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from kedrec.commands import Arguments, run_command
 from kedrec.config import build
 from kedrec.errors import KedrecError
 from kedrec.finished import FinishedRun, load_best, make_ready, open_run
@@ -34,33 +35,20 @@ _RECORD = "export.json"
 _FORMS = ("adapter", "merged", "gguf")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise KedrecError(f"command line: {message}; see python -m kedrec.export --help")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(__doc__)
-        return 0 if arguments else 2
-    try:
-        options = _options(arguments)
-        run = open_run(options.run)
-        _check(run, options)
-        export(run, options)
-    except KedrecError as fault:
-        print(f"kedrec: {fault}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nkedrec: stopped; nothing was left behind", file=sys.stderr)
-        return 130
-    return 0
+    return run_command(__doc__, arguments, _run, "nothing was left behind")
+
+
+def _run(arguments: list[str]) -> None:
+    options = _options(arguments)
+    run = open_run(options.run)
+    _check(run, options)
+    export(run, options)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(prog="python -m kedrec.export", add_help=False, allow_abbrev=False)
+    parser = Arguments("python -m kedrec.export")
     parser.add_argument("run", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--to", choices=_FORMS, required=True)
@@ -149,7 +137,8 @@ def _write(job: _Job, folder: Path) -> "tuple[Logits, Choices]":
     from kedrec.progress import shown_as_bars
     from kedrec.serving import fidelity, formats
 
-    student, batches = job.student, list(job.data.test_dataloader())
+    # An answer is an answer: what the audits ask again tells no more of the weights.
+    student, batches = job.student, [one for one in job.data.test_dataloader() if not one.questions[0].audit]
     ours = fidelity.last_logits(student.net.eval(), batches)
     if job.form == "adapter":
         written = formats.write_adapter(student, folder)

@@ -11,6 +11,7 @@ import yaml
 
 from kedrec.config import Experiment
 from kedrec.errors import KedrecError, nearest
+from kedrec.run import read_jsonl
 from kedrec.store import key_hash
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class FinishedRun:
         path = self.path / "predictions.jsonl"
         if not path.is_file():
             raise KedrecError(f"{path}: no such file; it is compared with what the weights answer now")
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return read_jsonl(path)
 
     def provenance(self) -> dict[str, Any]:
         """Return versions, hardware and data of the run; nothing where its file is gone."""

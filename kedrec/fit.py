@@ -8,12 +8,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from kedrec.commands import run_command
 from kedrec.config import Built, Experiment, build, compose
 from kedrec.errors import KedrecError
 from kedrec.processes import is_first, process_number
 from kedrec.progress import shown_as_bars
-from kedrec.run import Asks, Exports, HasBaseline, HasFacts, InManyProcesses, Predicts, Private, RunFolder
-from kedrec.signals import Preempted, preemptible, stopped
+from kedrec.run import Asks, Exports, HasBaseline, HasFacts, InManyProcesses, Private, RunFolder, answers_of
+from kedrec.signals import preemptible
 from kedrec.testing import numbers_of, show
 
 if TYPE_CHECKING:
@@ -22,31 +23,17 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(__doc__)
-        return 0 if arguments else 2
-    try:
-        if "--plan" in arguments:
-            from kedrec.sizing.report import show_plan
+    return run_command(__doc__, arguments, _run, "the same command goes on from the last checkpoint")
 
-            show_plan(arguments)
-            return 0
-        with preemptible():
-            fit(compose(arguments[0], arguments[1:]))
-    except KedrecError as fault:
-        where = "" if is_first() else f"process {process_number()}: "
-        print(f"kedrec: {where}{fault}", file=sys.stderr)
-        return 2
-    except Preempted as stop:
-        return stopped(stop)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        # Lightning's trainer answers Ctrl-C by leaving with status 1.
-        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
-            raise
-        print("\nkedrec: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
-    return 0
+
+def _run(arguments: list[str]) -> None:
+    if "--plan" in arguments:
+        from kedrec.sizing.report import show_plan
+
+        show_plan(arguments)
+        return
+    with preemptible():
+        fit(compose(arguments[0], arguments[1:]))
 
 
 def fit(experiment: Experiment) -> dict[str, float]:
@@ -69,7 +56,7 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     prepare_environment()
     from lightning import seed_everything
 
-    from kedrec.baseline import score_untrained, score_untrained_together
+    from kedrec.baseline import compared_with_base, score_untrained, score_untrained_together
     from kedrec.nn.sharded import is_sharded
     from kedrec.tracking import report_to_wandb
 
@@ -91,12 +78,14 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     with run.timed("test"):
         trainer.test(built.model, built.data, verbose=False)
     metrics |= numbers_of(trainer)
-    if isinstance(built.model, Predicts):
-        run.write_rows("predictions.jsonl", built.model.predictions)
+    answers = answers_of(built.model)
+    for name, rows in answers.items():
+        run.write_rows(f"{name}.jsonl", rows)
     if isinstance(built.model, Exports) and (is_first() or is_sharded(built.model)):
         run.write_folder("export", built.model.export)
     if asked and not alone:
         metrics = score_untrained_together(built, experiment, run, trainer) | metrics
+    metrics |= compared_with_base(run.path, answers.get("predictions", []))
     run.finish(metrics, built.data.facts if isinstance(built.data, HasFacts) else {}, built.model)
     if is_first():
         report_to_wandb(built.logger, run, metrics, private=isinstance(built.data, Private))

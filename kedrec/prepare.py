@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from kedrec.bundle import unbundle, write_bundle
+from kedrec.commands import Arguments, run_command
 from kedrec.config import Experiment, build, compose
 from kedrec.errors import KedrecError
 from kedrec.processes import is_first
 from kedrec.progress import shown_as_bars
 from kedrec.run import Private
-from kedrec.signals import Preempted, preemptible, stopped
+from kedrec.signals import preemptible
 from kedrec.stages import Stage
 from kedrec.store import PlanningStore, Store, artefacts_recorded, key_hash
 
@@ -49,38 +50,26 @@ class WritesDataset(Protocol):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parser = argparse.ArgumentParser(
-        prog="python -m kedrec.prepare",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    parser.add_argument("experiment", nargs="?", help=argparse.SUPPRESS)
-    parser.add_argument("--dry-run", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--bundle", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--unbundle", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--push", help=argparse.SUPPRESS)
+    return run_command(__doc__, arguments, _run, "the same command goes on from here")
+
+
+def _run(arguments: list[str]) -> int:
+    parser = Arguments("python -m kedrec.prepare")
+    parser.add_argument("experiment", nargs="?")
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--unbundle", type=Path)
+    parser.add_argument("--push")
     options, overrides = parser.parse_known_args(arguments)
-    try:
-        if options.unbundle:
-            added = unbundle(options.unbundle, Store())
-            print(f"{added} artefacts added to {Store().root}")
-        elif not options.experiment:
-            parser.print_help()
-            return 2
-        else:
-            with preemptible():
-                run(compose(options.experiment, overrides), options)
-    except KedrecError as fault:
-        print(f"kedrec: {fault}", file=sys.stderr)
+    if options.unbundle:
+        added = unbundle(options.unbundle, Store())
+        print(f"{added} artefacts added to {Store().root}")
+        return 0
+    if not options.experiment:
+        print(__doc__)
         return 2
-    except KeyboardInterrupt:
-        print("\nkedrec: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    except Preempted as stop:
-        return stopped(stop)
+    with preemptible():
+        run(compose(options.experiment, overrides), options)
     return 0
 
 

@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +39,13 @@ class Predicts(Protocol):
     """A model that keeps what it answered in the test, one row an example."""
 
     predictions: list[dict[str, Any]]
+
+
+@runtime_checkable
+class Records(Predicts, Protocol):
+    """A model that keeps more than its predictions: rows, by the stem of the file that they are written to."""
+
+    records: dict[str, list[dict[str, Any]]]
 
 
 @runtime_checkable
@@ -188,7 +195,7 @@ class RunFolder:
         """Write rows as JSONL, one a line."""
         if not is_first():
             return
-        write_atomic(self.path / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_atomic(self.path / name, jsonl(rows))
 
     def write_folder(self, name: str, fill: Callable[[Path | None], None]) -> None:
         """Let ``fill`` write a folder, and put it under its name when it is whole; ``None`` where it is not written."""
@@ -229,6 +236,23 @@ class RunFolder:
                 f"{path}: this folder holds a run with other settings; choose another out=DIR, or remove the folder"
             )
         write_atomic(path, self.experiment.yaml())
+
+
+def answers_of(model: object) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows that a model keeps of its last test, by the stem of the file that they belong in."""
+    found = {"predictions": model.predictions} if isinstance(model, Predicts) else {}
+    return {**found, **model.records} if isinstance(model, Records) else found
+
+
+def jsonl(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows as JSONL, one a line."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Return the rows that `jsonl` has written."""
+    with path.open(encoding="utf-8", newline="\n") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def provenance() -> dict[str, Any]:

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from kedrec.commands import Arguments, run_command
 from kedrec.config import compose
 from kedrec.errors import KedrecError
 from kedrec.search.results import tables, write_results
@@ -29,31 +30,19 @@ from kedrec.store import disk_faults_named, key_hash, write_atomic
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m kedrec.sweep",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    parser.add_argument("sweep", type=Path, nargs="?", help=argparse.SUPPRESS)
-    parser.add_argument("--workers", type=int, default=1, help=argparse.SUPPRESS)
-    parser.add_argument("--runs", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--array", action="store_true", help=argparse.SUPPRESS)
-    options, overrides = parser.parse_known_args(sys.argv[1:] if arguments is None else list(arguments))
-    if options.sweep is None:
-        parser.print_help()
-        return 2
-    try:
-        return run(options, overrides)
-    except KedrecError as fault:
-        print(f"kedrec: {fault}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nkedrec: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+    return run_command(__doc__, arguments, _read_and_run, "the same command goes on from here")
+
+
+def _read_and_run(arguments: list[str]) -> int:
+    parser = Arguments("python -m kedrec.sweep")
+    parser.add_argument("sweep", type=Path)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--runs", type=int)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--prepare", action="store_true")
+    parser.add_argument("--array", action="store_true")
+    options, overrides = parser.parse_known_args(arguments)
+    return run(options, overrides)
 
 
 def run(options: argparse.Namespace, overrides: list[str]) -> int:

@@ -1,5 +1,6 @@
 """What every command does that tests a model: the trainer for it, its numbers, and showing them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,8 +36,9 @@ def trainer_for_tests(settings: Mapping[str, Any], callbacks: Sequence["Callback
 
 
 def numbers_of(trainer: "Trainer") -> dict[str, float]:
-    """Return the numbers of the trainer's last test, ``test/NAME`` -> number."""
-    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+    """Return the numbers of the trainer's last test, ``test/NAME`` -> number; without those that are not defined."""
+    numbers = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+    return {name: value for name, value in numbers.items() if not math.isnan(value)}
 
 
 def show(metrics: Mapping[str, float], place: Path, called: str = "run folder") -> None:

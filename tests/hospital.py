@@ -2,7 +2,7 @@
 
 import random
 
-from kedrec.graph.pairs import THERAPEUTIC
+from kedrec.graph.treatments import THERAPEUTIC
 
 DRUGS = [f"Drug{letter}mycin" for letter in "ABCDEFGHIJKL"]
 DISEASES = ["4019", "0389", "25000", "486"]

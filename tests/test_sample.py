@@ -9,7 +9,8 @@ import pytest
 
 from kedrec.citations import cited
 from kedrec.graph.knowledge_graph import load_graph
-from kedrec.graph.pairs import THERAPEUTIC, load_pairs
+from kedrec.graph.pairs import load_pairs
+from kedrec.graph.treatments import THERAPEUTIC
 from kedrec.sources.documents import read_documents
 from kedrec.sources.names import load_entity_info
 from kedrec.store import Store

@@ -45,7 +45,7 @@ class Encoded:
         prompt: token ids up to where the answer begins.
         choices: token ids of the two possible openings of the answer, in the order shown.
         answer: token ids of the teacher's whole answer with its end token; its first tokens are the right choice's.
-        question: what was asked; its ``passages`` are those that were shown.
+        question: what was asked; its ``passages`` and ``texts`` are what was shown.
         expected: a teacher's top-k distribution at each token of the answer, or ``None``.
     """
 
@@ -79,7 +79,7 @@ class ChatEncoder:
         """Tokenize one conversation.
 
         Args:
-            question: its ``passages`` and ``reference`` are filled in here.
+            question: its ``passages``, ``texts`` and ``reference`` are filled in here.
             passages: candidates in the order of their numbers.
             rationale: the teacher's, citing passage ids.
 
@@ -90,30 +90,31 @@ class ChatEncoder:
         choices = (self._tokens(_opening(question, 0)), self._tokens(_opening(question, 1)))
         # Tokenized in two parts, so that a choice scored alone has the very tokens that were trained.
         answer = [*choices[question.correct], *self._tokens(f" {reference}"), self.tokenizer.eos_token_id]
-        prompt = self._fit(question, passages, self.max_tokens - len(answer))
+        prompt, texts = self._fit(question, passages, self.max_tokens - len(answer))
         shown = tuple(passage.id for passage in passages)
-        filled = Question(**{**vars(question), "reference": reference, "passages": shown})
+        filled = replace(question, reference=reference, passages=shown, texts=texts)
         return Encoded(prompt, choices, answer, filled)
 
-    def _fit(self, question: Question, passages: Sequence[Shown], budget: int) -> list[int]:
-        """Return the prompt with the passages cut so that it takes at most ``budget`` tokens."""
+    def _fit(self, question: Question, passages: Sequence[Shown], budget: int) -> tuple[list[int], tuple[str, ...]]:
+        """Return the prompt, of at most ``budget`` tokens, and the passages' texts as they are cut for it."""
         texts = [self._control.sub(" ", passage.text) for passage in passages]
 
-        def prompt(room: int) -> list[int]:
-            cut = zip(passages, self._cut(texts, room), strict=True)
-            return self._prompt(question, [replace(passage, text=text) for passage, text in cut])
+        def prompt(room: int) -> tuple[list[int], tuple[str, ...]]:
+            cut = tuple(self._cut(texts, room))
+            shown = [replace(passage, text=text) for passage, text in zip(passages, cut, strict=True)]
+            return self._prompt(question, shown), cut
 
-        room = budget - len(prompt(0))
+        room = budget - len(prompt(0)[0])
         if room < 0:
             raise KedrecError(
                 f"{question.disease} ({' or '.join(question.drugs)}): question and answer take {-room} tokens more "
                 f"than data.init_args.max_tokens={self.max_tokens}; raise it"
             )
-        tokens = prompt(room)
-        while len(tokens) > budget:  # where a text is joined to its number, tokens may split otherwise than alone
-            room -= len(tokens) - budget
-            tokens = prompt(max(room, 0))
-        return tokens
+        found = prompt(room)
+        while (over := len(found[0]) - budget) > 0:  # a text may split otherwise beside its number than alone
+            room -= over
+            found = prompt(max(room, 0))
+        return found
 
     def messages(self, question: Question, passages: Sequence[Shown]) -> list[dict[str, str]]:
         """Return the conversation up to the answer, in the form of chat templates."""

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedrec.graph.knowledge_graph import KnowledgeGraph
-from kedrec.graph.pairs import THERAPEUTIC, Pair
+from kedrec.graph.pairs import Pair
+from kedrec.graph.treatments import THERAPEUTIC
 from kedrec.nn.exported import Exported
 
 Control = Callable[[str, str], float | None]
@@ -55,14 +56,25 @@ def embeddings_control(
         kept: for each entity the row of the one that stands for its namesakes.
     """
     names = graph.match_relations([*relations, *THERAPEUTIC], THERAPEUTIC)
-    trained = {
-        frozenset((graph.entities[kept[head]], graph.entities[kept[tail]]))
-        for head, relation, tail in graph.edges(names).tolist()
-        if (graph.entities[head], graph.relations[relation], graph.entities[tail]) not in exported.held_out
-    }
+    trained = trained_treatments(exported, graph, relations, kept)
     forward = [name for name in names if name.endswith("Compound:Disease")]
 
     def rule(disease: str, drug: str) -> float | None:
         return None if frozenset((drug, disease)) in trained else exported.score(drug, forward, disease)
 
     return rule
+
+
+def trained_treatments(
+    exported: Exported, graph: KnowledgeGraph, relations: Sequence[str], kept: NDArray[np.int32]
+) -> set[frozenset[str]]:
+    """Return {drug, disease} of the treatments that a run was trained on, be it under a namesake's id.
+
+    Arguments are those of ``embeddings_control``.
+    """
+    names = graph.match_relations([*relations, *THERAPEUTIC], THERAPEUTIC)
+    return {
+        frozenset((graph.entities[kept[head]], graph.entities[kept[tail]]))
+        for head, relation, tail in graph.edges(names).tolist()
+        if (graph.entities[head], graph.relations[relation], graph.entities[tail]) not in exported.held_out
+    }

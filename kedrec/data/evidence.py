@@ -1,6 +1,7 @@
 """What is known of a pair: its names, the passages retrieved for its drugs, and the teacher's rationale."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -8,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedrec.batches import Question
+from kedrec.data.audits import Names
 from kedrec.data.chat import Shown
 from kedrec.data.controls import Control
 from kedrec.errors import KedrecError, nearest
 from kedrec.graph.aliases import kept_rows, merge_namesakes
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
 from kedrec.graph.pairs import Pair
+from kedrec.graph.splits import Split
+from kedrec.sentences import sentences
 from kedrec.sources.dates import check_cut_off, surely_before
 from kedrec.sources.documents import documents_hash
 from kedrec.sources.names import EntityInfo, find_entities_file, load_entity_info
@@ -22,11 +26,13 @@ from kedrec.teacher.rationales import Case, Evidence, ExtractiveTeacher, Recorde
 from kedrec.text.encoder import Encoder
 from kedrec.text.excerpt import excerpt, name_pattern
 from kedrec.text.mentions import find_mentions, spoken_names
-from kedrec.text.passages import Passage, sentences
+from kedrec.text.passages import Passage
 from kedrec.text.retriever import Retrieved, Retriever, open_corpus, query_text
 
-Gathered = Mapping[tuple[str, str], Sequence[Retrieved]]
+Asked = tuple[Split, str, str]  # of a question of that split: disease and one of its drugs
+Gathered = Mapping[Asked, Sequence[Retrieved]]
 PassageOrder = Literal["nearest", "question"]
+_DEEPER = (50, 800)  # of the nearest passages, where the first may not be shown
 
 
 class Library:
@@ -61,15 +67,17 @@ class Library:
     ) -> None:
         self.graph: KnowledgeGraph = load_graph(graph, store)
         names_file = find_entities_file(graph)
+        self.names_hash = file_hash(names_file) if names_file else None
         self.infos: dict[str, EntityInfo] = load_entity_info(names_file) if names_file else {}
         self.teacher: Teacher = ExtractiveTeacher() if rationales is None else RecordedTeacher(rationales)
         self.private = False  # set by data that ask of patients
+        self.withheld: dict[str, int] = {}  # split -> questions from which ``gather`` withheld a passage
         self.sources = sources
         # With no passages to show, answers recorded and pairs that need not be named, no text is read.
         reads = texts is not None and (bool(sources) or rationales is None or naming_drugs)
         self.identity = {
             "graph": self.graph.source_hash,
-            "names": file_hash(names_file) if names_file else None,
+            "names": self.names_hash,
             "texts": documents_hash(texts) if reads and texts else None,
             "chunk_tokens": chunk_tokens,
         }
@@ -92,7 +100,7 @@ class Library:
     def facts(self) -> dict[str, Any]:
         """What the run's card says of the data."""
         graph = self.graph
-        passages = self._passages
+        passages = self.passages
         return {
             **self.identity,
             "triples": len(graph.triples),
@@ -103,24 +111,49 @@ class Library:
             "passages": len(passages),
             "licences": sorted({passage.license for passage in passages if passage.license}),
             "teacher": type(self.teacher).__name__,
+            "questions_with_passages_withheld": self.withheld,
         }
 
     def names(self, entity: str) -> tuple[str, ...]:
         """Return the names an entity goes by, the one to write first."""
         return spoken_names(entity, self.infos.get(entity))
 
-    def gather(self, pairs: Sequence[Pair], per_drug: int) -> Gathered:
-        """Retrieve ``per_drug`` passages of each source for each (disease, drug) of the pairs."""
+    def gather(
+        self, pairs: Sequence[Pair], per_drug: int, hidden: Mapping[Split, Collection[str]] | None = None
+    ) -> Gathered:
+        """Retrieve ``per_drug`` passages of each source for each (disease, drug) of the pairs.
+
+        Args:
+            pairs: what is asked.
+            per_drug: passages of a source.
+            hidden: for a split the ids of passages that its questions must not show; the next nearest take their
+                place. How many questions that concerned is then in ``withheld``.
+        """
         if self.retriever is None:
             return {}
-        keys = sorted({(pair.disease, drug) for pair in pairs for drug in (pair.relevant, pair.irrelevant)})
-        queries = [query_text(self.names(disease)[0], self.names(drug)[0]) for disease, drug in keys]
-        prefer = [self.names(drug) for _, drug in keys]
-        found: dict[tuple[str, str], list[Retrieved]] = {key: [] for key in keys}
+        asked_of = {one: [(one.split, one.disease, drug) for drug in (one.relevant, one.irrelevant)] for one in pairs}
+        keys = sorted({key for both in asked_of.values() for key in both})
+        found: dict[Asked, list[Retrieved]] = {key: [] for key in keys}
+        affected: set[Asked] = set()
         for source in self.retriever.sources:
-            for key, hits in zip(keys, self.retriever.retrieve(queries, source, per_drug, prefer=prefer), strict=True):
-                found[key] += hits
+            lacking = keys
+            for depth in (per_drug, *_DEEPER):
+                asked, lacking = lacking, []
+                for key, hits in zip(asked, self._nearest(asked, source, depth), strict=True):
+                    allowed = [hit for hit in hits if hit.passage.id not in (hidden or {}).get(key[0], ())][:per_drug]
+                    if depth != _DEEPER[-1] and len(allowed) < min(per_drug, len(hits)):
+                        lacking.append(key)
+                    else:
+                        found[key] += allowed
+                affected.update(lacking)
+        self.withheld = dict(Counter(one.split for one, both in asked_of.items() if affected.intersection(both)))
         return found
+
+    def _nearest(self, keys: Sequence[Asked], source: str, depth: int) -> list[list[Retrieved]]:
+        if self.retriever is None or not keys:
+            return []
+        queries = [query_text(self.names(disease)[0], self.names(drug)[0]) for _, disease, drug in keys]
+        return self.retriever.retrieve(queries, source, depth, prefer=[self.names(drug) for *_, drug in keys])
 
     def explain(self, pair: Pair, gathered: Gathered) -> str:
         """Return the teacher's rationale, which may cite any passage gathered for the pair."""
@@ -132,7 +165,7 @@ class Library:
         passages = {
             hit.passage.id: hit.passage.text
             for drug in (pair.relevant, pair.irrelevant)
-            for hit in gathered.get((pair.disease, drug), ())
+            for hit in gathered.get((pair.split, pair.disease, drug), ())
         }
         evidence = [Evidence(passage, tuple(sentences(text))) for passage, text in passages.items()]
         return Case(*ids, names={i: self.names(i) for i in ids}, evidence=evidence, private=self.private)
@@ -162,6 +195,11 @@ class Library:
             passages=(),
             controls={"nearest_passage": (first, second), **ruled},
         )
+
+    def names_asked(self, pair: Pair, swapped: bool) -> Names:
+        """Return all names of what a question asks of, the drugs in its order."""
+        first, second = self._order(pair, swapped)
+        return Names(self.names(pair.disease), (self.names(first), self.names(second)))
 
     def shown(self, pair: Pair, gathered: Gathered, swapped: bool, words: int, order: PassageOrder) -> list[Shown]:
         """Return excerpts, of ``words`` words, of the passages of the experiment's sources, each once.
@@ -199,27 +237,28 @@ class Library:
 
     def mentioned(self) -> set[str]:
         """Return the drugs and diseases that some passage, of any source, names."""
-        return set(self._mentions)
+        return set(self.mentions)
 
     def mentioned_together(self, drug: str, disease: str) -> bool:
         """Whether some passage, of any source, names both."""
-        return bool(self._mentions.get(drug, set()) & self._mentions.get(disease, set()))
+        return bool(self.mentions.get(drug, set()) & self.mentions.get(disease, set()))
 
     def literature(self, drug: str) -> int:
         """Return how many passages, of any source, name a drug."""
-        return len(self._mentions.get(drug, ()))
+        return len(self.mentions.get(drug, ()))
 
-    @property
-    def _passages(self) -> list[Passage]:
+    @cached_property
+    def passages(self) -> list[Passage]:
+        """All passages that there are, of any source."""
         if self.retriever is None:
             return []
         return [passage for source in self.retriever.sources for passage in self.retriever.passages(source)]
 
     @cached_property
-    def _mentions(self) -> dict[str, set[int]]:
-        wanted = [entity for entity in self.graph.entities if entity.startswith(("Compound::", "Disease::"))]
-        passages = self._passages
-        return find_mentions(passages, {entity: self.names(entity) for entity in wanted if entity in self.infos})
+    def mentions(self) -> dict[str, set[int]]:
+        """For each drug and disease with a name the rows of ``passages`` that name it."""
+        wanted = [entity for entity in self.infos if entity.startswith(("Compound::", "Disease::"))]
+        return find_mentions(self.passages, {entity: self.names(entity) for entity in wanted})
 
     def _naming_drugs(self, retriever: Retriever) -> Retriever:
         drugs = {entity: self.names(entity) for entity in self.graph.entities if entity.startswith("Compound::")}
@@ -233,7 +272,8 @@ class Library:
         return retriever.restricted(lambda passage: passage.id in kept)
 
     def _hits(self, pair: Pair, gathered: Gathered, drug: str) -> list[Retrieved]:
-        return [hit for hit in gathered.get((pair.disease, drug), ()) if hit.passage.source in self.sources]
+        hits = gathered.get((pair.split, pair.disease, drug), ())
+        return [hit for hit in hits if hit.passage.source in self.sources]
 
     @staticmethod
     def _order(pair: Pair, swapped: bool) -> tuple[str, str]:

@@ -11,8 +11,9 @@ from kedrec.data.evidence import Gathered, Library
 from kedrec.data.instructions import InstructionData
 from kedrec.data.web_texts import WebTexts
 from kedrec.errors import KedrecError
-from kedrec.graph.pairs import THERAPEUTIC, Pair, stated_edges
+from kedrec.graph.pairs import Pair
 from kedrec.graph.splits import SPLITS
+from kedrec.graph.treatments import THERAPEUTIC, stated_edges
 from kedrec.nn.exported import Exported
 from kedrec.sources.named_drkg import Drkg
 from kedrec.sources.pretrained import base_folder
@@ -93,7 +94,7 @@ class ExpRxRec(InstructionData):
             stages.append(Stage(f"vectors of {source}", not missing, {"passages to embed": missing}, held))
         pairs = self._pairs(library, None, store)
         stages.append(Stage("pairs", True, note=_told(_by_split(pairs))))
-        evidence = library.gather(pairs, self.passages_per_drug) if embedded else {}
+        evidence = self._gather(library, pairs) if embedded else {}
         cases = [library.case(pair, evidence) for pair in pairs]
         wanted = plan_cases(self.teacher, cases, self.asking, store)
         if wanted is None or isinstance(self.teacher, RecordedTeacher | ExtractiveTeacher):
@@ -181,18 +182,19 @@ class ExpRxRec(InstructionData):
     def _dataset_rows(self, library: Library, evidence: Gathered, explained: Explained, base: str) -> list[DatasetRow]:
         chat = ChatEncoder(base, self.max_tokens)
         said = {(row["disease"], row["relevant"], row["irrelevant"]): row for row in explained.rows()}
+        rationales = self._rationales(library, evidence)
         rows = []
         for pair in self.pairs:
             ids = (pair.disease, pair.relevant, pair.irrelevant)
             disease, relevant, irrelevant = (library.names(entity)[0] for entity in ids)
-            answer = said[ids]
+            answer, rationale = said[ids], rationales[pair]
             shown = library.shown(pair, evidence, False, self.passage_words, self.passage_order)
             question = library.question(pair, evidence, False)
-            messages = chat.conversation(question, shown, answer["rationale"])
-            hits = [hit for drug in ids[1:] for hit in evidence.get((pair.disease, drug), ())]
+            messages = chat.conversation(question, shown, rationale)
+            hits = [hit for drug in ids[1:] for hit in evidence.get((pair.split, pair.disease, drug), ())]
             passages = list({hit.passage.id: hit.passage for hit in hits}.values())
             names = (disease, relevant, irrelevant)
-            rows.append(DatasetRow(pair, names, answer["rationale"], answer["confidence"], passages, messages))
+            rows.append(DatasetRow(pair, names, rationale, answer["confidence"], passages, messages))
         return rows
 
 

@@ -1,14 +1,15 @@
 """Questions on drug choice, with retrieved passages and a teacher's rationales, as Lightning batches."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
+from kedrec.data.audits import AUDITS, Audit, asked_again, flagged
 from kedrec.data.batching import (
     LengthGroupedBatches,
     collate_chats,
@@ -19,21 +20,25 @@ from kedrec.data.batching import (
 )
 from kedrec.data.chat import ChatEncoder, Encoded
 from kedrec.data.controls import Control, blind_controls, embeddings_control
+from kedrec.data.drawing import Drawing
 from kedrec.data.evidence import Gathered, Library, PassageOrder
 from kedrec.data.expectations import with_expectations
+from kedrec.data.splitting import check_embeddings, given_manifest, manifest_by_pairs
+from kedrec.data.withheld import hidden_passages, without_telling
 from kedrec.errors import KedrecError
 from kedrec.graph.audit import contested, load_indications
-from kedrec.graph.hierarchy import load_kin
-from kedrec.graph.pairs import THERAPEUTIC, Negatives, Pair, load_pairs, sample_pairs, save_pairs
+from kedrec.graph.manifest import Manifest
+from kedrec.graph.obeyed import check_pairs
+from kedrec.graph.pairs import Negatives, Pair, load_pairs
 from kedrec.graph.splits import SPLITS
+from kedrec.graph.treatments import THERAPEUTIC, SplitBy
 from kedrec.nn.exported import Exported
 from kedrec.nn.token_teacher import Distillation
 from kedrec.sources.pretrained import base_folder
-from kedrec.store import Store, file_hash, key_hash
+from kedrec.store import Store, key_hash
 
 _NEAREST = (0, 10)  # ranks
 _SHOWN = 20  # contested negatives that the card names
-_SAMPLING = 1  # raise when pairs are sampled differently: those kept in stores are then made anew
 
 
 class InstructionData(LightningDataModule):
@@ -55,7 +60,10 @@ class InstructionData(LightningDataModule):
         indications: TSV of (drug, disease) of another source; irrelevant drugs that it calls relevant are counted.
         hierarchy: TSV of (child, parent) diseases: no sampled irrelevant drug treats a parent or a child.
         balanced: draw no drug more often than it is relevant in its split, so that its name alone tells nothing.
-        split_by: what the test set has unseen.
+        split_by: what the test has unseen: a ``pair``, ``disease`` or ``drug``; or ``date``, when a text first named
+            both: training and its teacher then read nothing of validation's time or later.
+        split: a ``split.tsv`` that a run has written: what it keeps for validation and test is kept from this training
+            too, in place of ``split_by``, ``validation`` and ``test``.
         validation: share of what is split.
         test: share of what is split.
         limits: most pairs a split, as ``{train: 1000, ...}``.
@@ -69,6 +77,8 @@ class InstructionData(LightningDataModule):
         encoder: ``minilm`` (bundled), a folder, or a hub name of a bi-encoder.
         chunk_tokens: passages are cut to about this many tokens at sentence ends.
         max_tokens: prompt and answer together.
+        audits: how test questions are asked again, to see what the choice rests on: without the passages that state the
+            answer, with none, with the two drugs' passages exchanged, with drugs' names hidden (`kedrec.data.audits`).
         both_orders: train on both orders of the two drugs, side by side in a batch.
         distill: the teacher whose token distributions are computed in advance and kept, ``${model.init_args.distill}``;
             ``null`` lets the student ask it, if at all, as it trains.
@@ -94,7 +104,8 @@ class InstructionData(LightningDataModule):
         indications: str | None = None,
         hierarchy: str | None = None,
         balanced: bool = True,
-        split_by: Literal["pair", "disease", "drug"] = "disease",
+        split_by: SplitBy = "disease",
+        split: str | None = None,
         validation: float = 0.05,
         test: float = 0.1,
         limits: dict[str, int] | None = None,
@@ -106,6 +117,7 @@ class InstructionData(LightningDataModule):
         encoder: str = "minilm",
         chunk_tokens: int = 200,
         max_tokens: int = 768,
+        audits: list[Audit] = list(AUDITS),  # noqa: B006
         both_orders: bool = True,
         distill: Distillation | None = None,
         batch_size: int = 4,
@@ -130,7 +142,8 @@ class InstructionData(LightningDataModule):
         self.indications = indications
         self.hierarchy = hierarchy
         self.balanced = balanced
-        self.split_by = split_by
+        self.split_by: SplitBy = split_by
+        self.split = split
         self.fractions = (validation, test)
         self.limits = limits
         self.mentioned = mentioned
@@ -141,13 +154,16 @@ class InstructionData(LightningDataModule):
         self.encoder_name = encoder
         self.chunk_tokens = chunk_tokens
         self.max_tokens = max_tokens
+        self.audits = audits
         self.both_orders = both_orders
         self.distill = distill
         self.batch_size = batch_size
         self.test_batch_size = test_batch_size
         self.seed = seed
+        self.manifest: Manifest | None = None
         self.pairs: list[Pair] = []
         self.encoded: dict[str, list[Encoded]] = {}
+        self._asked_again: list[Encoded] = []
         self.facts: dict[str, Any] = {}
         self._facts_of_pairs: dict[str, Any] = {}
         self._pad = 0
@@ -193,14 +209,26 @@ class InstructionData(LightningDataModule):
         return self._shared_out(batches, lambda share: collate_chats(share[0], self._pad, counted=share[1]))
 
     def test_dataloader(self) -> Any:
-        """Return each test pair in both orders; the first orders, which are explained, come together, longest first."""
-        rows = sorted(self.encoded["test"], key=lambda row: (row.question.swapped, -len(row.prompt), row.question.pair))
-        batches = in_batches(rows, self.test_batch_size)
+        """Return each test pair in both orders, and what is asked again of it; validation pairs for calibration.
+
+        The first orders, which are explained, come first, then the others, then each audit, apart from each other; of
+        each the longest come first.
+        """
+        parts: dict[tuple[str, bool], list[Encoded]] = {}
+        for row in [*self.encoded["test"], *self._asked_again]:
+            audit = row.question.audit
+            parts.setdefault((audit, row.question.swapped and not audit), []).append(row)
+        batches = [
+            batch
+            for _, part in sorted(parts.items())
+            for batch in in_batches(sorted(part, key=_longest_first), self.test_batch_size)
+        ]
         return self._shared_out(batches, lambda share: collate_questions(share[0], self._pad))
 
     def test_identity(self) -> str:
         """Return a hash of everything that the test asks: two runs with the same one are asked the same."""
-        rows = [(row.prompt, row.choices, vars(row.question)) for row in self.encoded["test"]]
+        asked = [*self.encoded["test"], *self._asked_again]
+        rows = [(row.prompt, row.choices, vars(row.question)) for row in asked]
         return key_hash({"test": rows})
 
     def _shared_out(self, batches: Sequence[Any], collate: Callable[[Any], Any]) -> "DataLoader[Any]":
@@ -219,6 +247,7 @@ class InstructionData(LightningDataModule):
         self.facts = {
             **library.facts,
             **self._facts_of_pairs,
+            **self._obedience(library, exported),
             **self._contested(),
             "questions": {split: len(rows) for split, rows in self.encoded.items()},
         }
@@ -241,23 +270,60 @@ class InstructionData(LightningDataModule):
 
     def _evidence(self, library: Library, store: Store) -> Gathered:
         """Return the passages of each pair."""
-        return library.gather(self.pairs, self.passages_per_drug)
+        return self._gather(library, self.pairs)
+
+    def _gather(self, library: Library, pairs: Sequence[Pair]) -> Gathered:
+        """Return the passages of each pair, for training without those that tell of what is held out."""
+        if self.manifest is None:
+            given = given_manifest(self.split, library, self.relations)
+            self.manifest = given or manifest_by_pairs(library, self.relations, pairs)
+        check_pairs(pairs, self.manifest, self.pairs_path or self.graph_path)
+        return library.gather(pairs, self.passages_per_drug, hidden_passages(library, self.manifest))
+
+    def _rationales(self, library: Library, evidence: Gathered) -> dict[Pair, str]:
+        """Return the teacher's rationale of each pair, for training without sentences that tell of what is held out."""
+        assert self.manifest is not None
+        told = {pair: library.explain(pair, evidence) for pair in self.pairs}
+        told, self._facts_of_pairs["sentences_withheld_from_rationales"] = without_telling(told, library, self.manifest)
+        return told
+
+    def _obedience(self, library: Library, exported: Exported | None) -> dict[str, Any]:
+        """Return what the split is, and how far the embeddings obey it."""
+        assert self.manifest is not None
+        told: dict[str, Any] = {"split": self.manifest.facts}
+        if exported is not None:
+            seen = check_embeddings(exported, library, self.relations, self.manifest, self.split)
+            told["embeddings_were_trained_on"] = seen
+        return told
 
     def _encode(self, library: Library, evidence: Gathered, controls: Mapping[str, Control], store: Store) -> None:
-        """Fill ``encoded``."""
+        """Tokenize all questions."""
         base = base_folder(self.base, store)
         chat = ChatEncoder(base, self.max_tokens)
         pad = chat.tokenizer.pad_token_id
         self._pad = chat.tokenizer.eos_token_id if pad is None else pad
         self.encoded = {split: [] for split in SPLITS}
+        self._asked_again = []
+        rationales = self._rationales(library, evidence)
         for pair in self.pairs:
-            rationale = library.explain(pair, evidence)
+            rationale = rationales[pair]
             for swapped in (False, True):
-                if swapped and (pair.split == "validation" or (pair.split == "train" and not self.both_orders)):
-                    continue
                 shown = library.shown(pair, evidence, swapped, self.passage_words, self.passage_order)
-                row = chat.encode(library.question(pair, evidence, swapped, controls), shown, rationale)
-                self.encoded[pair.split].append(row)
+                question = library.question(pair, evidence, swapped, controls)
+                if pair.split == "test":
+                    names = library.names_asked(pair, swapped)
+                    question = replace(question, telling=tuple(flagged(question, shown, names)))
+                    for audit in self.audits:
+                        if asked := asked_again(audit, question, shown, names):
+                            self._asked_again.append(chat.encode(*asked, rationale))
+                elif pair.split == "validation":
+                    calibrating = replace(question, audit="validation")
+                    self._asked_again.append(chat.encode(calibrating, shown, rationale))
+                    if swapped:
+                        continue
+                elif swapped and not self.both_orders:
+                    continue
+                self.encoded[pair.split].append(chat.encode(question, shown, rationale))
         for split in SPLITS:
             if not self.encoded[split]:
                 raise KedrecError(
@@ -267,49 +333,23 @@ class InstructionData(LightningDataModule):
             self.encoded["train"] = with_expectations(self.encoded["train"], self.distill, base, store)
 
     def _pairs(self, library: Library, exported: Exported | None, store: Store) -> list[Pair]:
+        self.manifest = None
         if self.pairs_path is not None:
             return load_pairs(self.pairs_path)
-        settings = {
-            "sampling": _SAMPLING,
-            "relations": self.relations,
-            "negatives": self.negatives,
-            "embeddings": None if exported is None else exported.identity,
-            "hardness": self.hardness,
-            "balanced": self.balanced,
-            "split_by": self.split_by,
-            "fractions": self.fractions,
-            "hierarchy": None if self.hierarchy is None else file_hash(Path(self.hierarchy)),
-            "limits": self.limits,
-            "mentioned": self.mentioned,
-            "seed": self.seed,
-        }
-
-        def build(folder: Path) -> None:
-            validation, test = self.fractions
-            graph = library.merged_graph
-            kin = None if self.hierarchy is None else load_kin(self.hierarchy, library.kept)
-            compounds = graph.of_type("Compound").tolist()
-            pairs = sample_pairs(
-                graph,
-                relations=self.relations,
-                negatives=self.negatives,
-                embedding=None if exported is None else exported.rows([graph.entities[at] for at in compounds]),
-                hardness=self.hardness,
-                balanced=self.balanced,
-                split_by=self.split_by,
-                validation=validation,
-                test=test,
-                seed=self.seed,
-                limit=self.limits,
-                # An irrelevant drug without a passage would be known by its silence.
-                drugs=library.mentioned() if self.mentioned else None,
-                eligible=library.mentioned_together if self.mentioned else None,
-                kin=kin,
-            )
-            save_pairs(pairs, folder / "pairs.parquet")
-
-        place = store.get("pairs", {**settings, **library.identity}, build)
-        return load_pairs(place / "pairs.parquet")
+        drawing = Drawing(
+            relations=self.relations,
+            negatives=self.negatives,
+            embeddings=exported,
+            hardness=self.hardness,
+            balanced=self.balanced,
+            hierarchy=self.hierarchy,
+            limits=self.limits,
+            mentioned=self.mentioned,
+            seed=self.seed,
+            split=given_manifest(self.split, library, self.relations) or (self.split_by, *self.fractions),
+        )
+        pairs, self.manifest = drawing.pairs(library, store)
+        return pairs
 
     def _contested(self) -> dict[str, str]:
         """Return how many irrelevant drugs another source calls relevant, and the first of them."""
@@ -319,3 +359,8 @@ class InstructionData(LightningDataModule):
         shown = ", ".join(f"{pair.irrelevant} for {pair.disease} ({pair.split})" for pair in found[:_SHOWN])
         told = f"{len(found)} of {len(self.pairs)} by {self.indications}"
         return {"contested negatives": f"{told}: {shown}{', ...' if len(found) > _SHOWN else ''}" if found else told}
+
+
+def _longest_first(row: Encoded) -> tuple[int, str, bool, str]:
+    question = row.question
+    return -len(row.prompt), question.pair, question.swapped, question.audit

@@ -8,8 +8,9 @@ from kedrec.data.instructions import InstructionData
 from kedrec.errors import KedrecError, check_least
 from kedrec.graph.admissions import admission_pairs, disease_id, prescribed_edges
 from kedrec.graph.formulary import Formulary
-from kedrec.graph.pairs import THERAPEUTIC, Pair, chosen_draw, drug_vectors, stated_edges, treating_drugs
+from kedrec.graph.pairs import Pair, chosen_draw, drug_vectors
 from kedrec.graph.splits import SPLITS
+from kedrec.graph.treatments import THERAPEUTIC, stated_edges, treating_drugs
 from kedrec.nn.exported import Exported
 from kedrec.sources.clinical_codes import Mappings, load_mappings
 from kedrec.sources.mimic import Admission, Code, caution, read_admissions, read_titles

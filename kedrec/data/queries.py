@@ -88,6 +88,7 @@ def ranking_batches(
                     degree=torch.from_numpy(degrees[targets[rows]]),
                     known_query=torch.from_numpy(known_query),
                     known=torch.from_numpy(answers).long(),
+                    candidate_degree=torch.from_numpy(degrees[types == kind]),
                 )
 
 

@@ -12,25 +12,24 @@ from torch.utils.data import DataLoader
 
 from kedrec.batches import ChoiceBatch, Modality, RankingBatch, RepurposingBatch, Side, Vocabulary
 from kedrec.data.batching import place_among_processes, taking_turns
+from kedrec.data.held_out import HeldOut, damaged, held_out, without_telling
 from kedrec.data.queries import SIDES, KnownAnswers, Triples, choice_batch, ranking_batches, repurposing_batch
 from kedrec.data.resuming import ResumingData
 from kedrec.data.sampling import TripleBatches, TrueTriples, subsampling_weights
 from kedrec.errors import KedrecError, check_least
-from kedrec.graph.aliases import kept_rows
-from kedrec.graph.holdout import LinkSplit, hold_out, hold_out_pairs
+from kedrec.graph.holdout import LinkSplit
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
+from kedrec.graph.manifest import Manifest
 from kedrec.graph.modalities import fingerprint_modality, matrix_modality
-from kedrec.graph.noise import add_triples, delete_triples
-from kedrec.graph.pairs import THERAPEUTIC, Pair, load_pairs
 from kedrec.graph.split_folder import is_split_folder, load_split
+from kedrec.graph.treatments import THERAPEUTIC
 from kedrec.sources.molecules import find_smiles_file
 from kedrec.sources.names import EntityInfo, find_entities_file, load_entity_info
 from kedrec.stages import Stage
-from kedrec.store import Store
+from kedrec.store import Store, file_hash
 from kedrec.teacher.described import DescribedBy
 from kedrec.text.anchors import text_modalities
 from kedrec.text.descriptions import EntityTexts, entity_texts, load_descriptions, tell_each_other
-from kedrec.text.mentions import spoken_names
 
 _BYTES_A_SCORE = 16  # a float32 score and what ranking makes of it
 
@@ -48,6 +47,8 @@ class TripleData(ResumingData):
         unseen_diseases: diseases that are left out of training with all their therapeutic triples, as a second test.
         pairs: Parquet of a student's pairs: what they ask in validation and test is held out, in place of those three
             shares, and the choice between the two drugs of each test pair is scored too.
+        split: a ``split.tsv`` that a run has written: what it keeps for validation and test is held out, in place of
+            the shares, and no sentence of a description is read that names the other side of such a treatment.
         delete: share of the training triples that is deleted, LLaDR's noise.
         add: random triples that are added to training, as a share of it, LLaDR's other noise.
         batch_size: triples a batch and process.
@@ -75,6 +76,7 @@ class TripleData(ResumingData):
         test: float = 0.05,
         unseen_diseases: int = 40,
         pairs: str | None = None,
+        split: str | None = None,
         delete: float = 0.0,
         add: float = 0.0,
         batch_size: int = 512,
@@ -105,6 +107,7 @@ class TripleData(ResumingData):
         self.test = test
         self.unseen_diseases = unseen_diseases
         self.pairs = pairs
+        self.split = split
         self.noise = {"delete": delete, "add": add}
         self.batch_size = batch_size
         self.negatives = negatives
@@ -121,14 +124,15 @@ class TripleData(ResumingData):
         self.seed = seed
         self.vocabulary: Vocabulary
         self.facts: dict[str, Any] = {}
+        self.manifest: Manifest | None = None
         self._graph: KnowledgeGraph | None = None
+        self._held_out: HeldOut | None = None
         self._split: LinkSplit
         self._further_tests: dict[str, Triples]
         self._known: KnownAnswers
         self._therapeutic: list[int]
         self._train: Triples
         self._types: NDArray[np.int64]
-        self._choices: list[Pair] = []
 
     def prepare_data(self) -> None:
         """Build what the store lacks (graph, vectors of texts), in one process."""
@@ -189,8 +193,8 @@ class TripleData(ResumingData):
         batches: list[RankingBatch | RepurposingBatch | ChoiceBatch] = []
         for name, triples in (self._split.tests | self._further_tests).items():
             batches += self._queries(name, triples)
-        if self._choices:
-            batches.append(choice_batch(self._choices, self._graph.entity_rows, self._therapeutic_sides()))
+        if self._held_out is not None and self._held_out.choices:
+            batches.append(choice_batch(self._held_out.choices, self._graph.entity_rows, self._therapeutic_sides()))
         return self._one_by_one([*batches, *self._repurposing()])
 
     def _one_by_one(self, batches: "list[Any]") -> "DataLoader[Any]":
@@ -202,18 +206,30 @@ class TripleData(ResumingData):
         entities_file = find_entities_file(self.graph_path)
         infos = load_entity_info(entities_file) if entities_file else {}
         if is_split_folder(self.graph_path):
-            if self.pairs is not None:
-                raise KedrecError(f"data.init_args.pairs: {self.graph_path} is split already; leave `pairs` out")
+            for key, given in {"pairs": self.pairs, "split": self.split}.items():
+                if given is not None:
+                    raise KedrecError(f"data.init_args.{key}: {self.graph_path} is split already; leave `{key}` out")
             self._graph, split = load_split(self.graph_path, store)
             self._split = replace(split, tests={"pairs": split.tests["test"]})
         else:
             self._graph = load_graph(self.graph_path, store)
-            self._split = self._held_out(self._graph, infos)
+            self._held_out = held_out(
+                self._graph,
+                infos,
+                file_hash(entities_file) if entities_file else None,
+                self.relations,
+                validation=self.validation,
+                test=self.test,
+                unseen_diseases=self.unseen_diseases,
+                pairs=self.pairs,
+                split=self.split,
+                seed=self.seed,
+            )
+            self._split, self.manifest = self._held_out.links, self._held_out.manifest
         names = self._graph.match_relations(self.relations, optional=THERAPEUTIC) if self.relations else []
         self._therapeutic = [self._graph.relation_rows[name] for name in names]
         self._known = KnownAnswers(self._graph.triples, len(self._graph.relations))
-        self._train = delete_triples(self._split.train, self.noise["delete"], self.seed)
-        self._train = add_triples(self._train, self.noise["add"], self._graph, self.seed)
+        self._train = damaged(self._split.train, self._graph, hidden=self._held_out, seed=self.seed, **self.noise)
         kinds = [entity.partition("::")[0] for entity in self._graph.entities]
         self._types = np.unique(kinds, return_inverse=True)[1].astype(np.int64)
         names = [infos[entity].name if entity in infos else "" for entity in self._graph.entities]
@@ -222,12 +238,16 @@ class TripleData(ResumingData):
             "split": str(self._split),
             "noise": f"{self.noise}; {len(self._train)} triples are trained on",
         }
+        if self.manifest is not None:
+            self.facts["manifest"] = self.manifest.facts
         if self.describe is not None:
             named = dict(zip(self._graph.entities, names, strict=True))
             file, self.facts["descriptions"] = self.describe.prepare(named, store)
             self.descriptions = str(file)
         self._further_tests = self._untold(names, infos)
         texts = self._texts(entities_file) if "text" in self.anchors else None
+        if texts is not None:
+            texts = replace(texts, descriptions=self._readable(texts.descriptions, infos))
         nothing = EntityInfo("", (), "")
         plain = [infos.get(entity, nothing).description for entity in self._graph.entities]
         self.vocabulary = Vocabulary(
@@ -236,28 +256,23 @@ class TripleData(ResumingData):
             [name or entity for name, entity in zip(names, self._graph.entities, strict=True)],
             self._modalities(texts, store),
             np.concatenate([self._split.validation, *self._split.tests.values()]),
-            texts.descriptions if texts else plain,
+            texts.descriptions if texts else self._readable(plain, infos),
         )
-
-    def _held_out(self, graph: KnowledgeGraph, infos: Mapping[str, EntityInfo]) -> LinkSplit:
-        if self.pairs is None:
-            return hold_out(
-                graph,
-                self.relations,
-                validation=self.validation,
-                test=self.test,
-                unseen_diseases=self.unseen_diseases,
-                seed=self.seed,
-            )
-        pairs = load_pairs(self.pairs)
-        self._choices = [pair for pair in pairs if pair.split == "test"]
-        kept = kept_rows(graph, lambda entity: spoken_names(entity, infos.get(entity)), ("Compound", "Disease"))
-        return hold_out_pairs(graph, self.relations, pairs, kept)
 
     def _texts(self, entities_file: Path | None) -> EntityTexts:
         assert self._graph is not None
         descriptions = Path(self.descriptions) if self.descriptions else None
         return entity_texts(self._graph.entities, entities_file, descriptions, self.masked, self.seed)
+
+    def _readable(self, descriptions: list[str], infos: Mapping[str, EntityInfo]) -> list[str]:
+        """Return the descriptions; where a split is given, without the sentences that tell of what it holds out."""
+        if self.split is None or self._held_out is None:
+            return descriptions
+        assert self._graph is not None
+        found = without_telling(descriptions, self._graph.entities, infos, self._held_out)
+        cut = sum(old != new for old, new in zip(descriptions, found, strict=True))
+        self.facts["descriptions without what told of the split"] = cut
+        return found
 
     def _modalities(self, texts: EntityTexts | None, store: Store) -> list[Modality]:
         assert self._graph is not None
@@ -286,6 +301,7 @@ class TripleData(ResumingData):
         added = load_descriptions(self.descriptions) if self.descriptions else {}
         nothing = EntityInfo("", (), "")
         texts = [added.get(entity) or infos.get(entity, nothing).description for entity in self._graph.entities]
+        texts = self._readable(texts, infos)
         if not any(texts):
             return {}
         told = {

@@ -11,12 +11,16 @@ import numpy.typing as npt
 
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph
-from kedrec.graph.pairs import THERAPEUTIC, Pair
-from kedrec.graph.splits import seeded_order, split_items
+from kedrec.graph.links import edge_keys, linked_pairs
+from kedrec.graph.manifest import Manifest
+from kedrec.graph.pairs import Pair
+from kedrec.graph.splits import Split, seeded_order, split_items
+from kedrec.graph.treatments import THERAPEUTIC, stated_edges
 
 log = logging.getLogger(__name__)
 
 HOMES = ("train", "validation", "pairs", "diseases", "dropped")
+_HOMES_OF: dict[Split, str] = {"validation": "validation", "test": "pairs"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +33,14 @@ class LinkSplit:
         tests: name of the test set ("pairs", "diseases" or "test") -> ``(t, 3)``.
         dropped: triples that are in no part, since they would give an answer away: other relations between the two
             ends of an asked triple (``hold_out``), or asked triples that are in an earlier file too (``load_split``).
+        kept: for each entity the row of the one that stands for its namesakes; ``None`` where each stands for itself.
     """
 
     train: npt.NDArray[np.int32]
     validation: npt.NDArray[np.int32]
     tests: dict[str, npt.NDArray[np.int32]]
     dropped: int
+    kept: npt.NDArray[np.int32] | None = None
 
     @functools.cached_property
     def unseen_entities(self) -> int:
@@ -46,8 +52,15 @@ class LinkSplit:
 
     @functools.cached_property
     def leaking(self) -> int:
-        """How many training triples link the two ends of a test triple, by any relation in either direction."""
-        return int(np.isin(_ends(self.train), _ends(np.concatenate([*self.tests.values()]))).sum())
+        """How many training triples link the ends of a test triple, or namesakes, by any relation or direction."""
+        return int(np.isin(self._ends(self.train), self._ends(np.concatenate([*self.tests.values()]))).sum())
+
+    def _ends(self, triples: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """Return one number for the two ends of each triple, ``(n,)``, whichever is the head."""
+        ends = triples[:, ::2] if self.kept is None else self.kept[triples[:, ::2]]
+        low, high = np.sort(ends.astype(np.int64), axis=1).T
+        both: npt.NDArray[np.int64] = low << 32 | high
+        return both
 
     def __str__(self) -> str:
         tests = ", ".join(f"{len(triples)} {name}" for name, triples in self.tests.items())
@@ -67,6 +80,7 @@ def hold_out(
     unseen_diseases: int,
     seed: int,
     leaking: Literal["drop", "keep"] = "drop",
+    kept: npt.NDArray[np.int32] | None = None,
 ) -> LinkSplit:
     """Hold out therapeutic triples of whole (compound, disease) pairs, and all those of some diseases.
 
@@ -84,6 +98,8 @@ def hold_out(
         unseen_diseases: how many of the diseases with a pair have all their therapeutic triples in
             ``tests["diseases"]``; 0 for no such set.
         seed: of the experiment.
+        kept: for each entity the row of the one that stands for its namesakes: what is treated under one id is then
+            no question under the other.
         leaking: what becomes of training triples that link a held-out pair by another relation, such as DRKG's
             ``GNBR::Pa`` (alleviates) and ``GNBR::Pr`` (prevents).
 
@@ -95,7 +111,7 @@ def hold_out(
         raise KedrecError("test and unseen_diseases are both 0, so that nothing is left to ask; set one of them above")
     names = graph.match_relations(relations, optional=THERAPEUTIC)
     therapeutic = np.isin(graph.triples[:, 1], [graph.relation_rows[name] for name in names])
-    linked = _linked_pairs(graph)
+    linked = linked_pairs(graph, kept)
     pairs = np.unique(linked[therapeutic & (linked >= 0)])
     if not len(pairs):
         raise KedrecError(f"no triple of {', '.join(names)} links a compound to a disease; name therapeutic relations")
@@ -103,7 +119,7 @@ def hold_out(
     at = np.minimum(np.searchsorted(pairs, linked), len(pairs) - 1)
     home = np.where(pairs[at] == linked, homes[at], HOMES.index("train"))
     tests = [name for name, asked in (("pairs", test), ("diseases", unseen_diseases)) if asked]
-    return _parted(graph, home, therapeutic, tests, leaking)
+    return _parted(graph, home, therapeutic, tests, leaking, kept)
 
 
 def hold_out_pairs(
@@ -125,20 +141,75 @@ def hold_out_pairs(
     """
     names = graph.match_relations(relations, optional=THERAPEUTIC)
     therapeutic = np.isin(graph.triples[:, 1], [graph.relation_rows[name] for name in names])
-    linked = _linked_pairs(graph)
-    drug, disease = (kept[ends].astype(np.int64) for ends in np.divmod(np.maximum(linked, 0), len(graph.entities)))
+    linked = linked_pairs(graph, kept)
+    disease = np.maximum(linked, 0) % len(graph.entities)
     row_of = graph.entity_rows
     trained = {pair.disease for pair in pairs if pair.split == "train"}
     home = np.full(len(graph.triples), HOMES.index("train"))
-    for split, name in (("validation", "validation"), ("test", "pairs")):
+    for split, name in _HOMES_OF.items():
         asked = [one for one in pairs if one.split == split and one.disease in row_of and one.relevant in row_of]
-        keys = [row_of[one.relevant] * len(graph.entities) + row_of[one.disease] for one in asked]
+        keys = edge_keys(graph, [(one.relevant, one.disease) for one in asked])
         whole = [row_of[one.disease] for one in asked if one.disease not in trained]
-        held = np.isin(drug * len(graph.entities) + disease, keys) | np.isin(disease, whole)
+        held = np.isin(linked, keys) | np.isin(disease, whole)
         home[held & (linked >= 0)] = HOMES.index(name)
     if not (therapeutic & (home == HOMES.index("pairs"))).any():
         raise KedrecError(f"the graph states none of the treatments that the {len(pairs)} pairs' test asks about")
-    return _parted(graph, home, therapeutic, ["pairs"], "drop")
+    return _parted(graph, home, therapeutic, ["pairs"], "drop", kept)
+
+
+def hold_out_manifest(
+    graph: KnowledgeGraph, relations: Sequence[str], manifest: Manifest, kept: npt.NDArray[np.int32]
+) -> LinkSplit:
+    """Hold out a manifest's treatments: those of validation and, as ``tests["pairs"]``, of the test.
+
+    Whatever else links the ends of a treatment that is held out is dropped.
+
+    Args:
+        graph: where the triples come from.
+        relations: the therapeutic ones, as in ``hold_out``.
+        manifest: of this graph.
+        kept: for each entity the row of the one that stands for its namesakes, under which the manifest names it.
+
+    Raises:
+        KedrecError: unknown relations, or the graph states none of the test's treatments by them.
+    """
+    names = graph.match_relations(relations, optional=THERAPEUTIC)
+    therapeutic = np.isin(graph.triples[:, 1], [graph.relation_rows[name] for name in names])
+    linked = linked_pairs(graph, kept)
+    home = np.full(len(graph.triples), HOMES.index("train"))
+    for split, name in _HOMES_OF.items():
+        home[np.isin(linked, edge_keys(graph, manifest.of(split)))] = HOMES.index(name)
+    if not (therapeutic & (home == HOMES.index("pairs"))).any():
+        raise KedrecError(f"{', '.join(names)}: the graph states none of the split's test treatments by them")
+    return _parted(graph, home, therapeutic, ["pairs"], "drop", kept)
+
+
+def manifest_of(
+    split: LinkSplit, merged: KnowledgeGraph, relations: Sequence[str], by: str, seed: int | None, names: str | None
+) -> Manifest:
+    """Return the manifest of what a split of triples holds out.
+
+    Args:
+        split: of the graph before merging.
+        merged: the graph with namesakes merged.
+        relations: therapeutic ones, beside those of ``THERAPEUTIC``.
+        by: what was split, in words.
+        seed: of the split.
+        names: SHA-256 of the file of the entities' names.
+    """
+    homes: dict[tuple[str, str], Split] = {}
+    parts: dict[Split, list[npt.NDArray[np.int32]]] = {
+        "validation": [split.validation],
+        "test": [*split.tests.values()],
+    }
+    for name, triples in parts.items():
+        ends = np.concatenate(triples)[:, ::2]
+        for one, other in (ends if split.kept is None else split.kept[ends]).tolist():
+            drug, disease = sorted((merged.entities[one], merged.entities[other]))
+            homes[drug, disease] = name
+    stated = stated_edges(merged, merged.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC))
+    split_of: dict[tuple[str, str], Split] = {edge: homes.get(edge, "train") for edge in stated}
+    return Manifest(by, seed, merged.source_hash, names, None, split_of)
 
 
 def _parted(
@@ -147,27 +218,16 @@ def _parted(
     therapeutic: npt.NDArray[np.bool_],
     tests: Sequence[str],
     leaking: Literal["drop", "keep"],
+    kept: npt.NDArray[np.int32] | None,
 ) -> LinkSplit:
     """Return the split in which each triple is at ``home``, a place in ``HOMES``, but others than therapeutic leak."""
     leaks = (home != HOMES.index("train")) & ~therapeutic
     home[leaks] = HOMES.index("dropped" if leaking == "drop" else "train")
     parts = {name: graph.triples[home == row] for row, name in enumerate(HOMES)}
     held = {name: parts[name] for name in tests}
-    split = LinkSplit(parts["train"], parts["validation"], held, len(parts["dropped"]))
+    split = LinkSplit(parts["train"], parts["validation"], held, len(parts["dropped"]), kept)
     log.info("%s", split)
     return split
-
-
-def _linked_pairs(graph: KnowledgeGraph) -> npt.NDArray[np.int64]:
-    """Return compound * entities + disease for the triples between two such, ``(n,)``, and -1 for the others."""
-    compound, disease = (np.zeros(len(graph.entities), dtype=np.bool_) for _ in range(2))
-    compound[graph.of_type("Compound")] = True
-    disease[graph.of_type("Disease")] = True
-    heads, tails = graph.triples[:, 0].astype(np.int64), graph.triples[:, 2].astype(np.int64)
-    linked = np.full(len(graph.triples), -1, dtype=np.int64)
-    for drugs, diseases in ((heads, tails), (tails, heads)):
-        np.copyto(linked, drugs * len(graph.entities) + diseases, where=compound[drugs] & disease[diseases])
-    return linked
 
 
 def _homes(
@@ -194,9 +254,3 @@ def _homes(
     homes = {"train": "train", "validation": "validation", "test": "pairs"}
     home_of = {name: homes[split] for name, split in split_items(others, validation, test, seed).items()}
     return np.array([HOMES.index(home_of.get("\t".join(pair), "diseases")) for pair in named])
-
-
-def _ends(triples: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """Return one number for the two ends of each triple, ``(n,)``, whichever is the head."""
-    ends = np.sort(triples[:, ::2].astype(np.int64), axis=1)
-    return ends[:, 0] << 32 | ends[:, 1]

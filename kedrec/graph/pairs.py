@@ -1,9 +1,8 @@
 """Pairs to choose from: for a disease, a drug that treats it and one that is not known to, split without leaks."""
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +12,8 @@ import polars as pl
 
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph
+from kedrec.graph.links import edge_keys, linked_pairs
+from kedrec.graph.manifest import Manifest
 from kedrec.graph.negatives import (
     Draw,
     Edge,
@@ -23,17 +24,12 @@ from kedrec.graph.negatives import (
     similar_draw,
 )
 from kedrec.graph.similarity import neighbourhood_embedding
-from kedrec.graph.splits import SPLITS, Split, check_splits, scatter_items, seeded_number, seeded_order, split_items
+from kedrec.graph.splits import SPLITS, Split, check_splits, seeded_number, seeded_order
+from kedrec.graph.treatments import THERAPEUTIC, asked_treatments, treating_drugs
 
 log = logging.getLogger(__name__)
 
 Negatives = Literal["random", "similar", "popular"]
-THERAPEUTIC = (
-    "DRUGBANK::treats::Compound:Disease",
-    "Hetionet::CtD::Compound:Disease",
-    "Hetionet::CpD::Compound:Disease",
-    "GNBR::T::Compound:Disease",
-)
 SCHEMA = pl.Schema({
     "disease": pl.String(), "relevant": pl.String(), "irrelevant": pl.String(), "split": pl.String(),
     "relevant_first": pl.Boolean(), "provenance": pl.String(),
@@ -64,12 +60,10 @@ class Pair:
 
 def sample_pairs(
     graph: KnowledgeGraph,
+    manifest: Manifest,
     *,
     negatives: Negatives,
     balanced: bool,
-    split_by: Literal["pair", "disease", "drug"],
-    validation: float,
-    test: float,
     seed: int,
     relations: Sequence[str] = THERAPEUTIC,
     limit: Mapping[str, int] | None = None,
@@ -83,16 +77,15 @@ def sample_pairs(
 
     A (drug, disease) counts once, whatever relations state it and in whichever direction. The irrelevant drug has a
     therapeutic edge to some disease, and none of ``relations`` or ``THERAPEUTIC`` to this one or its kin, in either
-    direction and any split. Names and seed alone decide, not the order of the graph.
+    direction and any split. Names and seed alone decide, not the order of the graph. Likeness sees no edge, of whatever
+    relation, between the two ends of what the manifest holds out.
 
     Args:
-        graph: where the edges come from.
+        graph: where the edges come from, with namesakes merged.
+        manifest: says which split each true edge is of; one by ``drug`` holds for irrelevant drugs too.
         negatives: ``random`` draws the irrelevant drug uniformly, ``similar`` among the nearest that may be drawn,
             ``popular`` among those that treat about as many diseases.
         balanced: draw no drug more often than it is relevant in its split, see ``balanced_draw``.
-        split_by: what two splits never share; ``drug`` holds for relevant and irrelevant drugs alike.
-        validation: share of the pairs, diseases or relevant drugs.
-        test: likewise; what neither takes is for training.
         seed: of the experiment.
         relations: the true edges, by full name or beginning (``DRUGBANK::treats``); some of ``THERAPEUTIC`` may lack.
         limit: split -> pairs to keep at most; a split that is not named keeps all.
@@ -100,25 +93,19 @@ def sample_pairs(
             ``neighbourhood_embedding`` without the therapeutic edges.
         hardness: unless balanced, the ranks by nearness to the relevant drug that are drawn from: the first of them,
             and the first beyond. A window farther away makes the choice easier.
-        eligible: whether a true (drug, disease) may be used, for instance because texts exist; asked before the split.
-        drugs: the only drugs that may be used, as relevant or irrelevant; ``None`` for all.
+        eligible: whether a true (drug, disease) may be used, for instance because texts exist; as at the split.
+        drugs: the only drugs that may be used, as relevant or irrelevant, as at the split; ``None`` for all.
         kin: disease -> its parents and children, where a hierarchy is known: their drugs are not irrelevant to it.
 
     Raises:
-        KedrecError: unknown relations or splits, impossible shares, an embedding of another size, or no pair left.
+        KedrecError: unknown relations or splits, an embedding of another size, or no pair left.
     """
     limit = limit or {}
     check_splits(limit)
-    therapeutic = graph.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC)
-    stated = stated_edges(graph, therapeutic)
-    asked = set(graph.match_relations(relations, optional=THERAPEUTIC))
-    pool = {drug for drug, _ in stated if drugs is None or drug in drugs}
-    usable = sorted(edge for edge, by in stated.items() if by & asked and edge[0] in pool)
-    edges = [edge for edge in usable if eligible is None or eligible(*edge)]
-    if not edges:
-        raise KedrecError(f"no (drug, disease) pair is left of the {len(stated)} that the graph's relations state")
-    homes, pools = _split(edges, pool, split_by, validation=validation, test=test, seed=seed)
-    vector_of = drug_vectors(graph, negatives, stated, therapeutic, embedding)
+    stated, edges, pool = asked_treatments(graph, relations, eligible, drugs)
+    homes, pools = manifest.split_of, _pools(manifest, pool, seed)
+    hidden = graph.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC)
+    vector_of = drug_vectors(_without_held_out(graph, manifest), negatives, stated, hidden, embedding)
     draw = chosen_draw(
         pools, treating_drugs(stated, kin or {}), vector_of, balanced=balanced, hardness=hardness, seed=seed
     )
@@ -202,39 +189,19 @@ def drawn_pairs(
     return sorted(pairs, key=lambda pair: (pair.disease, pair.relevant))
 
 
-def stated_edges(graph: KnowledgeGraph, relations: Sequence[str]) -> dict[Edge, set[str]]:
-    """Return each (drug, disease) that the relations link, in either direction, with the relations that do so."""
-    stated: dict[Edge, set[str]] = defaultdict(set)
-    for head, relation, tail in graph.edges(relations).tolist():
-        drug, disease = sorted((graph.entities[head], graph.entities[tail]))  # "Compound::" sorts before "Disease::"
-        if drug.startswith("Compound::") and disease.startswith("Disease::"):
-            stated[drug, disease].add(graph.relations[relation])
-    return stated
-
-
-def treating_drugs(stated: Iterable[Edge], kin: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
-    """Return disease -> the drugs that treat it, or its parents or children."""
-    own: dict[str, set[str]] = defaultdict(set)
-    for drug, disease in stated:
-        own[disease].add(drug)
-    return {disease: drugs.union(*(own.get(one, ()) for one in kin.get(disease, ()))) for disease, drugs in own.items()}
-
-
-def _split(
-    edges: Sequence[Edge], pool: set[str], split_by: str, *, validation: float, test: float, seed: int
-) -> tuple[dict[Edge, Split], dict[Split, list[str]]]:
-    """Return each edge's split, and for each split the drugs, shuffled, that may be irrelevant in it."""
+def _pools(manifest: Manifest, pool: set[str], seed: int) -> dict[Split, list[str]]:
+    """Return for each split the drugs, shuffled, that may be irrelevant in it."""
     shuffled = seeded_order(pool, seed, "pool")
-    if split_by == "drug":
-        relevant = {drug for drug, _ in edges}
-        # The others go on their own, so that the shares of the relevant drugs are met.
-        home_of = scatter_items(pool - relevant, validation, test, seed)
-        home_of |= split_items(relevant, validation, test, seed)
-        pools = {name: [drug for drug in shuffled if home_of[drug] == name] for name in SPLITS}
-        return {edge: home_of[edge[0]] for edge in edges}, pools
-    names = {edge: edge[1] if split_by == "disease" else "\t".join(edge) for edge in edges}
-    home_of = split_items(names.values(), validation, test, seed)
-    return {edge: home_of[name] for edge, name in names.items()}, dict.fromkeys(SPLITS, shuffled)
+    if manifest.by != "drug":
+        return dict.fromkeys(SPLITS, shuffled)
+    home_of = {drug: split for (drug, _), split in manifest.split_of.items()}
+    return {name: [drug for drug in shuffled if home_of[drug] == name] for name in SPLITS}
+
+
+def _without_held_out(graph: KnowledgeGraph, manifest: Manifest) -> KnowledgeGraph:
+    """Return the graph without any triple between the ends of a treatment that is held out, by whatever relation."""
+    held = np.isin(linked_pairs(graph), edge_keys(graph, manifest.of("validation", "test")))
+    return replace(graph, triples=graph.triples[~held])
 
 
 def save_pairs(pairs: Sequence[Pair], path: str | Path) -> None:

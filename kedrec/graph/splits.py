@@ -3,6 +3,8 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from itertools import accumulate
 from typing import Literal
 
 from kedrec.errors import KedrecError, nearest
@@ -67,6 +69,37 @@ def scatter_items(items: Iterable[str], validation: float, test: float, seed: in
         item: "test" if chance < test else "validation" if chance < test + validation else "train"
         for item, chance in chances.items()
     }
+
+
+def cut_days(days: Iterable[date], validation: float, test: float) -> tuple[date, date]:
+    """Return the first day of validation and the first day of the test, what comes before is for training.
+
+    All of one day are in one split; of the possible cuts those are taken that meet the shares best.
+
+    Args:
+        days: one an item, in any order.
+        validation: the share of the items for validation, at least those of one day.
+        test: the share of the items for the test, the latest ones, at least those of one day.
+
+    Raises:
+        KedrecError: the shares are not above 0 or leave nothing for training, or there are fewer than three days.
+    """
+    _check_shares(validation, test)
+    counts = Counter(days)
+    known = sorted(counts)
+    if len(known) < len(SPLITS) or not (validation and test):
+        raise KedrecError(
+            f"the dates of {counts.total()} items are {len(known)} different days: too few to split by date into "
+            f"train, validation {validation}, test {test}, each of a day or more"
+        )
+    before = [0, *accumulate(counts[day] for day in known)]  # items before each day, and all of them
+
+    def nearest_cut(wanted: float, places: range) -> int:
+        return min(places, key=lambda place: (abs(before[place] - wanted), -place))
+
+    tested = nearest_cut((1 - test) * before[-1], range(2, len(known)))
+    validated = nearest_cut(before[tested] - validation * before[-1], range(1, tested))
+    return known[validated], known[tested]
 
 
 def split_patients(patients: Iterable[int], validation: float, test: float, seed: int) -> dict[Split, list[int]]:

@@ -1,9 +1,263 @@
-"""Confidence intervals by resampling what is independent: patients or pairs, not rows."""
+"""Confidence intervals by resampling what is independent, diseases or patients, not rows.
 
-from collections.abc import Callable, Hashable, Sequence
+A metric is a function of sums over rows: of hits and of rows, say. Rows of one disease are summed up once; a resample
+then is a matter of counting how often each disease was drawn.
+
+The usual interval, the middle 95 % of the resamples' values, holds the truth in 80 to 90 % of samples of 13 diseases:
+it knows neither that so few say little of the spread, nor which values a metric can take (``benchmarks/coverage.py``).
+Taken here is of the resamples only the standard error, and the score interval about it.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import inf, isfinite, nan
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Row = TypeVar("Row")
+Values = NDArray[np.float64]
+Function = Callable[[Values], Values]
+"""From sums ``(…, k)`` to the metric ``(…)``; NaN where it is not defined."""
+Bounds = tuple[float, float]
+
+_LEAST = 1e-9  # share of its range below which a difference is one of rounding
+
+
+def ratio(sums: Values) -> Values:
+    """Return the first sum divided by the second, such as hits by rows; NaN where that is 0."""
+    above, below = sums[..., 0], sums[..., 1]
+    share: Values = np.divide(above, below, out=np.full(np.shape(above), nan), where=below != 0)
+    return share
+
+
+def with_interval(
+    name: str,
+    rows: Iterable[Row],
+    disease_of: Callable[[Row], Hashable],
+    sums: Callable[[Row], Sequence[float]],
+    function: Function = ratio,
+    bounds: Bounds = (0.0, 1.0),
+) -> dict[str, float]:
+    """Return a metric of rows with its 95 % interval, diseases resampled whole.
+
+    Args:
+        name: of the metric.
+        rows: predictions, or whatever else the metric is of.
+        disease_of: of which disease a row is; rows of one are drawn together.
+        sums: from a row to what it adds to each of the ``k`` sums.
+        function: from the sums to the metric; by default the first divided by the second.
+        bounds: the least and the greatest value that the metric can take; ``inf`` where there is none.
+
+    Returns:
+        ``NAME``, ``NAME_low``, ``NAME_high``, see `interval`.
+    """
+    rows = list(rows)
+    return figure(name, cluster_sums([disease_of(row) for row in rows], [sums(row) for row in rows]), function, bounds)
+
+
+def figure(name: str, totals: Values, function: Function = ratio, bounds: Bounds = (0.0, 1.0)) -> dict[str, float]:
+    """Return what `with_interval` does, of sums ``(clusters, k)`` as `cluster_sums` returns them."""
+    low, high = interval(totals, function, bounds)
+    value = float(function(totals.sum(0))) if len(totals) else nan
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
+def cluster_sums(groups: Sequence[Hashable], values: Sequence[Sequence[float]] | Values) -> Values:
+    """Return the sums of the rows of each group.
+
+    Args:
+        groups: which group each row is of.
+        values: ``(rows, k)``.
+
+    Returns:
+        ``(clusters, k)``, groups in the order of their first rows; ``(0, 0)`` without rows.
+    """
+    places: dict[Hashable, int] = {}
+    place = [places.setdefault(group, len(places)) for group in groups]
+    each = np.asarray(values, dtype=np.float64).reshape(len(place), -1 if place else 0)
+    totals = np.zeros((len(places), each.shape[1]))
+    np.add.at(totals, place, each)
+    return totals
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric of clusters, and how far it is to be trusted.
+
+    Attributes:
+        value: of all clusters; NaN where it is not defined.
+        error: bootstrap standard error.
+        kurtosis: of what each cluster alone changes; 3 where those are normal.
+        clusters: how many.
+    """
+
+    value: float
+    error: float
+    kurtosis: float
+    clusters: int
+
+    def freedom(self, explained: float = 0.0) -> float:
+        """Return the degrees of freedom of the error, at most those of normal values, ``n - 1``.
+
+        They are fewer where a few large clusters decide the metric: ``2 n / (kurtosis - 1)``, from the variance of a
+        variance (Satterthwaite, Biometrics Bulletin 2, 1946).
+
+        Args:
+            explained: kurtosis above 3 that has another reason.
+        """
+        above = self.kurtosis - max(explained, 0.0) - 1
+        return min(self.clusters - 1.0, 2 * self.clusters / above) if above > 0 else self.clusters - 1.0
+
+
+def estimated(totals: Values, function: Function = ratio) -> Estimate:
+    """Return a metric with its standard error from 1,000 resamples of the clusters.
+
+    The kurtosis is that of the values without one cluster each, times ``(n + 1) / (n - 1)``, which makes that of ``n``
+    normal values 3.
+
+    Args:
+        totals: ``(clusters, k)``, in any order.
+        function: from sums to the metric.
+    """
+    clusters = len(totals)
+    if clusters < 2:
+        return Estimate(float(function(totals[0])) if clusters else nan, nan, nan, clusters)
+    totals = totals[np.lexsort(totals.T)]
+    whole = totals.sum(0)
+    found = _defined(function(resampled(clusters) @ totals))
+    apart = _defined(function(whole - totals))
+    spread = apart - apart.mean() if len(apart) else apart
+    squares = float(np.square(spread).sum()) ** 2
+    kurtosis = len(spread) * float((spread**4).sum()) / squares if squares > 0 else 0.0
+    error = float(found.std()) * (clusters / (clusters - 1)) ** 0.5 if len(found) else nan
+    return Estimate(float(function(whole)), error, kurtosis * (clusters + 1) / (clusters - 1), clusters)
+
+
+def interval(totals: Values, function: Function = ratio, bounds: Bounds = (0.0, 1.0)) -> Bounds:
+    """Return the 95 % interval of a metric, clusters resampled whole.
+
+    Within bounds: Wilson's score interval (JASA 22, 1927), with Student's t in place of the normal, of a share among as
+    many observations as give the bootstrap's standard error: the effective sample size of Korn and Graubard (Survey
+    Methodology 24, 1998). It stays within the bounds and is never of no width: where no cluster differs from another,
+    as where all are right, each counts as one observation. With a lower bound alone Student's interval of the
+    logarithm, with none that of the metric itself.
+
+    Args:
+        totals: ``(clusters, k)``, sums of the rows of each cluster.
+        function: from sums to the metric, smooth: of a kink at a bound the resamples' quantiles are returned.
+        bounds: the least and the greatest value that the metric can take; ``inf`` where there is none.
+
+    Returns:
+        Low and high. The bounds, or NaN in place of an infinite one, where nothing is known: of one cluster. NaN where
+        the metric is not defined.
+
+    Raises:
+        ValueError: the metric is not within its bounds.
+    """
+    told, (low, high) = estimated(totals, function), bounds
+    if np.isnan(told.value):
+        return nan, nan
+    if not isfinite(high):
+        return _open_interval(told, low)
+    place, size, freedom = _as_share(told, bounds)
+    if np.isnan(size):
+        return bounds
+    if size == 0:
+        return resampled_interval(totals, function)
+    t = _student(freedom)
+    middle = (place + t**2 / (2 * size)) / (1 + t**2 / size)
+    half = t / (1 + t**2 / size) * (place * (1 - place) / size + t**2 / (4 * size**2)) ** 0.5
+    return low + (high - low) * max(middle - half, 0.0), low + (high - low) * min(middle + half, 1.0)
+
+
+def p_value(totals: Values, function: Function, bounds: Bounds, at: float = 0.0) -> float:
+    """Return the two-sided p-value of a metric being ``at``: below 0.05 where that is outside `interval`.
+
+    Args:
+        totals: ``(clusters, k)``.
+        function: from sums to the metric.
+        bounds: finite.
+        at: the value in question, between the bounds.
+    """
+    from scipy.stats import t as student  # type: ignore[import-untyped]
+
+    told = estimated(totals, function)
+    place, size, freedom = _as_share(told, bounds)
+    if np.isnan(size) or size == 0:
+        return 1.0
+    null = (at - bounds[0]) / (bounds[1] - bounds[0])
+    return float(2 * student.sf(abs(place - null) / (null * (1 - null) / size) ** 0.5, freedom))
+
+
+def resampled_interval(totals: Values, function: Function = ratio) -> Bounds:
+    """Return quantiles of the resamples' values, farther out than 2.5 and 97.5 %, as few clusters need it.
+
+    The expanded percentile interval of Hesterberg (American Statistician 69, 2015), for metrics with a kink.
+    """
+    from scipy.special import ndtr  # type: ignore[import-untyped]
+
+    clusters = len(totals)
+    values = _defined(function(resampled(clusters) @ totals[np.lexsort(totals.T)])) if clusters > 1 else np.empty(0)
+    if not len(values):
+        return nan, nan
+    tail = float(ndtr(-((clusters / (clusters - 1)) ** 0.5) * _student(clusters - 1)))
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+@lru_cache(maxsize=2)
+def resampled(clusters: int, draws: int = 1000, seed: int = 0) -> Values:
+    """Return how often each cluster is drawn in each resample, ``(draws, clusters)``; not to be written to."""
+    draw = np.random.default_rng(seed)
+    counts = draw.multinomial(clusters, np.full(clusters, 1 / clusters), size=draws).astype(np.float64)
+    counts.flags.writeable = False
+    return counts
+
+
+def _as_share(told: Estimate, bounds: Bounds) -> tuple[float, float, float]:
+    """Return the value as a share of its range, of how many observations such a share has the error, and its freedom.
+
+    A share's own kurtosis, large where it is rare, is no sign of large clusters; the score interval allows for it.
+    """
+    low, high = bounds
+    place, error = (told.value - low) / (high - low), told.error / (high - low)
+    if not -_LEAST <= place <= 1 + _LEAST:
+        raise ValueError(f"a metric of {told.value} is not within its bounds, {low} to {high}")
+    place = min(max(place, 0.0), 1.0)
+    if np.isnan(error):
+        return place, nan, nan
+    if error < _LEAST:
+        return place, float(told.clusters), told.clusters - 1.0
+    variance = place * (1 - place)
+    size = variance / error**2
+    own = (1 - 6 * variance) / (variance * size / told.clusters) if size else 0.0
+    return place, size, told.freedom(own)
+
+
+def _open_interval(told: Estimate, low: float) -> Bounds:
+    if np.isnan(told.error) or (isfinite(low) and told.value <= low):
+        return (low if isfinite(low) else nan), nan
+    half = _student(told.freedom()) * told.error
+    if low == -inf:
+        return told.value - half, told.value + half
+    above = told.value - low
+    times = float(np.exp(half / above))
+    return low + above / times, low + above * times
+
+
+@lru_cache(maxsize=4096)
+def _student(freedom: float) -> float:
+    """Return the 97.5 % quantile of Student's t."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.975))
+
+
+def _defined(values: Values) -> Values:
+    return values[~np.isnan(values)]
 
 
 def bootstrap_interval(

@@ -2,13 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from kedrec.batches import RankingBatch
-from kedrec.metrics.ranking import MEMORY, Counts, count_rivals, ranking_metrics
+from kedrec.metrics.concentration import count_by_degree, count_degree_matched
+from kedrec.metrics.rank_intervals import rank_intervals
+from kedrec.metrics.ranking import MEMORY, Counts, count_rivals, rank_metrics, ranking_metrics
 from kedrec.metrics.sampled_ranking import Draws, Variant, draw, sampled_metrics
 from kedrec.processes import gathered
 
@@ -17,6 +19,7 @@ Part = TypeVar("Part")
 
 _DEGREES = {"0": 0, "1-9": 1, "10-99": 10, "100-999": 100, "1000+": 1000}
 """Buckets of the training degree of the true answer, by their least degree."""
+_DISEASE = "Disease::"
 
 
 class RankingReport:
@@ -27,32 +30,41 @@ class RankingReport:
     Args:
         seed: of the draws of the 50-candidate protocol.
         relations: names of the relations, in the order of their rows.
+        entities: names of the entities, in the order of their rows; ``None`` where they are not those of the graph, and
+            for a report without intervals.
         memory: bytes that may be held beside the scores of a batch, unless one triple alone needs more.
     """
 
-    def __init__(self, seed: int, relations: Sequence[str], memory: int = MEMORY) -> None:
+    def __init__(
+        self, seed: int, relations: Sequence[str], entities: Sequence[str] | None = None, memory: int = MEMORY
+    ) -> None:
         self._seed = seed
         self._relations = relations
+        self._entities = entities
         self._memory = memory
         self._answers: dict[str, list[Tensor]] = defaultdict(list)
+        self._matched: dict[str, list[Tensor]] = defaultdict(list)
         self._draws: dict[tuple[str, Variant], list[tuple[Tensor, Draws]]] = defaultdict(list)
 
-    def add(self, scores: Tensor, batch: RankingBatch, *, sampled: bool = False) -> None:
+    def add(self, scores: Tensor, batch: RankingBatch, *, sampled: bool = False, matched: bool = False) -> None:
         """Rank the answers of a batch.
 
         Args:
             scores: (queries, entities), higher is better, on the device of the batch.
             batch: what was scored.
             sampled: whether the answers go into the 50-candidate protocol too. It keeps 2 KB an answer.
+            matched: whether they are ranked among candidates of about their degree too, which the batch has to tell.
 
         Raises:
             KedrecError: a score is not a number.
         """
         every, typed = (count_rivals(scores, batch, typed=t, filtered=True, memory=self._memory) for t in (False, True))
         number = (2 * batch.triple + (batch.side == "tail")).cpu()
-        facts = (number, batch.relation[batch.query].cpu(), batch.degree.cpu())
-        counts = (column for of in (every, typed) for column in (of.greater, of.equal, of.candidates))
-        self._answers[batch.name].append(torch.stack([*facts, *counts]))
+        asked = (batch.relation[batch.query], batch.entity[batch.query], batch.target, batch.degree)
+        self._answers[batch.name].append(_columns(number, *(fact.cpu() for fact in asked), every, typed))
+        if matched:
+            alike = count_degree_matched(scores, batch, self._memory)
+            self._matched[batch.name].append(_columns(number, alike, count_by_degree(batch, self._memory)))
         if sampled:
             for variant, draws in draw(scores, batch, seed=self._seed, memory=self._memory).items():
                 self._draws[batch.name, variant].append((number, draws))
@@ -68,24 +80,80 @@ class RankingReport:
         * ``SET/typed/…``: the same among the entities of the answer's type.
         * ``SET/typed/relation/NAME/…`` and ``SET/typed/degree/BUCKET/…``: ``mrr``, ``hits@10`` and ``n``, the number of
           answers, by relation and by the training degree of the true answer; those that occur.
+        * ``SET/degree_matched/METRIC`` and ``SET/degree_matched/n``: of the answers that were added so, among
+          candidates of about their degree; ``SET/by_degree/METRIC``: of the same answers, what a ranking by degree
+          alone gets, among all of their type.
         * ``SET/lladr_published/…`` and ``SET/lladr_filtered/…``: what `sampled_metrics` returns.
+
+        Where entities have names, ``SET/diseases``: how many diseases the answers are of; and of each METRIC but those
+        of one side, one relation or one bucket the 95 % interval over diseases, ``METRIC_low`` and ``METRIC_high``. An
+        answer is of the disease in its triple, of two diseases of the tail; a triple without one counts as of its tail.
         """
         found: dict[str, float] = {}
-        for name, parts in _of_all_processes(self._answers).items():
-            answers = torch.cat(parts, dim=1)
-            found |= _under(name, self._of_set(answers[:, _once(answers[0])]))
+        diseases: dict[str, tuple[Tensor, Tensor]] = {}
+        for name, answers in _whole(self._answers).items():
+            if self._entities is not None:
+                diseases[name] = answers[0], self._diseases(answers)
+            found |= _under(name, self._of_set(answers, diseases[name][1] if name in diseases else None))
+        for name, (number, *counts) in _whole(self._matched).items():
+            of = _diseases_at(diseases.get(name), number)
+            found[f"{name}/degree_matched/n"] = float(len(number))
+            for kind, columns in (("degree_matched", counts[:3]), ("by_degree", counts[3:])):
+                found |= _under(f"{name}/{kind}", _with_intervals(Counts(*columns), of))
         for (name, variant), pairs in _of_all_processes(self._draws).items():
-            numbers, draws = zip(*pairs, strict=True)
-            found |= _under(f"{name}/lladr_{variant}", sampled_metrics(Draws.cat(draws).at(_once(torch.cat(numbers)))))
+            parts, draws = zip(*pairs, strict=True)
+            once = _once(numbers := torch.cat(parts))
+            of = _diseases_at(diseases.get(name), numbers[once])
+            metrics = sampled_metrics(Draws.cat(draws).at(once), None if of is None else of.numpy())
+            found |= _under(f"{name}/lladr_{variant}", metrics)
         return found
 
-    def _of_set(self, answers: Tensor) -> dict[str, float]:
-        """Return the metrics of one test set; ``answers`` (9, answers) are the columns that `add` stacks."""
-        number, relation, degree, *counts = answers
+    def records(self) -> list[dict[str, Any]]:
+        """Return a row for each answer of all processes; each process must call it, of named entities alone.
+
+        Each has ``set``, ``head``, ``relation``, ``tail``, the side that is ``missing``, ``disease`` (empty where the
+        triple has none), and the filtered ranks among ``all`` entities and among the ``typed`` ones, ties half.
+        """
+        assert self._entities is not None
+        rows = []
+        for name, answers in _whole(self._answers).items():
+            number, relation, given, target, _, *counts = answers
+            every, typed = (1 + above + ties / 2 for above, ties in (counts[:2], counts[3:5]))
+            asked = (number % 2, relation, given, target, self._diseases(answers), every, typed)
+            for tail, kind, one, other, disease, among_all, among_typed in zip(*map(Tensor.tolist, asked), strict=True):
+                head, last = (one, other) if tail else (other, one)
+                of = self._entities[disease]
+                rows.append(
+                    {
+                        "set": name,
+                        "head": self._entities[head],
+                        "relation": self._relations[kind],
+                        "tail": self._entities[last],
+                        "missing": "tail" if tail else "head",
+                        "disease": of if of.startswith(_DISEASE) else "",
+                        "all": among_all,
+                        "typed": among_typed,
+                    }
+                )
+        return rows
+
+    def _diseases(self, answers: Tensor) -> Tensor:
+        """Return the row of the disease that each answer is of, else that of the tail: ``(answers,)``."""
+        assert self._entities is not None
+        number, _, given, target, *_ = answers
+        head, tail = torch.where(number % 2 == 1, torch.stack([given, target]), torch.stack([target, given]))
+        kind = torch.tensor([entity.startswith(_DISEASE) for entity in self._entities])
+        return torch.where(kind[head] & ~kind[tail], head, tail)
+
+    def _of_set(self, answers: Tensor, diseases: Tensor | None) -> dict[str, float]:
+        """Return the metrics of one test set; ``answers`` (11, answers) are the columns that `add` stacks."""
+        number, relation, _, _, degree, *counts = answers
         every, typed = Counts(*counts[:3]), Counts(*counts[3:])
         found = {"n": float(len(torch.unique(number // 2)))}
+        if diseases is not None:
+            found["diseases"] = float(len(torch.unique(diseases)))
         for kind, of in (("all", every), ("typed", typed)):
-            found |= _under(kind, ranking_metrics(of))
+            found |= _under(kind, _with_intervals(of, diseases))
             for side, parity in (("head", 0), ("tail", 1)):
                 found |= _under(f"{kind}/{side}", ranking_metrics(of.at(number % 2 == parity)))
         for row in relation.unique().tolist():
@@ -95,6 +163,32 @@ class RankingReport:
             if (there := bucket == place).any():
                 found |= _under(f"typed/degree/{label}", _brief(typed.at(there)))
         return found
+
+
+def _columns(*parts: Tensor | Counts) -> Tensor:
+    """Return columns of answers, ``(columns, answers)``; counts are three."""
+    each = [(of,) if isinstance(of, Tensor) else (of.greater, of.equal, of.candidates) for of in parts]
+    return torch.stack([column for of in each for column in of])
+
+
+def _whole(parts: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
+    """Return the columns of all processes, each answer once, in ascending order of the numbers in the first column."""
+    joined = {name: torch.cat(of, dim=1) for name, of in _of_all_processes(parts).items()}
+    return {name: of[:, _once(of[0])] for name, of in joined.items()}
+
+
+def _diseases_at(known: tuple[Tensor, Tensor] | None, numbers: Tensor) -> Tensor | None:
+    """Return the diseases of some answers, from the ascending numbers of all and their diseases."""
+    return None if known is None else known[1][torch.searchsorted(known[0].contiguous(), numbers.contiguous())]
+
+
+def _with_intervals(counts: Counts, diseases: Tensor | None) -> dict[str, float]:
+    found = ranking_metrics(counts)
+    if diseases is not None:
+        each = rank_metrics(counts.greater + counts.equal.double() / 2, counts.candidates)
+        values = {name: of.numpy() for name, of in each.items()}
+        found |= rank_intervals(values, diseases.numpy(), int(counts.candidates.max()) + 1)
+    return found
 
 
 def _of_all_processes(parts: Mapping[Key, Sequence[Part]]) -> dict[Key, list[Part]]:

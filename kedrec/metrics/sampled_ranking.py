@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kedrec.batches import RankingBatch
+from kedrec.metrics.rank_intervals import rank_intervals
 from kedrec.metrics.ranking import (
     MEMORY,
     Counts,
@@ -101,23 +102,32 @@ def draw(
     }
 
 
-def sampled_metrics(draws: Draws) -> dict[str, float]:
+def sampled_metrics(draws: Draws, disease: npt.NDArray[np.int64] | None = None) -> dict[str, float]:
     """Return the metrics of the protocol.
 
     Args:
         draws: of all triples; ties among those drawn count half.
+        disease: (triples,), which disease each is of, for intervals; ``None`` for none.
 
     Returns:
         ``mr``, ``mrr``, ``hits@k``, ``auc`` as in `ranking_metrics` and ``auc_pooled``, the area under the ROC curve of
         all true against all drawn scores together, which the authors report: means over the repetitions; each with
         ``_sd``, the standard deviation over the repetitions; and, but for ``auc_pooled``, with ``_expected``, see
-        `expected_metrics`.
+        `expected_metrics`. Means and expectations, but that of ``auc_pooled``, with ``_low`` and ``_high``, the 95 %
+        interval over diseases, where these are given.
     """
     each = [_of_repetition(draws.answer, drawn) for drawn in draws.drawn]
     table = {name: np.array([one[name] for one in each]) for name in each[0]}
     mean = {name: float(values.mean()) for name, values in table.items()}
     spread = {f"{name}_sd": float(values.std(ddof=1)) for name, values in table.items()}
-    return mean | spread | {f"{name}_expected": value for name, value in expected_metrics(draws.pool).items()}
+    expected = _expected_of_each(draws.pool)
+    found = mean | spread | {f"{name}_expected": float(values.mean()) for name, values in expected.items()}
+    if disease is not None:
+        found |= rank_intervals(_means_of_each(draws), disease, DRAWN + 1)
+        for name, value in rank_intervals(expected, disease, DRAWN + 1).items():
+            metric, _, end = name.rpartition("_")
+            found[f"{metric}_expected_{end}"] = value
+    return found
 
 
 def expected_metrics(pool: Counts) -> dict[str, float]:
@@ -130,14 +140,26 @@ def expected_metrics(pool: Counts) -> dict[str, float]:
     Args:
         pool: where each true answer stands among all that might be drawn.
     """
-    total: dict[str, float] = {}
+    return {name: float(values.mean()) for name, values in _expected_of_each(pool).items()}
+
+
+def _expected_of_each(pool: Counts) -> dict[str, npt.NDArray[np.float64]]:
+    """Return what `expected_metrics` returns the means of, ``(triples,)`` each."""
+    found: dict[str, npt.NDArray[np.float64]] = {}
     order = pool.candidates.argsort(stable=True)
     sizes, triples = torch.unique_consecutive(pool.candidates[order], return_counts=True)
     for candidates, rows in zip(sizes.tolist(), torch.split(order, triples.tolist()), strict=True):
         same = pool.at(rows)
         for name, values in _expected(same.greater.numpy(), same.equal.numpy(), candidates).items():
-            total[name] = total.get(name, 0.0) + float(values.sum())
-    return {name: value / len(pool.greater) for name, value in total.items()}
+            found.setdefault(name, np.empty(len(order)))[rows.numpy()] = values
+    return found
+
+
+def _means_of_each(draws: Draws) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the metrics of each triple, but ``auc_pooled``, ``(triples,)`` each: means over the repetitions."""
+    each = [_counted(draws.answer, drawn) for drawn in draws.drawn]
+    tables = [rank_metrics(counts.greater + counts.equal.double() / 2, counts.candidates) for counts in each]
+    return {name: torch.stack([table[name] for table in tables]).mean(0).numpy() for name in tables[0]}
 
 
 def _expected(
@@ -179,12 +201,17 @@ def _hypergeometric(candidates: int, above: npt.NDArray[np.int64], drawn: int) -
 
 def _of_repetition(answer: Tensor, drawn: Tensor) -> dict[str, float]:
     """Return the metrics of one draw, (triples,) against (triples, 49)."""
-    counts = Counts(
+    pooled = _pooled_auc(answer, drawn[~drawn.isnan()])
+    return ranking_metrics(_counted(answer, drawn)) | {"auc_pooled": pooled}
+
+
+def _counted(answer: Tensor, drawn: Tensor) -> Counts:
+    """Return where the answers (triples,) stand among those drawn, (triples, 49)."""
+    return Counts(
         greater=(drawn > answer[:, None]).count_nonzero(dim=1),
         equal=(drawn == answer[:, None]).count_nonzero(dim=1),
         candidates=(~drawn.isnan()).count_nonzero(dim=1),
     )
-    return ranking_metrics(counts) | {"auc_pooled": _pooled_auc(answer, drawn[~drawn.isnan()])}
 
 
 def _pooled_auc(true: Tensor, false: Tensor) -> float:

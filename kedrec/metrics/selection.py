@@ -4,98 +4,127 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torchmetrics.functional.classification import multiclass_f1_score
 
-from kedrec.metrics.bootstrap import bootstrap_interval
+from kedrec.metrics.bootstrap import Values, with_interval
+
+Row = Mapping[str, Any]
+
+_ALIKE = 2.0  # how many times the one drug's degree may be the other's in a degree-matched pair
 
 
-def selection_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the metrics of the choice.
+def selection_metrics(rows: Sequence[Row]) -> dict[str, float]:
+    """Return the metrics of the choice, each but the counts with its 95 % interval, ``NAME_low`` and ``NAME_high``.
 
     Args:
-        rows: predictions with ``pair``, ``drugs``, ``correct``, ``choice``, ``scores``, ``swapped`` and ``controls``;
-            two a pair.
+        rows: predictions with ``pair``, ``drugs``, ``correct``, ``choice``, ``scores`` and ``swapped``; two a pair.
+            What is said of controls is of the rows that have ``controls``.
 
     Returns:
         ``f1``: macro F1 of the position chosen (first, second), over all rows, so both orders: a model that always
-        says "first" gets 1/3. ``f1_low``, ``f1_high``: its 95 % bootstrap interval, diseases resampled whole.
-        ``accuracy``: the same rows. ``f1_given_order``: F1 of the stored order alone, as a
+        says "first" gets 1/3. ``accuracy``: the same rows. ``f1_given_order``: F1 of the stored order alone, as a
         test set of single questions would give it. ``flip_rate``: share of pairs where the drug chosen changes with
         the order. ``consistent_accuracy``: share right in both orders. ``accuracy_order_averaged``: the drug with the
-        higher log-probability summed over the two orders. ``control_NAME``: accuracy of a rule that reads nothing, ties
+        higher log-probability summed over the two orders. ``f1_degree_matched``: F1 of the pairs whose drugs have
+        about as many edges, the one at most twice the other, so that being well known tells nothing; where there are
+        such pairs, ``degree_matched_pairs``. ``control_NAME``: accuracy of a rule that reads nothing, ties
         counted half; its choice does not depend on the order, so that this is its macro F1 as well.
         ``control_NAME_pairs``: of how many it speaks, where that is not all. ``control_agreement``: share of the rows
-        in which the model chooses as ``nearest_passage`` does, ties counted half. ``pairs``: how many.
+        in which the model chooses as ``nearest_passage`` does, ties counted half. ``pairs``, ``diseases``: how many;
+        diseases are what is resampled.
     """
-    by_pair: dict[str, list[Mapping[str, Any]]] = {}
+    by_pair: dict[str, list[Row]] = {}
     for row in rows:
         by_pair.setdefault(row["pair"], []).append(row)
     pairs = [sorted(group, key=lambda row: row["swapped"]) for group in by_pair.values()]
     given = [group[0] for group in pairs]
     both = [group for group in pairs if len(group) == 2]
-    flips = [_drug(first) != _drug(second) for first, second in both]
-    consistent = [all(row["choice"] == row["correct"] for row in group) for group in both]
-    averaged = [sum(_margin(row) for row in group) > 0 for group in both]
     return {
-        "f1": _macro_f1(rows),
-        **_interval(rows),
-        "f1_given_order": _macro_f1(given),
-        "accuracy": _mean([row["choice"] == row["correct"] for row in rows]),
-        "accuracy_order_averaged": _mean(averaged),
-        "consistent_accuracy": _mean(consistent),
-        "flip_rate": _mean(flips),
+        **with_interval("f1", rows, disease_of, f1_sums, f1_of),
+        **with_interval("f1_given_order", given, disease_of, f1_sums, f1_of),
+        **with_interval("accuracy", rows, disease_of, lambda row: (row["choice"] == row["correct"], 1)),
+        **with_interval("accuracy_order_averaged", both, _disease, lambda group: (sum(map(_margin, group)) > 0, 1)),
+        **with_interval("consistent_accuracy", both, _disease, lambda group: (_right(group), 1)),
+        **with_interval("flip_rate", both, _disease, lambda group: (_drug(group[0]) != _drug(group[1]), 1)),
+        **_degree_matched(pairs),
         **_controls(given),
-        "control_agreement": _mean([_ruled(row, "nearest_passage", row["choice"]) for row in rows]),
+        **_agreement(rows),
         "pairs": float(len(pairs)),
+        "diseases": float(len({disease_of(row) for row in given})),
     }
 
 
-def _macro_f1(rows: Sequence[Mapping[str, Any]]) -> float:
-    chosen = torch.tensor([row["choice"] for row in rows])
-    correct = torch.tensor([row["correct"] for row in rows])
-    return float(multiclass_f1_score(chosen, correct, num_classes=2, average="macro"))
+def disease_of(row: Row) -> str:
+    """Return the id of the disease that a prediction is of."""
+    return str(row["pair"]).partition("|")[0]
 
 
-def _interval(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    chosen, correct = (np.array([row[of] for row in rows]) for of in ("choice", "correct"))
-
-    def f1(at: NDArray[np.int64]) -> float:
-        mine, true = chosen[at], correct[at]
-        hits = [int(((mine == side) & (true == side)).sum()) for side in (0, 1)]
-        each = [2 * hit / max(1, int((mine == side).sum() + (true == side).sum())) for side, hit in enumerate(hits)]
-        return sum(each) / 2
-
-    low, high = bootstrap_interval([row["pair"].partition("|")[0] for row in rows], f1)
-    return {"f1_low": low, "f1_high": high}
+def f1_sums(row: Row) -> list[float]:
+    """Return what a prediction adds to the sums of `f1_of`, ``(4,)``."""
+    chosen, correct = row["choice"], row["correct"]
+    hits = [float(chosen == correct == side) for side in (0, 1)]
+    return [*hits, *(float((chosen == side) + (correct == side)) for side in (0, 1))]
 
 
-def _controls(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def f1_of(sums: Values) -> Values:
+    """Return the macro F1 of the position chosen, over the positions that were chosen or correct; NaN without any.
+
+    Args:
+        sums: ``(…, 4)``, of each position how often it was rightly chosen; then how often chosen or correct, both 2.
+    """
+    hits, named = sums[..., :2], sums[..., 2:]
+    each = np.divide(2 * hits, named, out=np.zeros(named.shape), where=named > 0)
+    found = (named > 0).sum(-1)
+    mean: Values = np.where(found > 0, each.sum(-1) / np.maximum(found, 1), np.nan)
+    return mean
+
+
+def _degree_matched(pairs: Sequence[Sequence[Row]]) -> dict[str, float]:
+    degrees = [group[0].get("controls", {}).get("degree") for group in pairs]
+    if not any(degrees):
+        return {}
+    alike = [group for group, two in zip(pairs, degrees, strict=True) if two and max(two) <= _ALIKE * min(two)]
+    matched = [row for group in alike for row in group]
+    found = with_interval("f1_degree_matched", matched, disease_of, f1_sums, f1_of) if matched else {}
+    return {**found, "degree_matched_pairs": float(len(alike))}
+
+
+def _controls(rows: Sequence[Row]) -> dict[str, float]:
     """Return the accuracy of each rule, and of how many pairs where it has nothing to say of others."""
     found: dict[str, float] = {}
-    for name in dict.fromkeys(name for row in rows for name in row["controls"]):
-        right = [_ruled(row, name, row["correct"]) for row in rows if name in row["controls"]]
-        found[f"control_{name}"] = _mean(right)
-        if len(right) < len(rows):
-            found[f"control_{name}_pairs"] = float(len(right))
+    for name in dict.fromkeys(name for row in rows for name in row.get("controls", ())):
+        asked = [row for row in rows if name in row.get("controls", ())]
+        right = [(row, _ruled(row, name, row["correct"])) for row in asked]
+        found |= with_interval(f"control_{name}", right, lambda one: disease_of(one[0]), lambda one: (one[1], 1))
+        if len(asked) < len(rows):
+            found[f"control_{name}_pairs"] = float(len(asked))
     return found
 
 
-def _ruled(row: Mapping[str, Any], rule: str, drug: int) -> float:
+def _agreement(rows: Sequence[Row], rule: str = "nearest_passage") -> dict[str, float]:
+    asked = [row for row in rows if rule in row.get("controls", ())]
+    if not asked:
+        return {}
+    return with_interval("control_agreement", asked, disease_of, lambda row: (_ruled(row, rule, row["choice"]), 1))
+
+
+def _ruled(row: Row, rule: str, drug: int) -> float:
     """Return 1 where a rule is for ``drug``, 1/2 for a tie, else 0."""
     lead = row["controls"][rule][drug] - row["controls"][rule][1 - drug]
     return 0.5 if lead == 0 else float(lead > 0)
 
 
-def _drug(row: Mapping[str, Any]) -> str:
+def _right(group: Sequence[Row]) -> bool:
+    return all(row["choice"] == row["correct"] for row in group)
+
+
+def _disease(group: Sequence[Row]) -> str:
+    return disease_of(group[0])
+
+
+def _drug(row: Row) -> str:
     return str(row["drugs"][row["choice"]])
 
 
-def _margin(row: Mapping[str, Any]) -> float:
+def _margin(row: Row) -> float:
     scores, correct = row["scores"], row["correct"]
     return float(scores[correct] - scores[1 - correct])
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else float("nan")

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from lightning import LightningModule
 from torch import Tensor
 
 from kedrec.batches import ChoiceBatch, HasVocabulary, RankingBatch, RepurposingBatch, Side, Vocabulary
 from kedrec.errors import KedrecError
-from kedrec.metrics.bootstrap import bootstrap_interval
+from kedrec.metrics.bootstrap import cluster_sums, figure
+from kedrec.metrics.concentration import concentration_metrics
 from kedrec.metrics.ranking_report import RankingReport
 from kedrec.processes import gathered
 
@@ -29,8 +29,10 @@ class Ranker(LightningModule):
         "Ranks are filtered of other true answers, ties counted half, over both sides of each triple: among `all` "
         "entities, or among those of the right `typed` kind. `lladr_published` draws 49 diseases beside the true one, "
         "other true ones among them; `lladr_filtered` leaves those out; both are means over five draws. `metrics.json` "
-        "also has their exact expectations over all draws, and the ranks by side, relation and degree. A test set "
-        "whose name ends in `_untold` lacks the triples of which one side's description names the other."
+        "also has their exact expectations over all draws, the ranks by side, relation and degree, and 95 % intervals, "
+        "diseases resampled whole. `degree_matched`: the true compound among the 100 of nearest training degree; "
+        "`by_degree`: where a ranking by degree alone puts it among all compounds. A test set whose name ends in "
+        "`_untold` lacks the triples of which one side's description names the other."
     )
 
     def __init__(self, seed: int) -> None:
@@ -38,6 +40,7 @@ class Ranker(LightningModule):
         self.seed = seed
         self.vocabulary: Vocabulary
         self.predictions: list[dict[str, Any]] = []
+        self.records: dict[str, list[dict[str, Any]]] = {}
         self._report: RankingReport
         self._choices: dict[str, float] = {}
 
@@ -83,8 +86,9 @@ class Ranker(LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Begin a report."""
-        self._report = RankingReport(self.seed, self.vocabulary.relations)
+        self._report = RankingReport(self.seed, self.vocabulary.relations, self.vocabulary.entities)
         self.predictions = []
+        self.records = {}
         self._choices = {}
 
     def test_step(self, batch: RankingBatch | RepurposingBatch | ChoiceBatch, _: int) -> None:
@@ -94,14 +98,17 @@ class Ranker(LightningModule):
         elif isinstance(batch, ChoiceBatch):
             self._choices |= self._choose(batch)
         else:
-            diseases = self.vocabulary.entities[int(batch.candidates[0])].startswith("Disease::")
-            self._report.add(self.scores(batch), batch, sampled=diseases)
+            kind = self.vocabulary.entities[int(batch.candidates[0])].partition("::")[0]
+            drugs = kind == "Compound" and batch.candidate_degree is not None
+            self._report.add(self.scores(batch), batch, sampled=kind == "Disease", matched=drugs)
 
     def on_test_epoch_end(self) -> None:
-        """Log the report, and how the choices between two drugs went, where the data ask for them."""
+        """Log the report, how few drugs are named, and how the choices between two went, where the data ask for it."""
         found = self._report.metrics()
+        self.records = {"ranks": self._report.records()}
         named = {row["id"]: row for row in gathered(self.predictions)}
         self.predictions = [named[entity] for entity in self.vocabulary.entities if entity in named]
+        found |= {f"repurposing/{name}": value for name, value in concentration_metrics(self.predictions).items()}
         if choices := dict(gathered(list(self._choices.items()))):
             found |= _choice_metrics(choices)
         self.log_dict({f"test/{name}": value for name, value in found.items()})
@@ -154,12 +161,10 @@ def _choice_metrics(choices: Mapping[str, float]) -> dict[str, float]:
     What is chosen does not depend on the order of the drugs: over both orders the macro F1 of a position is the share
     of right choices.
     """
-    right = np.array(list(choices.values()))
     diseases = [pair.partition("|")[0] for pair in choices]
-    low, high = bootstrap_interval(diseases, lambda rows: float(right[rows].mean()))
+    totals = cluster_sums(diseases, [(right, 1) for right in choices.values()])
     return {
-        "choice_f1": float(right.mean()),
-        "choice_f1_low": low,
-        "choice_f1_high": high,
+        **figure("choice_f1", totals),
         "choice_pairs": float(len(choices)),
+        "choice_diseases": float(len(totals)),
     }

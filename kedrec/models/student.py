@@ -1,7 +1,8 @@
 """The student: a causal LM that learns, from a teacher's answers, to choose a drug and to explain the choice."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from itertools import compress
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -12,8 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from kedrec.batches import ChatBatch, QuestionBatch
 from kedrec.errors import KedrecError
-from kedrec.metrics.rationale import rationale_metrics
-from kedrec.metrics.selection import selection_metrics
+from kedrec.metrics.student import student_metrics
 from kedrec.nn.decoding import choose_and_explain
 from kedrec.nn.distillation import TokenDistribution, divergence
 from kedrec.nn.losses import answer_loss, choice_loss, mean_of_rows
@@ -23,6 +23,8 @@ from kedrec.nn.token_teacher import Distillation, TokenTeacher
 from kedrec.processes import any_process, gathered
 from kedrec.sources.pretrained import base_folder, base_identity, load_tokenizer
 from kedrec.store import Store
+
+_ASKED_OF_BASE = ("", "closed_book")
 
 
 class Student(LightningModule):
@@ -89,9 +91,11 @@ class Student(LightningModule):
         self.seed = seed
         self.strict_loading = False  # a checkpoint holds what was trained, not the frozen base
         self.predictions: list[dict[str, Any]] = []
+        self.records: dict[str, list[dict[str, Any]]] = {}
         self.net: Any = None
         self.tokenizer: Any = None
         self._teacher: TokenTeacher | None = None
+        self._untrained = False
 
     def configure_model(self) -> None:
         """Load the base and put the adapter on it, once."""
@@ -162,28 +166,40 @@ class Student(LightningModule):
     def on_test_epoch_start(self) -> None:
         """Forget the predictions of an earlier test."""
         self.predictions = []
+        self.records = {}
 
     def test_step(self, batch: QuestionBatch, _: int) -> None:
-        """Score both answers; explain each pair once, in its first order."""
-        explain = torch.tensor([not question.swapped for question in batch.questions], device=batch.input_ids.device)
-        end = self.tokenizer.eos_token_id
+        """Score both answers; explain each pair once, in its first order.
+
+        Of what is asked again the untouched base answers only what tells which pairs it knows: the audits are of what
+        training made.
+        """
         others = any_process if is_sharded(self.net) else None
+        asked = [not self._untrained or question.audit in _ASKED_OF_BASE for question in batch.questions]
+        if not (others or bool)(any(asked)):
+            return
+        explained = [not question.swapped and not question.audit for question in batch.questions]
+        explain = torch.tensor(explained, device=batch.input_ids.device)
+        end = self.tokenizer.eos_token_id
         decoded = choose_and_explain(self.net, batch, explain, self.max_new_tokens, end, others)
-        for question, scores, tokens in zip(batch.questions, decoded.scores, decoded.continuation, strict=True):
+        answers = zip(batch.questions, decoded.scores, decoded.continuation, strict=True)
+        for question, scores, tokens in compress(answers, asked):
             row = {
                 **vars(question),
                 "scores": [round(score, 5) for score in scores.tolist()],
                 "choice": int(scores.argmax()),
             }
-            if not question.swapped:
+            if not question.swapped and not question.audit:
                 row["rationale"] = self.tokenizer.decode(tokens, skip_special_tokens=True).strip()
             self.predictions.append(row)
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the predictions of all processes."""
-        answered = {(row["pair"], row["swapped"]): row for row in gathered(self.predictions)}
-        self.predictions = [answered[question] for question in sorted(answered)]
-        metrics = {**selection_metrics(self.predictions), **rationale_metrics(self.predictions)}
+        answered = {(row["audit"], row["pair"], row["swapped"]): row for row in gathered(self.predictions)}
+        rows = [answered[question] for question in sorted(answered)]
+        self.predictions = [row for row in rows if not row["audit"]]
+        self.records = {"audits": [row for row in rows if row["audit"]]}
+        metrics = student_metrics(self.predictions, self.records["audits"])
         self.log_dict({f"test/{name}": value for name, value in metrics.items()})
 
     @property
@@ -195,11 +211,12 @@ class Student(LightningModule):
     def untrained(self) -> Iterator[None]:
         """Answer as the base does, whatever the adapter has learned; without an adapter only before training."""
         self.configure_model()
-        if self.lora is None:
-            yield
-        else:
-            with self.net.disable_adapter():
+        self._untrained = True
+        try:
+            with self.net.disable_adapter() if self.lora is not None else nullcontext():
                 yield
+        finally:
+            self._untrained = False
 
     def untrained_key(self) -> dict[str, Any]:
         """Return what the base's answers depend on, beside the questions."""

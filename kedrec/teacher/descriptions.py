@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from kedrec.sentences import sentences
 from kedrec.teacher.answers import AnswerLog
 from kedrec.teacher.ask import CUT, REFUSED, Answer, Request
 from kedrec.teacher.asking import answer_all
 from kedrec.teacher.distil import write_jsonl
 from kedrec.teacher.model import Ask
 from kedrec.teacher.prompts import quoted
-from kedrec.text.passages import sentences
 
 Style = Literal["none", "uses", "structured"]
 

@@ -1,26 +1,16 @@
 """Documents cut into passages of about so many tokens, each ending where a sentence ends."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from kedrec.errors import KedrecError
+from kedrec.sentences import sentences
 from kedrec.sources.documents import Document
 
 TokenCounter = Callable[[Sequence[str]], list[int]]
 
 _BATCH = 1000  # documents whose sentences are counted in one call
-_PARAGRAPH = re.compile(r"\n\s*\n")
-# A sentence may end after a mark, closing quotes or brackets, and a space before what can start the next one.
-_END = re.compile(r"(?<=[.!?])([\"'”’)\]]*)\s+(?=[\"'“‘(\[]*[A-Z0-9À-ÞΑ-Ω<≥≤])")  # noqa: RUF001  (quotes and Greek are meant)
-_ABBREVIATIONS = frozenset(
-    re.findall(
-        r"\S+",
-        "e.g i.e cf vs dr prof mr mrs st fig figs eq eqs ref refs nos vol pp approx ca resp al viz spp sp subsp var "
-        "incl excl u.s u.k d.c inc ltd co dept jan feb mar apr jun jul aug sep sept oct nov dec",
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +42,6 @@ class Passage:
         """The title and the text: what is embedded, so that a later passage still says what it is about."""
         end = "" if not self.title or self.title[-1] in ".?!" else "."
         return f"{self.title}{end} {self.text}".strip()
-
-
-def sentences(text: str) -> list[str]:
-    """Return the sentences of ``text`` in order; abbreviations, initials, decimals and species names end none."""
-    found: list[str] = []
-    for paragraph in _PARAGRAPH.split(text):
-        line = " ".join(paragraph.split())
-        start = 0
-        for end in _END.finditer(line):
-            if not _abbreviated(line[start : end.start()]):
-                found.append(line[start : end.end(1)])
-                start = end.end()
-        if start < len(line):
-            found.append(line[start:])
-    return found
-
-
-def _abbreviated(before: str) -> bool:
-    """Whether the full stop at the end of ``before`` belongs to its last word: ``vs.``, ``e.g.``, an initial."""
-    if before[-1] != ".":
-        return False
-    if before[:-1].isdigit():  # the number of a list's item
-        return True
-    word = before[:-1].rsplit(" ", 1)[-1].lstrip("([\"'“‘")  # noqa: RUF001
-    if len(word) == 1:  # an initial; but "vitamin C." and "group 2." end a sentence as often as not
-        return word.isupper() and word not in "CDI"
-    return word.lower() in _ABBREVIATIONS
 
 
 def chunk(documents: Iterable[Document], count_tokens: TokenCounter, size: int = 200) -> Iterator[Passage]:

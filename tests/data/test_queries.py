@@ -109,8 +109,9 @@ def test_fields_are_as_wide_as_indices_must_be(known):
     for batch in _batches(known):
         assert batch.name == "pairs"
         fields = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
-        assert len(fields) == 9
+        assert len(fields) == 10
         assert {value.dtype for value in fields.values()} == {torch.int64}
+        assert batch.candidate_degree.tolist() == (7 * batch.candidates).tolist()
 
 
 @pytest.mark.parametrize("queries", [1, 2, 7])

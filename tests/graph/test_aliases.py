@@ -2,8 +2,8 @@
 
 from kedrec.graph.aliases import kept_rows, merge_namesakes
 from kedrec.graph.knowledge_graph import load_graph
-from kedrec.graph.pairs import sample_pairs
 from kedrec.store import Store
+from tests.splitting import sample_pairs
 
 NAMES = {"Disease::DOID:2841": ["asthma"], "Disease::MESH:D001249": ["Asthma", "Bronchial Asthma"]}
 LINES = [

@@ -3,8 +3,9 @@ import pytest
 from kedrec.errors import KedrecError
 from kedrec.graph.hierarchy import load_kin
 from kedrec.graph.knowledge_graph import load_graph
-from kedrec.graph.pairs import THERAPEUTIC, sample_pairs
+from kedrec.graph.treatments import THERAPEUTIC
 from kedrec.store import Store
+from tests.splitting import sample_pairs
 
 
 def test_parents_and_children_are_kin_under_the_ids_that_are_kept(tmp_path):

@@ -8,8 +8,10 @@ import pytest
 from kedrec.errors import KedrecError
 from kedrec.graph.holdout import LinkSplit, hold_out, hold_out_pairs
 from kedrec.graph.knowledge_graph import load_graph
-from kedrec.graph.pairs import THERAPEUTIC, Pair, sample_pairs
+from kedrec.graph.pairs import Pair
+from kedrec.graph.treatments import THERAPEUTIC
 from kedrec.store import Store
+from tests.splitting import sample_pairs
 
 TREATS, CTD = THERAPEUTIC[:2]
 REVERSE = "DRUGBANK::treats::Disease:Compound"

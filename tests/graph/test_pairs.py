@@ -9,8 +9,10 @@ import pytest
 
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import load_graph
-from kedrec.graph.pairs import THERAPEUTIC, load_pairs, sample_pairs, save_pairs
+from kedrec.graph.pairs import load_pairs, save_pairs
+from kedrec.graph.treatments import THERAPEUTIC
 from kedrec.store import Store
+from tests.splitting import sample_pairs
 
 TREATS, CTD = THERAPEUTIC[:2]
 REVERSE = "DRUGBANK::treats::Disease:Compound"

@@ -85,7 +85,7 @@ def test_averaging_over_orders_takes_out_a_preference_for_the_first():
 
 
 def _explained(rationale, reference, passages=("p", "q")):
-    return {"rationale": rationale, "reference": reference, "passages": passages}
+    return {"pair": "disease|good|bad", "rationale": rationale, "reference": reference, "passages": passages}
 
 
 def test_rouge_ignores_citations_and_is_in_percent():

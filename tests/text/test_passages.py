@@ -1,4 +1,4 @@
-"""Sentences and passages: where a text is cut, and where it must not be."""
+"""Passages: where a document is cut, and where it must not be."""
 
 import os
 from itertools import islice
@@ -8,7 +8,7 @@ import pytest
 
 from kedrec.errors import KedrecError
 from kedrec.sources.documents import Document, read_documents
-from kedrec.text.passages import Passage, chunk, sentences
+from kedrec.text.passages import Passage, chunk
 
 
 def words(texts):
@@ -18,34 +18,6 @@ def words(texts):
 
 def document(text, name="D", title="T"):
     return Document(id=name, source="pmc", title=title, text=text, url="u")
-
-
-@pytest.mark.parametrize(
-    "whole",
-    [
-        "Beta blockers, e.g. Metoprolol, slow the heart.",
-        "Dr. Smith gave 0.5 mg of drug A vs. Placebo.",
-        "Growth of S. Aureus and E. coli fell by 3.5 to 4.2 log.",
-        "It was shown by Jones et al. In 1999 as in Fig. 2 of that work.",
-        "Values of p<0.05 (cf. Table 2) were kept.",
-        "12. Patients above 18 years.",
-    ],
-)
-def test_abbreviations_initials_and_decimals_end_no_sentence(whole):
-    assert sentences(whole) == [whole]
-
-
-def test_sentences_end_at_marks_brackets_and_paragraphs():
-    text = 'Is it safe? It is (in adults.) "Quite so." 50 patients took vitamin C. All lived\n\nno stop here\nwrapped'
-    assert sentences(text) == [
-        "Is it safe?",
-        "It is (in adults.)",
-        '"Quite so."',
-        "50 patients took vitamin C.",
-        "All lived",
-        "no stop here wrapped",
-    ]
-    assert sentences("  \n\n ") == []
 
 
 def test_a_short_document_is_one_passage_with_its_id_and_fields():

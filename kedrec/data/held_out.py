@@ -1,0 +1,138 @@
+"""What a link predictor is kept from: the treatments that its split holds out, in triples, noise and descriptions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kedrec.data.queries import Triples
+from kedrec.graph.aliases import kept_rows, merge_namesakes
+from kedrec.graph.holdout import LinkSplit, hold_out, hold_out_manifest, hold_out_pairs, manifest_of
+from kedrec.graph.knowledge_graph import KnowledgeGraph
+from kedrec.graph.links import every_link
+from kedrec.graph.manifest import Manifest
+from kedrec.graph.noise import add_triples, delete_triples
+from kedrec.graph.obeyed import check_pairs, manifest_of_pairs
+from kedrec.graph.pairs import Pair, load_pairs
+from kedrec.graph.treatments import THERAPEUTIC, stated_edges
+from kedrec.sentences import sentences
+from kedrec.sources.names import EntityInfo
+from kedrec.text.excerpt import name_pattern
+from kedrec.text.mentions import spoken_names
+
+_SHORTEST = 4  # letters of a name that is looked for; shorter ones mostly mean other things
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """A split of a graph's triples, and what it obeys.
+
+    Attributes:
+        links: the split.
+        manifest: of its treatments, by the ids that stand for their namesakes.
+        choices: pairs of the test whose choice is scored too.
+    """
+
+    links: LinkSplit
+    manifest: Manifest
+    choices: Sequence[Pair]
+
+
+def held_out(
+    graph: KnowledgeGraph,
+    infos: Mapping[str, EntityInfo],
+    names_hash: str | None,
+    relations: Sequence[str],
+    *,
+    validation: float,
+    test: float,
+    unseen_diseases: int,
+    pairs: str | None,
+    split: str | None,
+    seed: int,
+) -> HeldOut:
+    """Hold out what a manifest's file says, else what a student's pairs ask, else shares; namesakes are one.
+
+    Args:
+        graph: as it was read.
+        infos: names of its entities.
+        names_hash: SHA-256 of their file.
+        relations: therapeutic ones.
+        validation: share, as in ``hold_out``.
+        test: likewise.
+        unseen_diseases: likewise.
+        pairs: a student's Parquet.
+        split: a manifest's TSV; what pairs ask has to obey it.
+        seed: of the split.
+
+    Raises:
+        KedrecError: a file is damaged or of another graph, or as ``hold_out``.
+    """
+    kept = kept_rows(graph, lambda entity: spoken_names(entity, infos.get(entity)), ("Compound", "Disease"))
+    merged = merge_namesakes(graph, kept)
+    stated = stated_edges(merged, merged.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC))
+    asked = load_pairs(pairs) if pairs else []
+    choices = [pair for pair in asked if pair.split == "test"]
+    if split is not None:
+        manifest = Manifest.load(split)
+        manifest.check(split, graph.source_hash, names_hash, stated)
+        check_pairs(asked, manifest, str(pairs))
+        return HeldOut(hold_out_manifest(graph, relations, manifest, kept), manifest, choices)
+    if asked:
+        manifest = manifest_of_pairs(asked, stated, graph.source_hash, names_hash)
+        return HeldOut(hold_out_pairs(graph, relations, asked, kept), manifest, choices)
+    links = hold_out(
+        graph, relations, validation=validation, test=test, unseen_diseases=unseen_diseases, seed=seed, kept=kept
+    )
+    by = f"pair, and all treatments of {unseen_diseases} diseases"
+    return HeldOut(links, manifest_of(links, merged, relations, by, seed, names_hash), choices)
+
+
+def damaged(
+    train: Triples, graph: KnowledgeGraph, *, delete: float, add: float, hidden: HeldOut | None, seed: int
+) -> Triples:
+    """Return training triples with noise; no random one links the ends of what is held out, by any relation.
+
+    Args:
+        train: ``(n, 3)``.
+        graph: whose triples are true.
+        delete: share of them.
+        add: share of what is left.
+        hidden: what is held out; ``None`` where authors have split.
+        seed: of the noise.
+    """
+    kept = delete_triples(train, delete, seed)
+    if add and hidden is not None and hidden.links.kept is not None:
+        barred = every_link(graph, hidden.manifest.of("validation", "test"), hidden.links.kept)
+        graph = replace(graph, triples=np.concatenate([graph.triples, barred]))
+    return add_triples(kept, add, graph, seed)
+
+
+def without_telling(
+    descriptions: Sequence[str], entities: Sequence[str], infos: Mapping[str, EntityInfo], hidden: HeldOut
+) -> list[str]:
+    """Return the descriptions without the sentences that name the other side of a treatment that is held out.
+
+    Args:
+        descriptions: one an entity, maybe empty.
+        entities: of the graph, by row.
+        infos: their names; those of fewer than four letters are not looked for.
+        hidden: what is held out.
+    """
+    others: dict[str, set[str]] = {}
+    for drug, disease in hidden.manifest.of("validation", "test"):
+        others.setdefault(drug, set()).add(disease)
+        others.setdefault(disease, set()).add(drug)
+    kept = hidden.links.kept
+    keeper = entities if kept is None else [entities[row] for row in kept.tolist()]
+    names: dict[str, list[str]] = {}
+    for entity, one in zip(entities, keeper, strict=True):
+        if one in others:
+            spoken = spoken_names(entity, infos.get(entity))
+            names.setdefault(one, []).extend(name for name in spoken if len(name) >= _SHORTEST)
+    found = list(descriptions)
+    for row, (one, text) in enumerate(zip(keeper, descriptions, strict=True)):
+        told = [name for other in others.get(one, ()) for name in names.get(other, ())]
+        if text and told and (pattern := name_pattern(told)).search(text):
+            found[row] = " ".join(part for part in sentences(text) if not pattern.search(part))
+    return found

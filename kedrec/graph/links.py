@@ -1,0 +1,52 @@
+"""Which triples of a graph link a drug to a disease, whatever their relation, direction or ids of one name."""
+
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+
+from kedrec.graph.knowledge_graph import KnowledgeGraph
+from kedrec.graph.negatives import Edge
+
+
+def linked_pairs(graph: KnowledgeGraph, kept: npt.NDArray[np.int32] | None = None) -> npt.NDArray[np.int64]:
+    """Return compound * entities + disease for the triples between two such, ``(n,)``, and -1 for the others.
+
+    Args:
+        graph: whose triples they are.
+        kept: for each entity the row of the one that stands for its namesakes; ``None`` lets each stand for itself.
+    """
+    compound, disease = (np.zeros(len(graph.entities), dtype=np.bool_) for _ in range(2))
+    compound[graph.of_type("Compound")] = True
+    disease[graph.of_type("Disease")] = True
+    ends = graph.triples[:, ::2] if kept is None else kept[graph.triples[:, ::2]]
+    heads, tails = ends.astype(np.int64).T
+    linked = np.full(len(graph.triples), -1, dtype=np.int64)
+    for drugs, diseases in ((heads, tails), (tails, heads)):
+        np.copyto(linked, drugs * len(graph.entities) + diseases, where=compound[drugs] & disease[diseases])
+    return linked
+
+
+def edge_keys(graph: KnowledgeGraph, edges: Collection[Edge]) -> npt.NDArray[np.int64]:
+    """Return what ``linked_pairs`` has for triples of these (drug, disease); what the graph lacks is left out."""
+    row_of = graph.entity_rows
+    known = [(row_of[drug], row_of[disease]) for drug, disease in edges if drug in row_of and disease in row_of]
+    return np.array([drug * len(graph.entities) + disease for drug, disease in known], dtype=np.int64)
+
+
+def every_link(graph: KnowledgeGraph, edges: Collection[Edge], kept: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Return each triple, ``(n, 3)``, that could link the ends of one of the edges, in the graph or not.
+
+    Args:
+        graph: has the vocabularies.
+        edges: (drug, disease) by the ids that stand for their namesakes.
+        kept: as in ``linked_pairs``.
+    """
+    order = np.argsort(kept, kind="stable")
+    bounds = np.searchsorted(kept[order], np.arange(len(kept) + 1))
+    found = [np.empty((0, 3), dtype=np.int32)]
+    for key in edge_keys(graph, edges).tolist():
+        drug, disease = (order[bounds[row] : bounds[row + 1]] for row in divmod(key, len(graph.entities)))
+        grid = np.stack(np.meshgrid(drug, np.arange(len(graph.relations)), disease), axis=-1).reshape(-1, 3)
+        found += [grid.astype(np.int32), grid[:, ::-1].astype(np.int32)]
+    return np.concatenate(found)

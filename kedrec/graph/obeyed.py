@@ -1,0 +1,58 @@
+"""Pairs and manifests: what a student's pairs hold out, and whether they ask what a manifest lets them."""
+
+from collections.abc import Collection, Sequence
+
+from kedrec.errors import KedrecError
+from kedrec.graph.manifest import Manifest
+from kedrec.graph.negatives import Edge
+from kedrec.graph.pairs import Pair
+from kedrec.graph.splits import SPLITS, Split
+
+
+def manifest_of_pairs(pairs: Sequence[Pair], treatments: Collection[Edge], graph: str, names: str | None) -> Manifest:
+    """Return the manifest of pairs that were given, not drawn.
+
+    Held out is what they ask in validation and test and, of a disease that no training pair asks about, every
+    treatment, as ``hold_out_pairs`` does it. All else is for training.
+
+    Args:
+        pairs: of all splits.
+        treatments: those that the graph states, namesakes merged.
+        graph: SHA-256 of the graph.
+        names: SHA-256 of the file of its entities' names.
+    """
+    trained = {pair.disease for pair in pairs if pair.split == "train"}
+    split_of: dict[Edge, Split] = dict.fromkeys(sorted(treatments), "train")
+    for split in SPLITS:  # what two splits ask belongs to the later one
+        asked = [pair for pair in pairs if pair.split == split]
+        whole = {pair.disease for pair in asked} - trained
+        split_of |= {edge: split for edge in treatments if edge[1] in whole}
+        split_of |= {(pair.relevant, pair.disease): split for pair in asked}
+    return Manifest("pairs as given", None, graph, names, None, split_of)
+
+
+def check_pairs(pairs: Sequence[Pair], manifest: Manifest, place: str) -> None:
+    """Make sure that each pair asks about a treatment of its own split, and shows none of a later split as irrelevant.
+
+    Args:
+        pairs: what is asked.
+        manifest: what has to be obeyed.
+        place: where the pairs are from, for the message.
+
+    Raises:
+        KedrecError: one does not; with the pair.
+    """
+    for pair in pairs:
+        home = manifest.split_of.get((pair.relevant, pair.disease))
+        if home != pair.split:
+            raise KedrecError(
+                f"{place}: {pair.split} asks about {pair.relevant} for {pair.disease}, which the split "
+                + (f"has in {home}" if home else "does not name")
+                + "; each treatment may be asked about in its own split alone"
+            )
+        other = manifest.split_of.get((pair.irrelevant, pair.disease), "train")
+        if SPLITS.index(other) > SPLITS.index(pair.split):
+            raise KedrecError(
+                f"{place}: {pair.split} calls {pair.irrelevant} irrelevant to {pair.disease}, a treatment "
+                f"of it in {other}; leave that pair out, or draw another drug"
+            )

@@ -1,0 +1,235 @@
+"""Paths from a drug to a disease through one or two other entities, rare links before common ones."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kedrec.errors import KedrecError, nearest
+from kedrec.graph.knowledge_graph import KnowledgeGraph
+from kedrec.graph.path_tally import Tally, blocks, rarest, rarity
+
+DAMPING = 0.4  # w of Himmelstein and Baranzini
+_BLOCK = 1 << 20  # edges that are looked at together: 40 MB or so
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What links two neighbours of a path.
+
+    Attributes:
+        relation: in full.
+        source: where it is from: what stands before the first ``::``.
+        forward: whether the relation's head comes first on the way from the drug.
+    """
+
+    relation: str
+    source: str
+    forward: bool
+
+
+@dataclass(frozen=True)
+class Path:
+    """A way from a drug to a disease.
+
+    Attributes:
+        nodes: ids, the drug first, the disease last.
+        steps: for each two neighbours all that links them, the rarest kind of link first.
+        score: product of degrees, damped; 0 to 1, higher is better.
+    """
+
+    nodes: tuple[str, ...]
+    steps: tuple[tuple[Edge, ...], ...]
+    score: float
+
+    @property
+    def types(self) -> str:
+        """The meta-path: ``Compound-Gene-Disease``."""
+        return "-".join(node.partition("::")[0] for node in self.nodes)
+
+
+@dataclass(frozen=True)
+class MetaPath:
+    """All paths with entities of the same types.
+
+    Attributes:
+        types: ``Compound-Gene-Disease``.
+        paths: how many there are.
+        dwpc: sum of their scores, the degree-weighted path count.
+    """
+
+    types: str
+    paths: int
+    dwpc: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """What leads from a drug to a disease.
+
+    Attributes:
+        best: the best paths, best first.
+        metapaths: by types, the greatest sum first.
+        direct: what links the two themselves, without the hidden relations.
+    """
+
+    best: tuple[Path, ...]
+    metapaths: tuple[MetaPath, ...]
+    direct: tuple[Edge, ...]
+
+
+class PathFinder:
+    """Finds the paths drug - x - disease and drug - x - y - disease of a graph.
+
+    A path's score is the path-degree product of Himmelstein and Baranzini (PLOS Computational Biology 2015,
+    doi:10.1371/journal.pcbi.1004259; Himmelstein et al., eLife 2017, doi:10.7554/eLife.26726): over its links, the
+    product of (degree of the one end * degree of the other) ** -w, the degree of an entity counting its edges of that
+    relation alone. Where several relations link the same two entities the rarest counts. Their sum over all paths
+    with the same types is the degree-weighted path count. Links are walked in both directions.
+
+    Links of all kinds are held once a direction, 20 bytes each; a search looks at the edges of the drug's neighbours,
+    1,048,576 at a time, whatever hubs are among them, and keeps only the best.
+
+    Args:
+        graph: whose paths they are, of entities merged with their namesakes.
+        hidden: relations by full name that are no answer to why a drug treats a disease: the therapeutic ones. They are
+            left out between the drug and the disease asked for, and stay elsewhere.
+        damping: w, 0 to 1; how much common links count less.
+    """
+
+    def __init__(self, graph: KnowledgeGraph, hidden: Sequence[str], damping: float = DAMPING) -> None:
+        self.graph = graph
+        self._hidden = {graph.relation_rows[name] for name in hidden}
+        kinds = [entity.partition("::")[0] for entity in graph.entities]
+        self.kinds, codes = np.unique(kinds, return_inverse=True)
+        self._kind: NDArray[np.int64] = codes.astype(np.int64)
+        triples = graph.triples[graph.triples[:, 0] != graph.triples[:, 2]]
+        weight = rarity(graph, triples, damping)
+        head, relation, tail = triples.T.astype(np.int64)
+        # both directions, sorted by where a link starts
+        start, end = np.concatenate([head, tail]), np.concatenate([tail, head])
+        order = np.lexsort((end, start))
+        self._end: NDArray[np.int32] = end[order].astype(np.int32)
+        self._weight: NDArray[np.float64] = np.concatenate([weight, weight])[order]
+        coded = np.concatenate([relation, ~relation])[order]  # ~r: walked from tail to head
+        self._relation: NDArray[np.int32] = coded.astype(np.int32)
+        self._first: NDArray[np.int64] = np.searchsorted(start[order], np.arange(len(graph.entities) + 1))
+
+    def find(self, drug: str, disease: str, top: int = 5, metapath: str | None = None) -> Found:
+        """Return the best paths.
+
+        Args:
+            drug: id.
+            disease: id.
+            top: how many paths.
+            metapath: the only types of entities on the way that are wanted, ``Compound-Gene-Disease``, in any case.
+
+        Raises:
+            KedrecError: an entity is not in the graph, or the meta-path is none from the one's type to the other's.
+        """
+        for entity in (drug, disease):
+            if entity not in self.graph.entity_rows:
+                raise KedrecError(f"{entity}: not in the graph{nearest(entity, self.graph.entities)}")
+        ends = self.graph.entity_rows[drug], self.graph.entity_rows[disease]
+        between = None if metapath is None else self._between(metapath, ends)
+        sides = _Sides(*self._neighbours(ends[0], without=ends), *self._neighbours(ends[1], without=ends))
+        tally = Tally(top, self._kind)
+        if between is None or len(between) == 1:
+            self._through_one(sides, between, tally)
+        if between is None or len(between) == 2:
+            self._through_two(sides, between, tally)
+        return Found(
+            tuple(self._path((ends[0], *rows, ends[1]), score) for score, rows in tally.best),
+            tuple(sorted(self._metapaths(tally, ends), key=lambda one: (-one.dwpc, one.types))),
+            self._edges(*ends, answers=False),
+        )
+
+    def _between(self, metapath: str, ends: tuple[int, int]) -> list[int]:
+        """Return the types of the entities between the two ends, as numbers."""
+        names = {str(kind).casefold(): number for number, kind in enumerate(self.kinds)}
+        parts = [part.strip() for part in metapath.split("-")]
+        for part in parts:
+            if part.casefold() not in names:
+                known = [str(kind) for kind in self.kinds]
+                raise KedrecError(
+                    f"metapath {metapath!r}: no entity is a {part!r}{nearest(part, known)}; there are {known}"
+                )
+        kinds = [names[part.casefold()] for part in parts]
+        outer = [int(self._kind[end]) for end in ends]
+        if len(kinds) not in (3, 4) or [kinds[0], kinds[-1]] != outer:
+            first, last = (self.kinds[kind] for kind in outer)
+            such = f"{first}-Gene-{last}"
+            raise KedrecError(f"metapath {metapath!r}: expected one or two types between two ends, such as {such}")
+        return kinds[1:-1]
+
+    def _neighbours(self, row: int, without: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return distinct neighbours, ascending, and the weight of the rarest link to each."""
+        place = slice(self._first[row], self._first[row + 1])
+        found, weight = rarest(self._end[place].astype(np.int64), self._weight[place])
+        other = ~np.isin(found, without)
+        return found[other], weight[other]
+
+    def _through_one(self, sides: "_Sides", between: list[int] | None, tally: Tally) -> None:
+        rows, near_drug, near_disease = np.intersect1d(
+            sides.drug, sides.disease, assume_unique=True, return_indices=True
+        )
+        scores = sides.drug_weight[near_drug] * sides.disease_weight[near_disease]
+        fitting = slice(None) if between is None else self._kind[rows] == between[0]
+        tally.add(rows[fitting, None], scores[fitting])
+
+    def _through_two(self, sides: "_Sides", between: list[int] | None, tally: Tally) -> None:
+        if between is not None:
+            sides = sides.restricted(self._kind[sides.drug] == between[0], self._kind[sides.disease] == between[1])
+        to_disease = np.zeros(len(self.graph.entities))
+        to_disease[sides.disease] = sides.disease_weight
+        lengths = self._first[sides.drug + 1] - self._first[sides.drug]
+        for block in blocks(lengths, _BLOCK):
+            origin = np.repeat(np.arange(block.start, block.stop), lengths[block])
+            within = np.arange(len(origin)) - np.repeat(np.cumsum(lengths[block]) - lengths[block], lengths[block])
+            place = self._first[sides.drug[origin]] + within
+            reaching = to_disease[self._end[place]] > 0
+            origin, place = origin[reaching], place[reaching]
+            number = origin * len(self.graph.entities) + self._end[place]
+            number, middle = rarest(number, self._weight[place])
+            origin, end = np.divmod(number, len(self.graph.entities))
+            scores = sides.drug_weight[origin] * middle * to_disease[end]
+            tally.add(np.stack([sides.drug[origin], end], axis=1), scores)
+
+    def _metapaths(self, tally: Tally, ends: tuple[int, int]) -> Iterator[MetaPath]:
+        for between, (paths, dwpc) in tally.sums.items():
+            kinds = (int(self._kind[ends[0]]), *between, int(self._kind[ends[1]]))
+            yield MetaPath("-".join(str(self.kinds[kind]) for kind in kinds), paths, dwpc)
+
+    def _path(self, rows: Sequence[int], score: float) -> Path:
+        steps = tuple(self._edges(one, other, answers=True) for one, other in pairwise(rows))
+        return Path(tuple(self.graph.entities[row] for row in rows), steps, score)
+
+    def _edges(self, one: int, other: int, *, answers: bool) -> tuple[Edge, ...]:
+        """Return all links between two entities, rarest kind first; without ``answers`` none that is hidden."""
+        place = np.arange(self._first[one], self._first[one + 1])
+        place = place[self._end[place] == other]
+        found = []
+        for at in sorted(place.tolist(), key=lambda at: (-self._weight[at], int(self._relation[at]))):
+            coded = int(self._relation[at])
+            row = coded if coded >= 0 else ~coded
+            if answers or row not in self._hidden:
+                name = self.graph.relations[row]
+                found.append(Edge(name, name.partition("::")[0], coded >= 0))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Distinct neighbours of the two ends, ascending rows, and the weight of the rarest link to each."""
+
+    drug: NDArray[np.int64]
+    drug_weight: NDArray[np.float64]
+    disease: NDArray[np.int64]
+    disease_weight: NDArray[np.float64]
+
+    def restricted(self, of_drug: NDArray[np.bool_], of_disease: NDArray[np.bool_]) -> "_Sides":
+        return _Sides(
+            self.drug[of_drug], self.drug_weight[of_drug], self.disease[of_disease], self.disease_weight[of_disease]
+        )

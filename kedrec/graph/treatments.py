@@ -1,0 +1,112 @@
+"""The therapeutic (drug, disease) of a graph, and their split."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Literal
+
+from kedrec.errors import KedrecError
+from kedrec.graph.knowledge_graph import KnowledgeGraph
+from kedrec.graph.manifest import Manifest, split_by_date
+from kedrec.graph.negatives import Edge
+from kedrec.graph.splits import Split, scatter_items, split_items
+
+SplitBy = Literal["pair", "disease", "drug", "date"]
+THERAPEUTIC = (
+    "DRUGBANK::treats::Compound:Disease",
+    "Hetionet::CtD::Compound:Disease",
+    "Hetionet::CpD::Compound:Disease",
+    "GNBR::T::Compound:Disease",
+)
+
+
+def stated_edges(graph: KnowledgeGraph, relations: Sequence[str]) -> dict[Edge, set[str]]:
+    """Return each (drug, disease) that the relations link, in either direction, with the relations that do so."""
+    stated: dict[Edge, set[str]] = defaultdict(set)
+    for head, relation, tail in graph.edges(relations).tolist():
+        drug, disease = sorted((graph.entities[head], graph.entities[tail]))  # "Compound::" sorts before "Disease::"
+        if drug.startswith("Compound::") and disease.startswith("Disease::"):
+            stated[drug, disease].add(graph.relations[relation])
+    return stated
+
+
+def treating_drugs(stated: Iterable[Edge], kin: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """Return disease -> the drugs that treat it, or its parents or children."""
+    own: dict[str, set[str]] = defaultdict(set)
+    for drug, disease in stated:
+        own[disease].add(drug)
+    return {disease: drugs.union(*(own.get(one, ()) for one in kin.get(disease, ()))) for disease, drugs in own.items()}
+
+
+def asked_treatments(
+    graph: KnowledgeGraph,
+    relations: Sequence[str],
+    eligible: Callable[[str, str], bool] | None,
+    drugs: Collection[str] | None,
+) -> tuple[dict[Edge, set[str]], list[Edge], set[str]]:
+    """Return all treatments with what states them, those that may be asked about, and the drugs that may be.
+
+    Arguments and errors are those of ``split_treatments``.
+    """
+    stated = stated_edges(graph, graph.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC))
+    asked = set(graph.match_relations(relations, optional=THERAPEUTIC))
+    pool = {drug for drug, _ in stated if drugs is None or drug in drugs}
+    usable = sorted(edge for edge, by in stated.items() if by & asked and edge[0] in pool)
+    edges = [edge for edge in usable if eligible is None or eligible(*edge)]
+    if not edges:
+        raise KedrecError(f"no (drug, disease) pair is left of the {len(stated)} that the graph's relations state")
+    return stated, edges, pool
+
+
+def split_treatments(
+    graph: KnowledgeGraph,
+    *,
+    split_by: SplitBy,
+    validation: float,
+    test: float,
+    seed: int,
+    relations: Sequence[str] = THERAPEUTIC,
+    eligible: Callable[[str, str], bool] | None = None,
+    drugs: Collection[str] | None = None,
+    dated: Callable[[str, str], str] | None = None,
+) -> Manifest:
+    """Split the (drug, disease) with an edge of ``relations`` or ``THERAPEUTIC``; names and seed alone decide.
+
+    The shares are those of what may be asked about. Of the rest a treatment goes with its disease or drug where these
+    are split, with its date where that is, and else is for training.
+
+    Args:
+        graph: with namesakes merged.
+        split_by: what two splits never share: a ``pair``, a ``disease``, a ``drug``; or ``date``: the latest pairs are
+            for the test, those before for validation, all of a day in one split, and those without a date, of which
+            nobody can say that they are late, for training.
+        validation: share of the pairs, diseases, relevant drugs or dated pairs.
+        test: likewise; what neither takes is for training.
+        seed: of the experiment.
+        relations: as in ``sample_pairs``.
+        eligible: likewise.
+        drugs: likewise.
+        dated: a (drug, disease) to when a text first named both, ``''`` where none did; ``date`` needs it.
+
+    Raises:
+        KedrecError: unknown relations, impossible shares, no dates, or no pair left.
+    """
+    stated, edges, pool = asked_treatments(graph, relations, eligible, drugs)
+    dates: dict[Edge, str] = {}
+    homes: dict[Edge, Split] = {}
+    if split_by == "date":
+        if dated is None:
+            raise KedrecError("data.init_args.split_by: date needs texts with dates; there are none yet")
+        dates = {edge: date for edge in stated if (date := dated(*edge))}
+        homes = split_by_date(dates, edges, validation, test)
+    elif split_by == "drug":
+        relevant = {drug for drug, _ in edges}
+        # The others go on their own, so that the shares of the relevant drugs are met.
+        home_of = scatter_items(pool - relevant, validation, test, seed)
+        home_of |= split_items(relevant, validation, test, seed)
+        homes = {edge: home_of[edge[0]] for edge in stated if edge[0] in home_of}
+    else:
+        names = {edge: edge[1] if split_by == "disease" else "\t".join(edge) for edge in stated}
+        home_of = split_items((names[edge] for edge in edges), validation, test, seed)
+        homes = {edge: home_of[name] for edge, name in names.items() if name in home_of}
+    split_of: dict[Edge, Split] = {edge: homes.get(edge, "train") for edge in stated}
+    return Manifest(split_by, None if split_by == "date" else seed, graph.source_hash, None, None, split_of, dates)

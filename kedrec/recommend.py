@@ -1,0 +1,192 @@
+"""Recommend drugs for a disease: ``python -m kedrec.recommend RUN [DISEASE] [options] [graph=PATH]``.
+
+RUN is the folder of a finished run of a KGE or GNN, which ranks the drugs. DISEASE is a name, a synonym, or an id
+(``"Alzheimer's disease"``, ``MESH:D000544``, ``DOID:10652``); without it the run's experiment names one in ``case``.
+
+    --student=RUN     folder of a finished student, which explains; without it the untouched bundled one does
+    --texts=PATH      passages that the student reads, in place of those of its run
+    --top=N           drugs listed, 10
+    --explain=N       of these, how many that are not known are explained, 3; 0 ranks alone
+    --known=drop      leave known treatments out; without it they are marked
+    --metapath=TYPES  only paths through entities of these types: Compound-Gene-Disease
+    --json[=FILE]     the answer as JSON, into a file or in place of the table
+    --html=FILE       the answer as one page that needs nothing else
+    graph=PATH        where the run's graph lies now
+
+Research use, not medical advice.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kedrec.commands import Arguments, run_command
+from kedrec.errors import KedrecError
+from kedrec.finished import FinishedRun, open_run
+from kedrec.progress import shown_as_bars
+from kedrec.store import Store, disk_faults_named, write_atomic
+
+if TYPE_CHECKING:
+    from kedrec.recommending.answer import Answer
+
+_STARTED = time.monotonic()
+_PRINTED = "-"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, checked as far as it can be by itself.
+
+    Attributes:
+        run: folder.
+        disease: as written; ``None`` takes that of the run's case.
+        graph: where the run's graph lies now.
+        student: folder.
+        texts: file or folder.
+        top: drugs listed.
+        explain: drugs explained.
+        drop_known: leave known treatments out.
+        metapath: types of the paths wanted.
+        json: file; ``-`` prints.
+        html: file.
+    """
+
+    run: str
+    disease: str | None
+    graph: str | None
+    student: str | None
+    texts: str | None
+    top: int
+    explain: int
+    drop_known: bool
+    metapath: str | None
+    json: str | None
+    html: str | None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return run_command(__doc__, arguments, lambda given: _recommend(read_options(given)))
+
+
+def read_options(arguments: Sequence[str]) -> Options:
+    """Return what the command line says.
+
+    Raises:
+        KedrecError: an option is unknown, or a value is not what it should be.
+    """
+    parser = Arguments("python -m kedrec.recommend")
+    parser.add_argument("run")
+    parser.add_argument("words", nargs="*")
+    for name in ("student", "texts", "metapath", "json", "html"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--top", type=int, default=10)
+    parser.add_argument("--explain", type=int, default=3)
+    parser.add_argument("--known", choices=("mark", "drop"), default="mark")
+    # Without "=" the next word would be taken for the file.
+    given = parser.parse_intermixed_args([f"--json={_PRINTED}" if one == "--json" else one for one in arguments])
+    graphs = [word.removeprefix("graph=") for word in given.words if word.startswith("graph=")]
+    diseases = [word for word in given.words if not word.startswith("graph=")]
+    if len(diseases) > 1 or len(graphs) > 1:
+        extra = (diseases if len(diseases) > 1 else graphs)[1]
+        raise KedrecError(f"command line: {extra!r}: one disease at a time, in quotes, and one graph=PATH")
+    if given.top < 1 or not given.explain >= 0:
+        raise KedrecError("command line: --top wants a number from 1, --explain one from 0")
+    return Options(
+        run=given.run,
+        disease=diseases[0] if diseases else None,
+        graph=graphs[0] if graphs else None,
+        student=given.student,
+        texts=given.texts,
+        top=given.top,
+        explain=min(given.explain, given.top),
+        drop_known=given.known == "drop",
+        metapath=given.metapath,
+        json=given.json,
+        html=given.html,
+    )
+
+
+def _recommend(options: Options) -> int:
+    run = open_run(options.run)
+    disease = _disease(options, run)
+    _check_run(run)
+    student = open_run(options.student) if options.student else None
+    if options.texts and not Path(options.texts).exists():
+        raise KedrecError(f"command line: --texts: {options.texts}: no such file or folder")
+    with shown_as_bars():
+        answer, seconds = _answered(options, run, student, disease)
+    _write(answer, options)
+    if options.json != _PRINTED:
+        from kedrec.recommending.terminal import show
+
+        show(answer)
+        print(f"ranked after {seconds:.1f} s, answered after {time.monotonic() - _STARTED:.1f} s")
+    return 0
+
+
+def _answered(options: Options, run: FinishedRun, student: FinishedRun | None, disease: str) -> tuple["Answer", float]:
+    """Return the answer, and after how many seconds the ranking was there."""
+    from kedrec.recommending.recommender import Recommender, Wanted
+
+    store = Store()
+    recommender = Recommender(run, options.graph, store)
+    ranked = recommender.rank(disease)
+    seconds = time.monotonic() - _STARTED
+    wanted = Wanted(options.top, options.explain, options.drop_known, options.metapath)
+    if not options.explain:
+        return recommender.answer(ranked, wanted), seconds
+    from kedrec.environment import prepare_environment
+
+    prepare_environment()  # imports lightning, which ranking does without
+    from kedrec.recommending.details import Investigator
+    from kedrec.recommending.explainer import open_explainer
+
+    explainer = open_explainer(student, recommender.graph_path, options.texts, store)
+    return recommender.answer(ranked, wanted, Investigator(explainer, recommender.therapeutic)), seconds
+
+
+def _disease(options: Options, run: FinishedRun) -> str:
+    if options.disease is not None:
+        return options.disease
+    case = run.experiment.tree.get("case") or {}
+    if not case.get("disease"):
+        raise KedrecError(f"{run.path}: its experiment names no case.disease; name a disease, in quotes, after the run")
+    return str(case["disease"])
+
+
+def _check_run(run: FinishedRun) -> None:
+    if (run.path / "embeddings").is_dir():
+        return
+    if (run.path / "adapter").is_dir() or (run.path / "model").is_dir():
+        raise KedrecError(
+            f"{run.path}: a run of a student, which ranks nothing; name a run of a KGE or GNN, and this one by "
+            f"--student={run.path}"
+        )
+    raise KedrecError(f"{run.path}: it has no embeddings/; expected a finished run of a KGE or GNN")
+
+
+def _write(answer: "Answer", options: Options) -> None:
+    text = json.dumps(answer.json(), indent=1, ensure_ascii=False) + "\n"
+    if options.json == _PRINTED:
+        print(text, end="")
+    elif options.json:
+        _write_file(Path(options.json), text)
+    if options.html:
+        from kedrec.recommending.page import page
+
+        _write_file(Path(options.html), page(answer))
+
+
+def _write_file(path: Path, text: str) -> None:
+    with disk_faults_named(path, "name another file"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

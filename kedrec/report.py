@@ -1,0 +1,109 @@
+"""Report finished runs: ``python -m kedrec.report RUN ... [--to=DIR] [--results=FILE]``.
+
+RUN is a run folder, a folder that holds runs, or a sweep's folder. DIR, by default ``report``, gets ``report.html``, a
+self-contained page; ``tables/`` as Markdown, LaTeX and CSV; ``figures/``, the data of each figure; and ``RESULTS.md``,
+which ``--results`` writes to a FILE too. Our numbers stand beside the published ones of both papers.
+
+A blinded review: ``RUN ... --review=DIR [--pairs=N] [--seed=0] [--base] [--private]`` writes sheets with the models'
+rationales under names that tell nothing, and their key. ``--reviewed FILE ... --key=DIR/key.json [--to=DIR]`` reads the
+filled ones and tells preference and agreement (docs/review.md).
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from kedrec.commands import Arguments, run_command
+from kedrec.errors import KedrecError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return run_command(__doc__, arguments, _work)
+
+
+def _work(arguments: list[str]) -> None:
+    options = _options(arguments)
+    if options.reviewed:
+        _tell_reviews(options)
+    elif options.review is not None:
+        from kedrec.reporting.review import write_review
+
+        write_review(
+            options.runs,
+            options.review,
+            pairs=options.pairs,
+            seed=options.seed,
+            base=options.base,
+            private=options.private,
+        )
+        print(f"review: {options.review}; reviewers get {options.review / 'reviewers'}, and never key.json")
+    else:
+        report(options.runs, options.to or Path("report"), options.results)
+
+
+def _options(arguments: list[str]) -> Namespace:
+    parser = Arguments("python -m kedrec.report")
+    parser.add_argument("runs", type=Path, nargs="*")
+    parser.add_argument("--to", type=Path)
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--review", type=Path)
+    parser.add_argument("--pairs", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--base", action="store_true")
+    parser.add_argument("--private", action="store_true")
+    parser.add_argument("--reviewed", type=Path, nargs="+")
+    parser.add_argument("--key", type=Path)
+    options = parser.parse_args(arguments)
+    if options.reviewed and (options.runs or options.review or options.key is None):
+        raise KedrecError("command line: --reviewed FILE ... wants --key=DIR/key.json of the review, and no runs")
+    if not options.reviewed and not options.runs:
+        raise KedrecError("command line: no run; expected the folder of one, or one that holds some")
+    return options
+
+
+def report(folders: Sequence[Path], place: Path, results: Path | None = None) -> None:
+    """Write the report of runs.
+
+    Args:
+        folders: of runs, or that hold some.
+        place: for the report.
+        results: a file that gets the page of results too.
+
+    Raises:
+        KedrecError: a folder holds no finished run, a file of one is damaged, or the place holds something else.
+    """
+    from kedrec.reporting.runs import find_runs
+    from kedrec.reporting.writing import check_place
+
+    check_place(place)
+    runs, left_out = find_runs(folders)
+    from kedrec.reporting.groups import group_runs
+    from kedrec.reporting.writing import write_report
+    from kedrec.store import disk_faults_named, file_hash, write_atomic
+
+    sample = file_hash(Path(__file__).parent / "sample" / "triples.tsv")
+    page = write_report(group_runs(runs, sample), left_out, place)
+    if results is not None:
+        with disk_faults_named(results, "name another file with --results=FILE"):
+            write_atomic(results, page)
+    for folder, reason in left_out:
+        print(f"left out: {folder}: {reason}")
+    print(f"{len(runs)} runs reported: {place / 'report.html'}")
+
+
+def _tell_reviews(options: Namespace) -> None:
+    from kedrec.reporting.review_answers import read_reviews
+    from kedrec.reporting.review_report import review_report
+
+    told = review_report(read_reviews(options.reviewed, options.key))
+    print(told.as_markdown())
+    if options.to is not None:
+        from kedrec.reporting.writing import write_review_results
+
+        write_review_results(told.as_markdown(), told.as_json(), options.to)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

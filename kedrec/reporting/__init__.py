@@ -1,0 +1,1 @@
+"""What people read of runs: tables, plots, and the sheets of blinded reviews."""

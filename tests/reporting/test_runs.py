@@ -1,0 +1,103 @@
+import csv
+import json
+
+import pytest
+
+from kedrec.errors import KedrecError
+from kedrec.reporting.runs import find_runs
+from tests.reporting.planted import graph_model, student
+
+
+def test_runs_are_found_at_any_depth_and_once(tmp_path):
+    one = student(tmp_path / "runs" / "both" / "a1")
+    two = graph_model(tmp_path / "runs" / "transe" / "b2")
+    runs, left = find_runs([tmp_path / "runs", one])
+    assert {run.path for run in runs} == {one, two}
+    assert left == []
+
+
+def test_an_unfinished_run_is_left_out_of_a_folder_and_refused_by_name(tmp_path):
+    student(tmp_path / "runs" / "a")
+    broken = student(tmp_path / "runs" / "b")
+    (broken / "metrics.json").unlink()
+    runs, left = find_runs([tmp_path / "runs"])
+    assert [run.path.name for run in runs] == ["a"]
+    assert [(place, "not finished" in why) for place, why in left] == [(broken, True)]
+    with pytest.raises(KedrecError, match=r"metrics\.json: no such file: the run is not finished"):
+        find_runs([broken])
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("metrics.json", "{", "damaged"),
+        ("provenance.json", "[", "damaged"),
+        ("config.yaml", "a: [", "not YAML"),
+        ("config.yaml", "- a", "says nothing of 'model'"),
+        ("config.yaml", "model: {}", "says nothing of 'data'"),
+    ],
+)
+def test_a_damaged_file_is_one_message(tmp_path, file, content, told):
+    run = student(tmp_path / "run")
+    (run / file).write_text(content)
+    with pytest.raises(KedrecError, match=told) as fault:
+        find_runs([run])
+    assert str(run) in str(fault.value)
+
+
+def test_a_damaged_line_names_its_file(tmp_path):
+    run = student(tmp_path / "run")
+    (run / "predictions.jsonl").write_text('{"pair": 1}\n{"pair"\n')
+    with pytest.raises(KedrecError, match=r"predictions\.jsonl: damaged"):
+        find_runs([run])[0][0].rows("predictions.jsonl")
+
+
+def test_what_is_no_folder_of_runs(tmp_path):
+    with pytest.raises(KedrecError, match="no such folder"):
+        find_runs([tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(KedrecError, match="holds no finished run"):
+        find_runs([tmp_path / "empty"])
+
+
+def test_a_newer_test_of_the_very_run_stands_for_it(tmp_path):
+    run = student(tmp_path / "run", f1=0.5)
+    identity = find_runs([run])[0][0].finished.id
+    place = run / "evaluations" / identity
+    place.mkdir(parents=True)
+    (place / "metrics.json").write_text(json.dumps({"test/f1": 0.6, "test/ece": 0.1}))
+    (place / "provenance.json").write_text(json.dumps({"commit": "newer", "seconds": 3.0}))
+    (place / "audits.jsonl").write_text('{"audit": "blinded"}\n')
+    other = run / "evaluations" / "0000000000"  # of other questions: not this run's numbers
+    other.mkdir()
+    (other / "metrics.json").write_text(json.dumps({"test/f1": 0.9}))
+    found = find_runs([run])[0][0]
+    assert (found.metrics["test/f1"], found.metrics["test/ece"], found.metrics["base/f1"]) == (0.6, 0.1, 0.4)
+    assert found.commit == "newer"
+    assert found.seconds["train"] == 60.0
+    assert found.rows("audits.jsonl") == [{"audit": "blinded"}]
+    assert len(found.rows("predictions.jsonl")) == 16
+
+
+def test_a_sweeps_folder(tmp_path):
+    student(tmp_path / "sweep" / "t1")
+    elsewhere = student(tmp_path / "far" / "t2")
+    with (tmp_path / "sweep" / "results.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["trial", "seed", "status", "seconds", "run", "error"])
+        writer.writerow(["t1", 0, "finished", 1, "gone/t1", ""])
+        writer.writerow(["t2", 1, "finished", 1, elsewhere, ""])
+        writer.writerow(["t3", 2, "failed", 1, tmp_path / "sweep" / "t3", "out of memory"])
+    runs, left = find_runs([tmp_path / "sweep"])
+    assert sorted(run.path.name for run in runs) == ["t1", "t2"]
+    assert [why for _, why in left] == ["failed: out of memory"]
+
+
+def test_patients_rows_are_private_and_those_of_unknown_data(tmp_path):
+    assert not find_runs([student(tmp_path / "a")])[0][0].private
+    run = student(tmp_path / "b")
+    for data, private in (("kedrec.data.mimic.MimicPairwise", True), ("somebody.elses.Data", True)):
+        settings = (run / "config.yaml").read_text()
+        (run / "config.yaml").write_text(settings.replace("kedrec.data.instructions.InstructionData", data))
+        assert find_runs([run])[0][0].private is private
+        (run / "config.yaml").write_text(settings)
