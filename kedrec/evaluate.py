@@ -44,6 +44,7 @@ def evaluate(run: FinishedRun) -> dict[str, float]:
 
     prepare_environment()
     from kedrec.baseline import compared_with_base
+    from kedrec.judging import judged_answers
 
     started = time.monotonic()
     built = build(run.experiment)
@@ -51,7 +52,8 @@ def evaluate(run: FinishedRun) -> dict[str, float]:
     notes = _what_training_saw(run, built) if "data" in run.overrides else {}
     numbers, weights = _test(run, built)
     answers = answers_of(built.model)
-    numbers |= compared_with_base(run.path, answers.get("predictions", []))
+    rows = answers.get("predictions", [])
+    numbers |= {**compared_with_base(run.path, rows), **judged_answers(built.data, rows, "test")}
     record = {
         **provenance(),
         "seconds": round(time.monotonic() - started, 2),

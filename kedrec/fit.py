@@ -13,7 +13,7 @@ from kedrec.config import Built, Experiment, build, compose
 from kedrec.errors import KedrecError
 from kedrec.processes import is_first, process_number
 from kedrec.progress import shown_as_bars
-from kedrec.run import Asks, Exports, HasBaseline, HasFacts, InManyProcesses, Private, RunFolder, answers_of
+from kedrec.run import Asks, Exports, HasBaseline, HasFacts, HoldsOut, InManyProcesses, Private, RunFolder, answers_of
 from kedrec.signals import preemptible
 from kedrec.testing import numbers_of, show
 
@@ -57,6 +57,7 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     from lightning import seed_everything
 
     from kedrec.baseline import compared_with_base, score_untrained, score_untrained_together
+    from kedrec.judging import judged_answers
     from kedrec.nn.sharded import is_sharded
     from kedrec.tracking import report_to_wandb
 
@@ -65,6 +66,8 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     with run.timed("prepare"), shown_as_bars():
         built.data.prepare_data()
         built.data.setup("fit")
+    if isinstance(built.data, HoldsOut) and built.data.manifest is not None and is_first():
+        built.data.manifest.save(run.path / "split.tsv")
     asked = isinstance(built.model, HasBaseline) and isinstance(built.data, Asks)
     alone = trainer.world_size == 1
     metrics = score_untrained(built, run) if asked and alone else {}
@@ -79,13 +82,14 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
         trainer.test(built.model, built.data, verbose=False)
     metrics |= numbers_of(trainer)
     answers = answers_of(built.model)
-    for name, rows in answers.items():
-        run.write_rows(f"{name}.jsonl", rows)
+    for name, kept in answers.items():
+        run.write_rows(f"{name}.jsonl", kept)
     if isinstance(built.model, Exports) and (is_first() or is_sharded(built.model)):
         run.write_folder("export", built.model.export)
     if asked and not alone:
         metrics = score_untrained_together(built, experiment, run, trainer) | metrics
-    metrics |= compared_with_base(run.path, answers.get("predictions", []))
+    rows = answers.get("predictions", [])
+    metrics |= {**compared_with_base(run.path, rows), **judged_answers(built.data, rows, "test")}
     run.finish(metrics, built.data.facts if isinstance(built.data, HasFacts) else {}, built.model)
     if is_first():
         report_to_wandb(built.logger, run, metrics, private=isinstance(built.data, Private))

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,29 @@ _EXCERPT = 32  # words, as `InstructionData` shows them by default
 _CHANCE = 0.05  # of the sample's sentences that pass against an excerpt shown for another disease
 _MEASURED = 1  # raise when the threshold is found differently: those kept in stores are then found anew
 _ENTAILED = 0.5  # likelier than not
+
+
+@runtime_checkable
+class Judged(Protocol):
+    """Data that say by what models citations are judged: a bi-encoder, and an NLI model where there is one."""
+
+    encoder_name: str
+    entailment: str | None
+
+
+def judged_answers(data: object, rows: Sequence[Mapping[str, Any]], head: str) -> dict[str, float]:
+    """Return what `judged_citations` does of a test's rows, ``HEAD/NAME`` -> number; nothing where nothing is cited.
+
+    Args:
+        data: of the test, which name the models.
+        rows: predictions.
+        head: ``test`` or ``base``.
+    """
+    if not isinstance(data, Judged) or not any(checked_citations(row) for row in rows if "rationale" in row):
+        return {}
+    nli = Entailment(data.entailment) if data.entailment is not None else None
+    found = judged_citations(rows, Encoder(data.encoder_name), nli)
+    return {f"{head}/{name}": value for name, value in found.items()}
 
 
 def judged_citations(

@@ -116,6 +116,10 @@ def _recommend(options: Options) -> int:
     disease = _disease(options, run)
     _check_run(run)
     student = open_run(options.student) if options.student else None
+    if student is not None and not _holds_student(student):
+        raise KedrecError(
+            f"command line: --student: {student.path}: no adapter/ and no model/; expected a student's run"
+        )
     if options.texts and not Path(options.texts).exists():
         raise KedrecError(f"command line: --texts: {options.texts}: no such file or folder")
     with shown_as_bars():
@@ -125,6 +129,8 @@ def _recommend(options: Options) -> int:
         from kedrec.recommending.terminal import show
 
         show(answer)
+        if options.explain and answer.student is None:
+            print("None of the listed drugs is new and has a name: nothing was explained; --known=drop lists new ones.")
         print(f"ranked after {seconds:.1f} s, answered after {time.monotonic() - _STARTED:.1f} s")
     return 0
 
@@ -135,10 +141,12 @@ def _answered(options: Options, run: FinishedRun, student: FinishedRun | None, d
 
     store = Store()
     recommender = Recommender(run, options.graph, store)
+    if options.metapath:
+        recommender.check_metapath(options.metapath)
     ranked = recommender.rank(disease)
-    seconds = time.monotonic() - _STARTED
     wanted = Wanted(options.top, options.explain, options.drop_known, options.metapath)
-    if not options.explain:
+    seconds = time.monotonic() - _STARTED
+    if not recommender.to_explain(ranked, wanted):
         return recommender.answer(ranked, wanted), seconds
     from kedrec.environment import prepare_environment
 
@@ -162,12 +170,16 @@ def _disease(options: Options, run: FinishedRun) -> str:
 def _check_run(run: FinishedRun) -> None:
     if (run.path / "embeddings").is_dir():
         return
-    if (run.path / "adapter").is_dir() or (run.path / "model").is_dir():
+    if _holds_student(run):
         raise KedrecError(
             f"{run.path}: a run of a student, which ranks nothing; name a run of a KGE or GNN, and this one by "
             f"--student={run.path}"
         )
     raise KedrecError(f"{run.path}: it has no embeddings/; expected a finished run of a KGE or GNN")
+
+
+def _holds_student(run: FinishedRun) -> bool:
+    return any((run.path / name).is_dir() for name in ("adapter", "model"))
 
 
 def _write(answer: "Answer", options: Options) -> None:

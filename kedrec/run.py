@@ -21,6 +21,8 @@ from kedrec.store import disk_faults_named, write_atomic
 if TYPE_CHECKING:
     from lightning import LightningModule
 
+    from kedrec.graph.manifest import Manifest
+
 PACKAGES = (
     "kedrec",
     "torch",
@@ -81,6 +83,13 @@ class Asks(HasFacts, Protocol):
 
     def test_identity(self) -> str:
         """Return a hash of everything that the test asks."""
+
+
+@runtime_checkable
+class HoldsOut(Protocol):
+    """Data that keep treatments from training, and can say which."""
+
+    manifest: "Manifest | None"
 
 
 @runtime_checkable
@@ -219,6 +228,7 @@ class RunFolder:
             return
         record = {
             **provenance(),
+            "experiment": f"{self.experiment.name}.yaml",
             "processes": self.processes,
             "seconds": self.seconds,
             "seed": self.experiment.tree["seed"],

@@ -77,6 +77,8 @@ def chromium(profile: Path):
     options.binary_location = shutil.which("chromium")
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
+    # An empty page at the start: that for new tabs is still at work when the first page is asked for.
+    options.add_experimental_option("prefs", {"session.restore_on_startup": 4, "session.startup_urls": ["about:blank"]})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = Chrome(options, Service(shutil.which("chromedriver")))
     try:
@@ -152,9 +154,11 @@ class Browser:
         return path
 
     def printed(self, path: Path) -> Path:
-        """The page as a PDF of A4, as the print dialogue would make it."""
+        """The page as a PDF of A4, as the print dialogue would make it; across or upright, as the page says."""
         import base64
 
-        made = self.driver.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.69})
+        made = self.driver.execute_cdp_cmd(
+            "Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": True}
+        )
         path.write_bytes(base64.b64decode(made["data"]))
         return path

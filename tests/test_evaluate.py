@@ -57,11 +57,13 @@ def test_without_overrides_it_comes_to_the_runs_own_numbers(student, tmp_path):
     place = the_only_evaluation(folder)
     assert str(place) in done.stdout
     assert numbers(place) == own_numbers(folder)
-    assert (place / "predictions.jsonl").read_text() == (folder / "predictions.jsonl").read_text()
+    for name in ("predictions.jsonl", "audits.jsonl"):
+        assert (place / name).read_text() == (folder / name).read_text()
     record = json.loads((place / "provenance.json").read_text())
     assert record["overrides"] == {}
     assert record["weights"] == "checkpoints/best.ckpt"
     assert sorted(path.name for path in place.iterdir()) == [
+        "audits.jsonl",
         "config.yaml",
         "metrics.json",
         "predictions.jsonl",

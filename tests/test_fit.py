@@ -38,6 +38,38 @@ def test_a_run_leaves_everything_behind(unbroken):
     assert not [path for path in folder.rglob("*") if "partial" in path.name]
 
 
+def test_the_test_is_audited_and_what_is_held_out_is_written_down(unbroken):
+    from kedrec.graph.manifest import Manifest
+
+    folder, _ = unbroken
+    asked, base = (
+        [json.loads(line) for line in (folder / name).read_text().splitlines()]
+        for name in ("audits.jsonl", "audits_base.jsonl")
+    )
+    again = [(row["audit"], row["pair"], row["swapped"]) for row in asked]
+    assert len(set(again)) == len(again)
+    counts = {audit: sum(row["audit"] == audit for row in asked) for audit in {row["audit"] for row in asked}}
+    assert {name: counts[name] for name in ("closed_book", "exchanged", "blinded", "validation")} == {
+        "closed_book": 6,
+        "exchanged": 6,
+        "blinded": 6,
+        "validation": 4,
+    }
+    assert {row["audit"] for row in base} == {"closed_book"}
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert {
+        "test/evidence_followed",
+        "test/memorised",
+        "test/temperature",
+        "test/unknown_to_base_pairs",
+    } <= metrics.keys()
+    assert metrics["test/f1_low"] <= metrics["test/f1"] <= metrics["test/f1_high"]
+    held = Manifest.load(folder / "split.tsv").of("test")
+    rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    ids = [row["pair"].split("|") for row in rows]
+    assert {(drug, disease) for disease, drug, _ in ids} <= held
+
+
 def test_training_changes_the_answers(unbroken):
     folder, _ = unbroken
     base, trained = ((folder / name).read_text() for name in ("predictions_base.jsonl", "predictions.jsonl"))

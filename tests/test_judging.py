@@ -45,8 +45,9 @@ def nli(tmp_path, tiny_encoder_folder):
 
 def test_likeness_is_the_cosine_of_sentence_and_text(encoder):
     own, other, cut, nothing = judge_citations(ROWS, encoder)
-    first, second = encoder.encode(["Metformin treats diabetes in adults.", TEXTS[0]])
-    assert own.similarity == pytest.approx(float(first @ second), abs=1e-5)
+    for citation, said in {own: "Metformin treats diabetes in adults.", other: "Warfarin causes pain."}.items():
+        first, second = encoder.encode([said, citation.text])
+        assert citation.similarity == pytest.approx(float(first @ second), abs=1e-5)
     assert own.similarity > other.similarity
     assert (cut.exists, cut.similarity) == (True, None)
     assert (nothing.exists, nothing.similarity) == (False, None)
@@ -58,6 +59,14 @@ def test_what_is_entailed_counts_among_all_citations(nli):
     assert sure["citation_entailment_low"] < 0.5 < sure["citation_entailment_high"]
     assert judged_citations(ROWS, entailment=nli([5.0, 0.0, 0.0]))["citation_entailment"] == 0
     assert [one.entailed for one in judge_citations(ROWS)] == [None] * 4
+
+
+def test_the_text_is_the_premise(nli):
+    model = nli(None)
+    own, other, *unread = judge_citations(ROWS, entailment=model)
+    expected = model.probabilities([(TEXTS[0], own.sentence), (TEXTS[1], other.sentence)])
+    np.testing.assert_allclose([own.entailed, other.entailed], expected, rtol=1e-3)
+    assert [one.entailed for one in unread] == [None, None]
 
 
 def test_the_threshold_decides_what_is_near_enough(encoder, store, monkeypatch):

@@ -365,7 +365,7 @@ FEW = {"mentioned": True, "validation": 0.15, "test": 0.25, "limits": {"train": 
 @pytest.mark.parametrize("split_by", ["pair", "disease", "drug"])
 def test_on_the_sample_student_and_graph_model_obey_one_split(student, tmp_path, split_by):
     graph, texts = SAMPLE / "triples.tsv", SAMPLE / "passages.jsonl"
-    made = student(graph, texts, ("pmc", "clinical_trials"), split_by=split_by, chunk_tokens=256, **FEW)
+    made = student(graph, texts, ("pmc", "clinical_trials"), split_by=split_by, chunk_tokens=10_000, **FEW)
     made.manifest.save(tmp_path / "split.tsv")
     world, edges = _world(graph, texts), made.manifest.of("test")
     assert len(edges) > 10
@@ -381,28 +381,26 @@ def test_on_the_sample_a_student_obeys_the_split_of_a_graph_model(student, tmp_p
     data.manifest.save(tmp_path / "split.tsv")
     world, edges = _world(graph, texts), data.manifest.of("test")
     assert leaks.in_triples(data, world, edges) == []
-    made = student(graph, texts, split=str(tmp_path / "split.tsv"), chunk_tokens=256, **FEW)
+    made = student(graph, texts, split=str(tmp_path / "split.tsv"), chunk_tokens=10_000, **FEW)
     assert _in_student(made, world, edges) == []
     assert made.manifest.identity == data.manifest.identity
 
 
-def test_the_shipped_pairs_show_no_test_treatment(student, store):
+def test_the_shipped_pairs_show_no_test_treatment(student):
     shipped = {"pairs": str(SAMPLE / "pairs.parquet"), "rationales": str(SAMPLE / "rationales.jsonl")}
     graph, texts = SAMPLE / "triples.tsv", SAMPLE / "passages.jsonl"
-    made = student(graph, texts, ("pmc", "clinical_trials"), chunk_tokens=256, **shipped)
+    made = student(graph, texts, ("pmc", "clinical_trials"), chunk_tokens=10_000, **shipped)
     world, edges = _world(graph, texts), made.manifest.of("test")
     assert _in_student(made, world, edges) == []
     assert {(pair.relevant, pair.disease) for pair in made.pairs if pair.split == "test"} <= edges
-    assert _in_graph(_triples(graph, pairs=shipped["pairs"]), world, edges) == leaks.in_descriptions(
-        _triples(graph, pairs=shipped["pairs"]), world, edges
-    )
+    assert leaks.in_triples(_triples(graph, pairs=shipped["pairs"], add=0.5), world, edges) == []
 
 
 @pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs KEDREC_REAL_DATA")
 @pytest.mark.parametrize("split_by", ["disease", "date"])
 def test_on_real_data_student_and_graph_model_obey_one_split(student, tmp_path, split_by):
     graph, texts = Path(os.environ["KEDREC_REAL_DATA"]) / "graph", tmp_path / "texts.jsonl"
-    documents = islice(read_documents(graph.parent / "text" / "pubmed_abstracts.jsonl.zst"), 0, None, 12)
+    documents = islice(read_documents(graph.parent / "text" / "pubmed_abstracts.jsonl.zst"), 0, None, 24)
     fields = ("id", "source", "title", "text", "date")
     texts.write_text("".join(json.dumps({name: getattr(one, name) for name in fields}) + "\n" for one in documents))
     made = student(graph, texts, ("pmc",), split_by=split_by, chunk_tokens=10_000, **FEW)

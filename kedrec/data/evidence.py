@@ -1,8 +1,10 @@
 """What is known of a pair: its names, the passages retrieved for its drugs, and the teacher's rationale."""
 
+import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +34,8 @@ from kedrec.text.retriever import Retrieved, Retriever, open_corpus, query_text
 Asked = tuple[Split, str, str]  # of a question of that split: disease and one of its drugs
 Gathered = Mapping[Asked, Sequence[Retrieved]]
 PassageOrder = Literal["nearest", "question"]
+
+_FINDING = 1  # raise when names are found differently in passages: what stores keep of it is then made anew
 _DEEPER = (50, 800)  # of the nearest passages, where the first may not be shown
 
 
@@ -88,7 +92,7 @@ class Library:
                 self.identity["before"] = before
                 self.retriever = _known_before(self.retriever, before, texts)
             if naming_drugs:
-                self.retriever = self._naming_drugs(self.retriever)
+                self.retriever = self._naming_drugs(self.retriever, store)
             for source in sources:
                 if source not in self.retriever.sources:
                     known = self.retriever.sources
@@ -260,15 +264,19 @@ class Library:
         wanted = [entity for entity in self.infos if entity.startswith(("Compound::", "Disease::"))]
         return find_mentions(self.passages, {entity: self.names(entity) for entity in wanted})
 
-    def _naming_drugs(self, retriever: Retriever) -> Retriever:
-        drugs = {entity: self.names(entity) for entity in self.graph.entities if entity.startswith("Compound::")}
-        passages = [passage for source in retriever.sources for passage in retriever.passages(source)]
-        named = set().union(*find_mentions(passages, drugs).values())
-        kept = {passages[row].id for row in named}
-        if not kept:
-            raise KedrecError(
-                "no passage names a drug of the graph; does an entities.tsv with names lie beside the graph?"
-            )
+    def _naming_drugs(self, retriever: Retriever, store: Store) -> Retriever:
+        def build(folder: Path) -> None:
+            drugs = {entity: self.names(entity) for entity in self.graph.entities if entity.startswith("Compound::")}
+            passages = [passage for source in retriever.sources for passage in retriever.passages(source)]
+            named = set().union(*find_mentions(passages, drugs).values())
+            if not named:
+                raise KedrecError(
+                    "no passage names a drug of the graph; does an entities.tsv with names lie beside the graph?"
+                )
+            (folder / "ids.json").write_text(json.dumps([passages[row].id for row in sorted(named)]), encoding="utf-8")
+
+        key = {**self.identity, "tokenizer": retriever.encoder.tokenizer_identity, "finding": _FINDING}
+        kept = set(json.loads((store.get("naming-drugs", key, build) / "ids.json").read_text(encoding="utf-8")))
         return retriever.restricted(lambda passage: passage.id in kept)
 
     def _hits(self, pair: Pair, gathered: Gathered, drug: str) -> list[Retrieved]:

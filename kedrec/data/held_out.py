@@ -17,10 +17,8 @@ from kedrec.graph.pairs import Pair, load_pairs
 from kedrec.graph.treatments import THERAPEUTIC, stated_edges
 from kedrec.sentences import sentences
 from kedrec.sources.names import EntityInfo
-from kedrec.text.excerpt import name_pattern
-from kedrec.text.mentions import spoken_names
-
-_SHORTEST = 4  # letters of a name that is looked for; shorter ones mostly mean other things
+from kedrec.text.mentions import find_mentions, spoken_names
+from kedrec.text.passages import Passage
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,11 +126,13 @@ def without_telling(
     names: dict[str, list[str]] = {}
     for entity, one in zip(entities, keeper, strict=True):
         if one in others:
-            spoken = spoken_names(entity, infos.get(entity))
-            names.setdefault(one, []).extend(name for name in spoken if len(name) >= _SHORTEST)
-    found = list(descriptions)
-    for row, (one, text) in enumerate(zip(keeper, descriptions, strict=True)):
-        told = [name for other in others.get(one, ()) for name in names.get(other, ())]
-        if text and told and (pattern := name_pattern(told)).search(text):
-            found[row] = " ".join(part for part in sentences(text) if not pattern.search(part))
-    return found
+            names.setdefault(one, []).extend(spoken_names(entity, infos.get(entity)))
+    asked = [(row, one) for row, one in enumerate(keeper) if one in others and descriptions[row]]
+    parts = [(row, one, part) for row, one in asked for part in sentences(descriptions[row])]
+    found = find_mentions([Passage("", "", "", "", part) for *_, part in parts], names)
+    telling = {at for at, (_, one, _) in enumerate(parts) if any(at in found.get(other, ()) for other in others[one])}
+    silent: dict[int, list[str]] = {parts[at][0]: [] for at in telling}
+    for at, (row, _, part) in enumerate(parts):
+        if row in silent and at not in telling:
+            silent[row].append(part)
+    return [" ".join(silent[row]) if row in silent else text for row, text in enumerate(descriptions)]

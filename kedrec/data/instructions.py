@@ -79,6 +79,8 @@ class InstructionData(LightningDataModule):
         max_tokens: prompt and answer together.
         audits: how test questions are asked again, to see what the choice rests on: without the passages that state the
             answer, with none, with the two drugs' passages exchanged, with drugs' names hidden (`kedrec.data.audits`).
+        entailment: folder or hub name of an NLI model that also judges, in the test, whether passages entail what cites
+            them; ``null`` leaves it to words and to the encoder.
         both_orders: train on both orders of the two drugs, side by side in a batch.
         distill: the teacher whose token distributions are computed in advance and kept, ``${model.init_args.distill}``;
             ``null`` lets the student ask it, if at all, as it trains.
@@ -118,6 +120,7 @@ class InstructionData(LightningDataModule):
         chunk_tokens: int = 200,
         max_tokens: int = 768,
         audits: list[Audit] = list(AUDITS),  # noqa: B006
+        entailment: str | None = None,
         both_orders: bool = True,
         distill: Distillation | None = None,
         batch_size: int = 4,
@@ -155,6 +158,7 @@ class InstructionData(LightningDataModule):
         self.chunk_tokens = chunk_tokens
         self.max_tokens = max_tokens
         self.audits = audits
+        self.entailment = entailment
         self.both_orders = both_orders
         self.distill = distill
         self.batch_size = batch_size

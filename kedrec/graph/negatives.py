@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph
@@ -97,6 +96,8 @@ def balanced_draw(
     """
 
     def deal(block: Sequence[Edge]) -> list[str | None]:
+        from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
+
         drugs = [drug for drug, _ in block]
         if vector_of is None:
             rows = [seeded_number(seed, "irrelevant", *edge) for edge in block]

@@ -80,6 +80,33 @@ class Found:
     direct: tuple[Edge, ...]
 
 
+def types_between(metapath: str, kinds: Sequence[str], first: str, last: str) -> list[str]:
+    """Return the types between the ends of a meta-path, as the graph writes them.
+
+    Args:
+        metapath: ``Compound-Gene-Disease``, in any case.
+        kinds: the types that there are.
+        first: type of the one end.
+        last: type of the other.
+
+    Raises:
+        KedrecError: a type is none, or there is not one or two of them between the two ends.
+    """
+    written = {kind.casefold(): kind for kind in kinds}
+    parts = [part.strip() for part in metapath.split("-")]
+    for part in parts:
+        if part.casefold() not in written:
+            known = ", ".join(sorted(kinds))
+            raise KedrecError(
+                f"metapath {metapath!r}: no entity is a {part!r}{nearest(part, kinds)}; there are {known}"
+            )
+    found = [written[part.casefold()] for part in parts]
+    if len(found) not in (3, 4) or (found[0], found[-1]) != (first, last):
+        such = f"{first}-Gene-{last}"
+        raise KedrecError(f"metapath {metapath!r}: expected one or two types between two ends, such as {such}")
+    return found[1:-1]
+
+
 class PathFinder:
     """Finds the paths drug - x - disease and drug - x - y - disease of a graph.
 
@@ -148,21 +175,9 @@ class PathFinder:
 
     def _between(self, metapath: str, ends: tuple[int, int]) -> list[int]:
         """Return the types of the entities between the two ends, as numbers."""
-        names = {str(kind).casefold(): number for number, kind in enumerate(self.kinds)}
-        parts = [part.strip() for part in metapath.split("-")]
-        for part in parts:
-            if part.casefold() not in names:
-                known = [str(kind) for kind in self.kinds]
-                raise KedrecError(
-                    f"metapath {metapath!r}: no entity is a {part!r}{nearest(part, known)}; there are {known}"
-                )
-        kinds = [names[part.casefold()] for part in parts]
-        outer = [int(self._kind[end]) for end in ends]
-        if len(kinds) not in (3, 4) or [kinds[0], kinds[-1]] != outer:
-            first, last = (self.kinds[kind] for kind in outer)
-            such = f"{first}-Gene-{last}"
-            raise KedrecError(f"metapath {metapath!r}: expected one or two types between two ends, such as {such}")
-        return kinds[1:-1]
+        kinds = [str(kind) for kind in self.kinds]
+        first, last = (kinds[self._kind[end]] for end in ends)
+        return [kinds.index(kind) for kind in types_between(metapath, kinds, first, last)]
 
     def _neighbours(self, row: int, without: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return distinct neighbours, ascending, and the weight of the rarest link to each."""

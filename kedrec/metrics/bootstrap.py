@@ -3,9 +3,12 @@
 A metric is a function of sums over rows: of hits and of rows, say. Rows of one disease are summed up once; a resample
 then is a matter of counting how often each disease was drawn.
 
-The usual interval, the middle 95 % of the resamples' values, holds the truth in 80 to 90 % of samples of 13 diseases:
-it knows neither that so few say little of the spread, nor which values a metric can take (``benchmarks/coverage.py``).
-Taken here is of the resamples only the standard error, and the score interval about it.
+The usual interval, the middle 95 % of the resamples' values, holds the truth in 85 to 91 % of samples of 13 diseases,
+and in 57 % near a bound: it knows neither that so few say little of the spread, nor which values a metric can take.
+Taken here is of the resamples only the standard error, and the score interval about it. By ``benchmarks/coverage.py``
+that holds the truth in 93 to 97 % of samples of 13, 30 and 100 diseases; but with few diseases in fewer where a few
+answers decide the mean: of reciprocal ranks that are mostly far down (86 to 93 % with 13, 91 to 93 % with 30), and of
+mean ranks (84, 88 and 91 %).
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -170,7 +173,8 @@ def interval(totals: Values, function: Function = ratio, bounds: Bounds = (0.0, 
     t = _student(freedom)
     middle = (place + t**2 / (2 * size)) / (1 + t**2 / size)
     half = t / (1 + t**2 / size) * (place * (1 - place) / size + t**2 / (4 * size**2)) ** 0.5
-    return low + (high - low) * max(middle - half, 0.0), low + (high - low) * min(middle + half, 1.0)
+    below, above = min(max(middle - half, 0.0), place), max(min(middle + half, 1.0), place)
+    return low + (high - low) * below, low + (high - low) * above
 
 
 def p_value(totals: Values, function: Function, bounds: Bounds, at: float = 0.0) -> float:
@@ -258,36 +262,3 @@ def _student(freedom: float) -> float:
 
 def _defined(values: Values) -> Values:
     return values[~np.isnan(values)]
-
-
-def bootstrap_interval(
-    groups: Sequence[Hashable],
-    statistic: Callable[[NDArray[np.int64]], float],
-    draws: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Return the percentile interval of a statistic (Efron and Tibshirani, 1993), groups resampled with replacement.
-
-    Args:
-        groups: which group each row is of; rows of one group are drawn together.
-        statistic: from row numbers, which may repeat, to the figure; NaN where it is not defined, which is left out.
-        draws: resamples.
-        seed: of the resamples.
-        level: of confidence.
-
-    Returns:
-        The lower and the upper bound; both NaN where the statistic is never defined.
-    """
-    numbers: dict[Hashable, list[int]] = {}
-    for row, group in enumerate(groups):
-        numbers.setdefault(group, []).append(row)
-    rows = [np.array(of) for of in numbers.values()]
-    draw = np.random.default_rng(seed)
-    chosen = draw.integers(len(rows), size=(draws, len(rows)))
-    values = np.array([statistic(np.concatenate([rows[one] for one in of])) for of in chosen])
-    values = values[~np.isnan(values)]
-    if not len(values):
-        return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

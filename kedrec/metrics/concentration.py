@@ -11,19 +11,20 @@ from torch import Tensor
 from kedrec.batches import RankingBatch
 from kedrec.metrics.ranking import MEMORY, Counts, chunks, other_answers, without_known_elsewhere
 
-MATCHED = 100
-"""Candidates of a degree-matched ranking, the true answer among them."""
+MATCHED = 50
+"""Candidates of a degree-matched ranking, the true answer among them: as many as in LLaDR's protocol."""
 
 TOP = 10
 
 
 def count_degree_matched(scores: Tensor, batch: RankingBatch, memory: int = MEMORY) -> Counts:
-    """Compare each true answer with the 99 other candidates that are nearest to it in the order of training degrees.
+    """Compare each true answer with the 49 other candidates that are nearest to it in the order of training degrees.
 
-    Half of them have the answer's degree or less, half have it or more, as far as there are such. Neighbours in degree
-    rather than a bucket of degrees: each answer has as many rivals as any other, so that ranks compare, and at the top,
-    where few drugs have very different degrees, rivals are as near as there are. A ranking by degree alone gets a mean
-    rank of about 50, chance an MRR of 0.052 and Hits@10 of 0.1. Other known true answers are left out beforehand.
+    Half of them have the answer's degree or less, half have it or more, as far as there are such: not at the very top,
+    where an answer has rivals of lower degree alone. Neighbours in degree rather than a bucket of degrees: each answer
+    has as many rivals as any other, so that ranks compare, and where few drugs have very different degrees rivals are
+    as near as there are. Chance gets an MRR of 0.09 and Hits@10 of 0.2, a ranking by degree alone a mean rank of about
+    25. Other known true answers are left out beforehand.
 
     Args:
         scores: (queries, entities), higher is better, without NaN.
@@ -31,7 +32,7 @@ def count_degree_matched(scores: Tensor, batch: RankingBatch, memory: int = MEMO
         memory: bytes that may be held beside the scores, unless one triple alone needs more.
 
     Returns:
-        The counts, on the CPU; among all candidates where there are fewer than 100.
+        The counts, on the CPU; among all candidates where there are fewer than 50.
     """
     assert batch.candidate_degree is not None
     order = batch.candidate_degree.argsort(stable=True)
@@ -41,18 +42,36 @@ def count_degree_matched(scores: Tensor, batch: RankingBatch, memory: int = MEMO
     known = place[torch.searchsorted(batch.candidates, batch.known)]
     ordered = replace(batch, target=target, known=known)
     parts = []
-    for rows in chunks(batch, len(entities) * (scores.element_size() + 12), memory):
-        allowed = torch.ones(len(rows), len(entities), dtype=torch.bool, device=scores.device)
-        allowed[other_answers(ordered, rows)] = False
-        turn = allowed.cumsum(dim=1, dtype=torch.int32)
-        own = turn.gather(1, target[rows, None])
-        first = torch.minimum(own - MATCHED // 2, turn[:, -1:] - MATCHED + 1).clamp(min=1)
-        near = allowed & (turn >= first) & (turn < first + MATCHED)
-        rivals = scores[batch.query[rows][:, None], entities]
+    for rows in chunks(batch, 64 * MATCHED, memory):
+        places, there = _neighbours(target[rows], *other_answers(ordered, rows), len(entities))
+        rivals = scores[batch.query[rows][:, None], entities[places]]
         answer = scores[batch.query[rows], batch.target[rows]][:, None]
-        greater, equal = (of.logical_and_(near).sum(dim=1) for of in (rivals > answer, rivals == answer))
-        parts.append(Counts(greater.cpu(), equal.cpu() - 1, near.sum(dim=1).cpu() - 1))
+        greater, equal = (of.logical_and_(there).sum(dim=1) for of in (rivals > answer, rivals == answer))
+        parts.append(Counts(greater.cpu(), equal.cpu() - 1, there.sum(dim=1).cpu() - 1))
     return Counts.cat(parts)
+
+
+def _neighbours(target: Tensor, owner: Tensor, known: Tensor, candidates: int) -> tuple[Tensor, Tensor]:
+    """Return the 50 places about each target, its own among them, and which of them there are: ``(chunk, 50)`` each.
+
+    Args:
+        target: (chunk,) places in the order of degrees.
+        owner: (known,) ascending places in ``target`` of the answers that are left out.
+        known: (known,) their places in the order of degrees.
+        candidates: places in all.
+    """
+    row = candidates * torch.arange(len(target), device=target.device)
+    keys = (owner * candidates + known).sort().values
+    left_out = owner.bincount(minlength=len(target))
+    start = left_out.cumsum(dim=0) - left_out
+    own = target - (torch.searchsorted(keys, row + target) - start)  # its turn among those that are left
+    first = torch.minimum(own - MATCHED // 2, candidates - left_out - MATCHED).clamp(min=0)
+    turn = first[:, None] + torch.arange(MATCHED, device=target.device)
+    there = turn < (candidates - left_out)[:, None]
+    passed = keys - (torch.arange(len(keys), device=keys.device) - start[owner])  # turns before each that is left out
+    turn = turn.where(there, own[:, None])
+    skipped = torch.searchsorted(passed, row[:, None] + turn, right=True) - start[:, None]
+    return turn + skipped, there
 
 
 def count_by_degree(batch: RankingBatch, memory: int = MEMORY) -> Counts:

@@ -4,12 +4,13 @@ A patient's visits are averaged first and the patients then, so that a long hist
 """
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kedrec.metrics.bootstrap import bootstrap_interval
+from kedrec.metrics.bootstrap import Bounds, cluster_sums, figure
 
 Values = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -107,7 +108,8 @@ def drug_set_metrics(sets: DrugSets, interactions: Marks | None, intervals: bool
     ratios["drugs"] = (sets.chosen.sum(1).astype(float), np.ones(len(share)))
     found: dict[str, float] = {}
     for name, (above, below) in ratios.items():
-        found |= _figure(name, sets.patient, above, below, intervals)
+        bounds = (0.0, inf if name == "drugs" else 1.0)
+        found |= _figure(name, sets.patient, above, below, intervals, bounds)
     return found
 
 
@@ -171,7 +173,7 @@ def control_metrics(sets: DrugSets, share: Values, drugs: float, interactions: M
         lead = (jaccard(own) - jaccard(control)) * weight
         ends = [end for end in ("", "_low", "_high") if f"jaccard{end}" in metrics]
         found |= {f"control_{name}{end}": metrics[f"jaccard{end}"] for end in ends}
-        found |= _figure(f"jaccard_over_{name}", own.patient, lead, weight, intervals=True)
+        found |= _figure(f"jaccard_over_{name}", own.patient, lead, weight, True, (-1.0, 1.0))
         found |= {f"control_{name}/{key}": value for key, value in metrics.items()}
         found[f"control_{name}/visits"] = float(len(weight))
     return found
@@ -183,14 +185,10 @@ def _share(patient: NDArray[np.int64]) -> Values:
     return 1 / counts[inverse]
 
 
-def _figure(name: str, patient: NDArray[np.int64], above: Values, below: Values, intervals: bool) -> dict[str, float]:
+def _figure(
+    name: str, patient: NDArray[np.int64], above: Values, below: Values, intervals: bool, bounds: Bounds
+) -> dict[str, float]:
     """Return a sum over visits divided by another, ``(visits,)`` each, with its interval where there is one."""
-
-    def ratio(visits: NDArray[np.int64]) -> float:
-        whole = below[visits].sum()
-        return float(above[visits].sum() / whole) if whole else float("nan")
-
-    found = {name: ratio(np.arange(len(patient)))}
-    if intervals and len(np.unique(patient)) >= _FEWEST:
-        found[f"{name}_low"], found[f"{name}_high"] = bootstrap_interval(patient.tolist(), ratio)
-    return found
+    totals = cluster_sums(patient.tolist(), np.stack([above, below], axis=1))
+    found = figure(name, totals, bounds=bounds)
+    return found if intervals and len(totals) >= _FEWEST else {name: found[name]}

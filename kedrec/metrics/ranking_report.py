@@ -173,7 +173,7 @@ def _columns(*parts: Tensor | Counts) -> Tensor:
 
 def _whole(parts: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
     """Return the columns of all processes, each answer once, in ascending order of the numbers in the first column."""
-    joined = {name: torch.cat(of, dim=1) for name, of in _of_all_processes(parts).items()}
+    joined = {name: torch.cat(of, dim=1) for name, of in sorted(_of_all_processes(parts).items())}
     return {name: of[:, _once(of[0])] for name, of in joined.items()}
 
 

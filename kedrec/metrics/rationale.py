@@ -50,7 +50,8 @@ def _sums(row: Mapping[str, Any], scorer: RougeScorer) -> list[float]:
     bare, reference = (without_citations(row[key]) for key in ("rationale", "reference"))
     scores = scorer.score(reference, bare)
     numbers = cited(row["rationale"])
-    good = [number for number in numbers if number.isdigit() and 1 <= int(number) <= len(row["passages"])]
+    shown = {str(number) for number in range(1, len(row["passages"]) + 1)}
+    good = [number for number in numbers if number in shown]
     rouge = [100 * scores[name].fmeasure for name in ROUGE]
     return [*rouge, len(good), len(numbers), bool(good), len(bare.split()), 1]
 

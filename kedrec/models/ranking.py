@@ -30,7 +30,7 @@ class Ranker(LightningModule):
         "entities, or among those of the right `typed` kind. `lladr_published` draws 49 diseases beside the true one, "
         "other true ones among them; `lladr_filtered` leaves those out; both are means over five draws. `metrics.json` "
         "also has their exact expectations over all draws, the ranks by side, relation and degree, and 95 % intervals, "
-        "diseases resampled whole. `degree_matched`: the true compound among the 100 of nearest training degree; "
+        "diseases resampled whole. `degree_matched`: the true compound among the 50 of nearest training degree; "
         "`by_degree`: where a ranking by degree alone puts it among all compounds. A test set whose name ends in "
         "`_untold` lacks the triples of which one side's description names the other."
     )

@@ -157,7 +157,7 @@ class Node:
 
 @dataclass(frozen=True)
 class NamedPath:
-    """A path of `kedrec.graph.paths` with names: its types, its score, its nodes, and the links between them."""
+    """A path of `kedrec.graph.paths` with names: types, score, nodes, and the links between them, each kind once."""
 
     types: str
     score: float

@@ -68,7 +68,8 @@ class Investigator:
 
     def _named(self, path: Path) -> NamedPath:
         nodes = tuple(Node(node, self.library.names(node)[0]) for node in path.nodes)
-        return NamedPath(path.types, float(f"{path.score:.4g}"), nodes, path.steps)
+        once = tuple(tuple({link.relation: link for link in step}.values()) for step in path.steps)
+        return NamedPath(path.types, float(f"{path.score:.4g}"), nodes, once)
 
     def _naming(self, entity: str) -> list[Passage] | None:
         """Return the passages, of any source, that name an entity; ``None`` where there are no texts."""

@@ -1,5 +1,6 @@
 """A student asked why a recommended drug should treat the disease, rather than one that is like it."""
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -145,7 +146,7 @@ def open_explainer(run: FinishedRun | None, graph: str, texts: str | None, store
     facts = StudentFacts(
         path=str(run.path) if run else "",
         base=student.base,
-        temperature=run.metrics.get("test/temperature") if run else None,
+        temperature=_temperature(run) if run else None,
         texts=texts or "",
         sources=tuple(library.sources),
         passages=len(library.passages),
@@ -159,6 +160,13 @@ def _student(run: FinishedRun) -> tuple[Student, InstructionData]:
         names = f"{type(built.model).__name__} on {type(built.data).__name__}"
         raise KedrecError(f"{run.path}: a run of {names}; --student wants that of a student, as both_sources.yaml's is")
     return built.model, built.data
+
+
+def _temperature(run: FinishedRun) -> float | None:
+    """Return the temperature of the run's last test without overrides; ``None`` where none was fitted."""
+    newer = run.path / "evaluations" / run.id / "metrics.json"
+    metrics: dict[str, float] = json.loads(newer.read_text(encoding="utf-8")) if newer.is_file() else run.metrics
+    return metrics.get("test/temperature")
 
 
 def _passages(

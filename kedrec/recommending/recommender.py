@@ -1,6 +1,7 @@
 """From a finished run and a disease to the answer: the ranking first, then what there is on the first of it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from kedrec.data.evidence import Library
 from kedrec.errors import KedrecError
 from kedrec.finished import FinishedRun
 from kedrec.graph.lookup import Lookup
+from kedrec.graph.paths import types_between
 from kedrec.graph.split_folder import is_split_folder
 from kedrec.graph.treatments import THERAPEUTIC
 from kedrec.nn.exported import Exported
@@ -73,7 +75,21 @@ class Recommender:
         self.therapeutic = self.graph.match_relations([*names, *THERAPEUTIC], optional=THERAPEUTIC)
         exported = Exported.load(run.path)
         self.ranking = DrugRanking(exported, self.graph, self.library.kept_rows, self.therapeutic, self.relations)
-        self.calibration: Calibration = calibrate(self.ranking, self.library.names_hash, store)
+        self._store = store
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How often ranks are right."""
+        return calibrate(self.ranking, self.library.names_hash, self._store)
+
+    def check_metapath(self, metapath: str) -> None:
+        """Raise unless the graph has such paths from drugs to diseases.
+
+        Raises:
+            KedrecError: a type is none of the graph's, or the ends are others.
+        """
+        kinds = {entity.partition("::")[0] for entity in self.graph.entities}
+        types_between(metapath, sorted(kinds), "Compound", "Disease")
 
     def rank(self, asked: str) -> Ranked:
         """Return all drugs, ranked.
@@ -91,19 +107,20 @@ class Recommender:
         disease = Disease(asked, ids[0], tuple(ids), self.library.names(ids[0])[0], edges, known)
         return Ranked(disease, self.ranking.rank(ids))
 
+    def to_explain(self, ranked: Ranked, wanted: Wanted) -> list[str]:
+        """Return the first listed drugs that are new and have a name: another says nothing to student or reader."""
+        new = [one.drug for one in _listed(ranked, wanted) if one.known is None]
+        return [drug for drug in new if self.library.names(drug) != (drug,)][: wanted.explain]
+
     def answer(self, ranked: Ranked, wanted: Wanted, investigator: "Investigator | None" = None) -> Answer:
         """Return what is shown of a ranking, looked into by an investigator.
 
         Args:
             ranked: as `rank` returns it.
             wanted: how much of it.
-            investigator: looks into the first that are new; ``None`` ranks alone.
+            investigator: looks into those `to_explain`; ``None`` ranks alone.
         """
-        listed = [one for one in ranked.candidates if one.known is None or not wanted.drop_known][: wanted.top]
-        # A drug without a name says nothing to a student, nor to a reader.
-        new = [one.drug for one in listed if one.known is None and self.library.names(one.drug) != (one.drug,)]
-        new = new[: wanted.explain]
-        details = investigator.details(ranked, new, wanted.metapath) if investigator and new else {}
+        details = investigator.details(ranked, self.to_explain(ranked, wanted), wanted.metapath) if investigator else {}
         treated = "training" in self.ranking.known.get(ranked.disease.id, {}).values()
         recommendations = [
             Recommendation(
@@ -112,7 +129,7 @@ class Recommender:
                 confidence=None if one.asked_rank is None else self.calibration.at(one.asked_rank, treated=treated),
                 details=details.get(one.drug),
             )
-            for one in listed
+            for one in _listed(ranked, wanted)
         ]
         return Answer(
             disease=ranked.disease,
@@ -148,3 +165,7 @@ class Recommender:
             PublishedDrug(place, name, place_of.get(self.library.kept(drug)))
             for place, (name, drug) in enumerate(zip(published, ids, strict=True), start=1)
         ]
+
+
+def _listed(ranked: Ranked, wanted: Wanted) -> list[Candidate]:
+    return [one for one in ranked.candidates if one.known is None or not wanted.drop_known][: wanted.top]

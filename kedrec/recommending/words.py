@@ -41,8 +41,8 @@ def choice_text(found: Explanation) -> str:
     told = f"(margin {found.margin:+.2f}{sure})"
     how = "" if found.agreed else ", but its choice depends on the order in which it is asked"
     if found.prefers_drug:
-        return f"preferred to {found.alternative_name} {told}{how}."
-    return f"it prefers {found.alternative_name} {told}{how}; asked all the same why this drug, it says:"
+        return f"It prefers this drug to {found.alternative_name} {told}{how}."
+    return f"It prefers {found.alternative_name} {told}{how}. Asked all the same why this drug, it says:"
 
 
 def unsupported_text(found: Explanation) -> str:
@@ -61,7 +61,7 @@ def path_text(path: NamedPath) -> str:
     """Return a path on one line: names, and between them the relations with their sources."""
     text = path.nodes[0].name
     for node, links in zip(path.nodes[1:], path.steps, strict=True):
-        named = ", ".join(dict.fromkeys(f"{link.source} {kind(link.relation)}" for link in links))
+        named = ", ".join(f"{link.source} {kind(link.relation)}" for link in links)
         text += f" -[{named}]-> {node.name}" if links[0].forward else f" <-[{named}]- {node.name}"
     return text
 

@@ -107,8 +107,8 @@ def _done(table: TableOf, refused: Sequence[str]) -> Table | None:
     return table.done(
         "Difference: the first less the second, with its 95 % interval and two-sided p by paired bootstrap, diseases "
         "resampled whole. First only, second only: examples that one alone got right, or ranked better; McNemar's "
-        "exact test of them takes examples for independent, which those of one disease are not: where the two p differ, "
-        f"the bootstrap's holds. {table.rows} comparisons stand here, and p is not adjusted for their number.",
+        "exact test of them takes examples for independent, which those of one disease are not: where the two p "
+        f"differ, the bootstrap's holds. {table.rows} comparisons stand here, and p is not adjusted for their number.",
         *(f"Not compared: {why}" for why in refused),
     )
 

@@ -28,7 +28,7 @@ _LETTERS = "bcdfghjklmnpqrstvwxz"
 
 
 def write_review(
-    runs: Sequence[str | Path],
+    runs: Sequence[Path],
     folder: Path,
     *,
     pairs: int | None = None,
@@ -42,9 +42,10 @@ def write_review(
     that nobody can work them out who does not have the runs.
 
     Args:
-        runs: folders of students' runs with the same test pairs.
+        runs: folders of students' runs with the same test pairs, or that hold some.
         folder: empty or to be made.
-        pairs: questions, drawn at random from those that all models explained; ``None`` takes them all.
+        pairs: questions, drawn at random from those that all models explained, the diseases in turn, as what is of
+            one disease says little more than one question of it; ``None`` takes them all.
         seed: of the draw, of orders and ids.
         base: whether the untouched bases and the teachers are reviewed beside the runs.
         private: whether runs on data of patients may be reviewed.
@@ -60,7 +61,7 @@ def write_review(
     asked = shared_questions(voices)
     salt = _salt(voices, asked, seed)
     draw = np.random.default_rng(int(salt, 16))
-    chosen = [asked[place] for place in draw.permutation(len(asked))[:pairs]]
+    chosen = _drawn(asked, pairs, draw)
     named = [_blinded(question, voices, salt, draw) for question in chosen]
     sheets = [sheet for sheet, _ in named]
     key = {
@@ -81,6 +82,18 @@ def write_review(
         (given / "labelling_config.xml").write_text(label_studio_config(len(voices)), encoding="utf-8")
         (given / "README.md").write_text(instructions(sheets, private), encoding="utf-8")
         (partial / KEY).write_text(json.dumps(key, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _drawn(asked: Sequence[Asked], pairs: int | None, draw: np.random.Generator) -> list[Asked]:
+    """Return some of the questions in random order: a second one of a disease only after one of each."""
+    before: dict[str, int] = {}
+    turns: list[tuple[int, int, int]] = []
+    for place in draw.permutation(len(asked)).tolist():
+        disease = asked[place][0].partition("|")[0]
+        turns.append((before.setdefault(disease, 0), len(turns), place))
+        before[disease] += 1
+    chosen = [asked[place] for _, _, place in sorted(turns)[:pairs]]
+    return [chosen[place] for place in draw.permutation(len(chosen))]
 
 
 def _salt(voices: Sequence[Voice], asked: Sequence[Asked], seed: int) -> str:

@@ -1,6 +1,5 @@
 """What is reviewed: the rationales that several models, the base and the teacher gave for the same questions."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +8,13 @@ from typing import Any
 
 from kedrec.citations import cited, without_citations
 from kedrec.errors import KedrecError
-from kedrec.finished import FinishedRun, open_run
+from kedrec.reporting.runs import find_runs
 from kedrec.store import key_hash
 
 _BRACKET = re.compile(r"\s*\[[^\[\]]+\]")
 _CITATIONS = re.compile(r"(?: \[(?:\d+|\?)\])+")
 _NUMBERS = re.compile(r"(\d{1,6})(?:\s*[-\N{EN DASH}]\s*(\d{1,6}))?")
 _ID = re.compile(r"[A-Za-z][\w:.-]*\d")
-_AGAIN = key_hash({})[:10]  # the evaluation without overrides: a newer test of the very same run
 
 Asked = tuple[str, tuple[str, str]]
 """A question: the pair's ids, and the drugs' names in the order shown."""
@@ -52,53 +50,44 @@ class Voice:
     answers: Mapping[Asked, Answer]
 
 
-def read_voices(folders: Sequence[str | Path], *, base: bool, private: bool) -> list[Voice]:
+def read_voices(folders: Sequence[Path], *, base: bool, private: bool) -> list[Voice]:
     """Return the models of some runs; with ``base`` their untouched bases and teachers, each distinct one once.
 
     Args:
-        folders: of students' runs.
+        folders: of students' runs, or that hold some.
         base: whether bases and teachers are reviewed, too.
         private: whether runs on data of patients may be.
 
     Raises:
-        KedrecError: a folder holds no run with rationales, one is given twice, or its data are of patients.
+        KedrecError: a run is not finished or has no rationales, or its data are of patients.
     """
-    runs = [open_run(folder) for folder in folders]
-    tables = [_rows(run, "predictions.jsonl") for run in runs]
-    names = [f"{run.original.name}/{run.original.run_id}" for run in runs]
+    runs, left_out = find_runs(folders)
+    for place, reason in left_out:
+        raise KedrecError(f"{place}: {reason}; name the runs that are to be reviewed, without this one")
+    tables = [run.rows("predictions.jsonl") for run in runs]
+    names = [f"{run.finished.original.name}/{run.finished.original.run_id}" for run in runs]
     voices = [Voice(name, _answers(rows)) for name, rows in zip(names, tables, strict=True)]
     for run, voice in zip(runs, voices, strict=True):
         if not voice.answers:
             raise KedrecError(f"{run.path}: no rationale in predictions.jsonl; expected the run of a student")
         if names.count(voice.name) > 1:
             raise KedrecError(f"{run.path}: the run {voice.name} is given twice; name each run once")
-        if not private and is_private(run):
+        if not private and run.private:
             raise KedrecError(
-                f"{run.path}: trained on data of patients, which a review sheet shows; --private writes it all the same"
+                f"{run.path}: its data are of patients, or of a class that is not kedrec's, and a sheet shows them; "
+                "--private writes it all the same"
             )
     shared = shared_questions(voices)
     if base:
-        untouched = [_answers(_rows(run, "predictions_base.jsonl")) for run in runs]
+        untouched = [_answers(run.rows("predictions_base.jsonl")) for run in runs]
         if not any(untouched):
-            raise KedrecError(
-                f"{runs[0].path / 'predictions_base.jsonl'}: no such file; review the runs without the base"
-            )
+            lacking = runs[0].path / "predictions_base.jsonl"
+            raise KedrecError(f"{lacking}: no such file; review the runs without the base")
         voices += _distinct("base", names, untouched, shared)
         voices += _distinct("teacher", names, [_taught(rows) for rows in tables], shared)
     if len(voices) < 2:
         raise KedrecError("a review compares at least two models; name another run, or add the base and the teacher")
     return voices
-
-
-def is_private(run: FinishedRun) -> bool:
-    """Whether a run's data are of patients."""
-    from kedrec.environment import prepare_environment
-
-    prepare_environment()
-    from kedrec.config import build
-    from kedrec.run import Private
-
-    return isinstance(build(run.original).data, Private)
 
 
 def shared_questions(voices: Sequence[Voice]) -> list[Asked]:
@@ -166,17 +155,6 @@ def _meant(part: str, shown: Sequence[str]) -> list[str]:
     first, last = int(found[1]), int(found[2] or found[1])
     wanted = range(first, min(last, len(shown) + 1) + 1)
     return [shown[number - 1] if 1 <= number <= len(shown) else "" for number in wanted] or [""]
-
-
-def _rows(run: FinishedRun, name: str) -> list[dict[str, Any]]:
-    """Return rows of a test, of its repetition where there is one; nothing where the file is absent."""
-    for path in (run.path / "evaluations" / _AGAIN / name, run.path / name):
-        if path.is_file():
-            try:
-                return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            except ValueError as fault:
-                raise KedrecError(f"{path}: not JSONL ({fault}); test the run again with kedrec.evaluate") from fault
-    return []
 
 
 def _answers(rows: Sequence[Mapping[str, Any]]) -> dict[Asked, Answer]:

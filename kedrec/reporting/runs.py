@@ -4,7 +4,6 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,12 @@ from kedrec.errors import KedrecError
 from kedrec.finished import FinishedRun, open_run
 from kedrec.run import read_jsonl
 
-_OWN = "kedrec."  # classes of this package; of others nobody knows whether their data are private
+PUBLIC = (
+    "kedrec.data.exprxrec.ExpRxRec",
+    "kedrec.data.instructions.InstructionData",
+    "kedrec.data.triples.TripleData",
+)
+"""Data whose rows may be shown; named here, as importing them takes longer than a report."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,15 +78,10 @@ class Run:
         """Return the class of a group, dotted."""
         return str(self.tree.get(group, {}).get("class_path", ""))
 
-    @cached_property
+    @property
     def private(self) -> bool:
         """Whether its rows stay in the run folder: those of patients, and of data that this package does not know."""
-        from importlib import import_module
-
-        module, _, name = self.class_name("data").rpartition(".")
-        if not module.startswith(_OWN):
-            return True
-        return bool(getattr(getattr(import_module(module), name), "private", False))
+        return self.class_name("data") not in PUBLIC
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Return the rows of a JSONL file of the test; of ``*_base.jsonl`` those of the run; none where it is absent.

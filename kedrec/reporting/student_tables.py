@@ -49,7 +49,10 @@ _AUDITS: dict[str, dict[str, str]] = {
         "rouge2": "ROUGE-2",
         "rougeL": "ROUGE-L",
         "faithful": "faithful: every citation is shown and supports its sentence",
+        "faithful_reference": "faithful, the teacher's own",
         "citation_support": "citations that support their sentence",
+        "citation_embedding_support": "citations near their passage, by the encoder",
+        "citation_entailment": "citations entailed by their passage, by an NLI model",
         "citation_validity": "citations that exist",
         "citing": "rationales that cite",
     },
@@ -150,7 +153,8 @@ def audit_table(groups: Sequence[Group], data: str) -> Table | None:
         else "",
         "In brackets 95 % intervals, diseases resampled whole.",
         "A high F1 that falls without the passages that state the answer was read off them; one that stays without any "
-        "passage, or falls with the names hidden, was remembered; one that follows exchanged evidence was read.",
+        "passage, or falls with the names hidden, was remembered. A choice that follows exchanged evidence rests on "
+        "the passages, or on no more than their order: see how often it is the nearer passage's.",
         ROUGE_SETTINGS,
     )
 

@@ -145,8 +145,30 @@ def test_a_students_pairs_are_held_out_and_the_choice_between_their_drugs_is_sco
     assert right == {"Disease::0": 1.0, "Disease::3": 0.5, "Disease::6": 0.0}
 
 
+@pytest.mark.usefixtures("store")
+def test_the_split_of_one_run_is_obeyed_by_another_and_by_the_pairs_that_it_is_asked(graph, tmp_path):
+    first = data(graph, seed=1)
+    first.manifest.save(tmp_path / "split.tsv")
+    drug, disease = sorted(first.manifest.of("test"))[0]
+    save_pairs([Pair(disease, drug, "Compound::x", "test", True, "")], tmp_path / "pairs.parquet")
+    second = data(graph, seed=2, split=str(tmp_path / "split.tsv"), pairs=str(tmp_path / "pairs.parquet"))
+    assert sorted(map(tuple, second.training_triples)) == sorted(map(tuple, first.training_triples))
+    assert second.facts["manifest"] == first.facts["manifest"]
+    assert sum(batch.name == "pairs" for batch in second.test_dataloader() if hasattr(batch, "name")) > 0
+    assert any(isinstance(batch, ChoiceBatch) for batch in second.test_dataloader())
+    save_pairs([Pair(disease, drug, "Compound::x", "train", True, "")], tmp_path / "pairs.parquet")
+    with pytest.raises(KedrecError, match=rf"pairs\.parquet: train asks about {drug} for {disease}, .* has in test"):
+        data(graph, split=str(tmp_path / "split.tsv"), pairs=str(tmp_path / "pairs.parquet"))
+    with (graph / "triples.tsv").open("a") as more:
+        more.write(f"Compound::1\t{TREATS}\tDisease::7\n")
+    with pytest.raises(KedrecError, match=r"split\.tsv: a split of another graph"):
+        data(graph, split=str(tmp_path / "split.tsv"))
+
+
 def test_pairs_and_a_split_folder_are_refused(tmp_path):
     for name in ("train", "valid", "test"):
         (tmp_path / f"{name}.txt").write_text(f"Compound::{name}\t{TREATS}\tDisease::1\n")
     with pytest.raises(KedrecError, match="split already"):
         data(tmp_path, pairs="pairs.parquet")
+    with pytest.raises(KedrecError, match=r"data\.init_args\.split: .* split already"):
+        data(tmp_path, split="split.tsv")

@@ -145,6 +145,7 @@ def test_bins_are_fewer_where_pairs_are_few_and_equal_confidences_share_one():
     _, right, count = reliability(asked([1.0] * 50 + [-1.0] * 50 + [2.0] * 10), 1.0, bins=5)
     assert count.tolist() == [100, 10]
     assert right.tolist() == [0.5, 1.0]
+    assert reliability(asked([1.0] * 30 + [2.0] * 60 + [3.0] * 10), 1.0, bins=2)[2].tolist() == [30, 70]
 
 
 def test_reliability_of_a_calibrated_model_lies_on_the_diagonal():
@@ -169,6 +170,11 @@ def test_equally_sure_choices_are_equally_risky_whatever_their_order():
     for margins in orders:
         np.testing.assert_allclose(risk_coverage(asked(margins))[1], [0.5, 0.5, 0.5, 0.5, 0.4])
         assert calibration_metrics(asked(margins), 1.0)["aurc"] == pytest.approx(0.48)
+
+
+def test_what_differs_by_rounding_alone_is_equally_sure():
+    rows = [*asked([0.1], position=0.7), *[{**row, "pair": "a|b|c"} for row in asked([-0.1], position=0.3)]]
+    assert risk_coverage(rows)[1].tolist() == [0.5, 0.5]
 
 
 def test_a_tie_of_the_two_drugs_is_half_wrong():

@@ -116,3 +116,74 @@ def test_a_control_is_judged_where_it_speaks():
     assert (metrics["control_degree"], metrics["control_degree_pairs"]) == (0.0, 1.0)
     assert metrics["control_nearest_passage"] == 0.75
     assert "control_nearest_passage_pairs" not in metrics
+
+
+def test_every_figure_of_the_choice_has_its_interval_over_diseases():
+    rows = [
+        row
+        for disease in range(6)
+        for drug in range(1 + disease)
+        for row in _pair(f"D{disease}|good{drug}|bad", (disease % 2, 1), relevant_first=drug % 2 == 0)
+    ]
+    metrics = selection_metrics(rows)
+    counts = {"pairs", "diseases", "degree_matched_pairs"}
+    assert (metrics["pairs"], metrics["diseases"]) == (21, 6)
+    named = {name for name in metrics if not name.endswith(("_low", "_high"))} - counts
+    assert {"f1", "accuracy", "flip_rate", "consistent_accuracy", "control_degree", "control_agreement"} <= named
+    assert metrics.keys() == counts | {name + end for name in named for end in ("", "_low", "_high")}
+    for name in named:
+        assert 0 <= metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"] <= 1
+        assert metrics[f"{name}_low"] < metrics[f"{name}_high"]
+
+
+def test_f1_of_one_position_is_that_of_torchmetrics():
+    import torch
+    from torchmetrics.functional.classification import multiclass_f1_score
+
+    for rows in (_pair("a", (0, 1)), _pair("a", (1, 1)), _pair("a", (1, 0), relevant_first=False)):
+        chosen, correct = ([row[key] for row in rows[:1]] for key in ("choice", "correct"))
+        theirs = multiclass_f1_score(torch.tensor(chosen), torch.tensor(correct), num_classes=2, average="macro")
+        assert selection_metrics(rows)["f1_given_order"] == pytest.approx(float(theirs))
+
+
+def _degrees(rows, good, bad):
+    return [{**row, "controls": {"degree": (good, bad) if row["drugs"][0] == "good" else (bad, good)}} for row in rows]
+
+
+def test_a_model_that_goes_by_degree_is_found_out_where_degrees_match():
+    """It takes the drug with more edges: right where that is the relevant one, by chance where both have the same."""
+    rows = []
+    for disease in range(12):
+        rows += _degrees(_pair(f"D{disease}|good|bad", (0, 1)), 40.0, 3.0)
+        luck = (0, 1) if disease % 2 else (1, 0)
+        rows += _degrees(_pair(f"D{disease}|good|like", luck), 12.0, 20.0 if disease % 2 else 24.0)
+    metrics = selection_metrics(rows)
+    assert metrics["f1"] == 0.75
+    assert metrics["degree_matched_pairs"] == 12
+    assert metrics["f1_degree_matched"] == 0.5
+    assert metrics["f1_degree_matched_low"] < 0.5 < metrics["f1_degree_matched_high"]
+
+
+def test_where_no_degrees_match_or_none_are_told_there_is_no_such_figure():
+    apart = selection_metrics(_degrees(_pair("a", (0, 1)), 0.0, 5.0))
+    assert apart["degree_matched_pairs"] == 0
+    assert "f1_degree_matched" not in apart
+    bare = selection_metrics([{k: v for k, v in row.items() if k != "controls"} for row in _pair("a", (0, 1))])
+    assert bare["f1"] == 1.0
+    assert not [name for name in bare if "control" in name or "degree" in name]
+
+
+def test_every_figure_of_the_rationale_has_its_interval():
+    rows = [
+        {**_explained(f"alpha {word} [{cite}].", "alpha gamma"), "pair": f"D{disease}|good|bad"}
+        for disease in range(8)
+        for word, cite in (("gamma", 1), ("delta" if disease < 5 else "gamma", 7))
+    ]
+    metrics = rationale_metrics(rows)
+    named = {name for name in metrics if not name.endswith(("_low", "_high"))}
+    assert named == {"rouge1", "rouge2", "rougeL", "citation_validity", "citing", "rationale_words"}
+    assert metrics["citation_validity"] == 0.5
+    for name in ("rouge1", "rouge2", "rougeL", "citing"):
+        assert metrics[f"{name}_low"] < metrics[name] < metrics[f"{name}_high"]
+    assert metrics["rouge1_high"] <= 100
+    assert rationale_metrics([{"reference": "x"}]) == {}

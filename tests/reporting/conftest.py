@@ -14,8 +14,8 @@ def run(tmp_path):
 
     def make(name, rows, experiment="both_sources", *overrides, base=None):
         folder = tmp_path / name
-        folder.mkdir()
-        (folder / "config.yaml").write_text(settings(experiment, *overrides) + f"run_id: {name}-id\n")
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(settings(experiment, *overrides) + f"run_id: {folder.name}-id\n")
         (folder / "metrics.json").write_text("{}")
         for file, content in (("predictions.jsonl", rows), ("predictions_base.jsonl", base)):
             if content is not None:
@@ -26,13 +26,7 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def public(monkeypatch):
-    """Spares building the data of every run to see whether they are of patients, which a test by itself does."""
-    monkeypatch.setattr("kedrec.reporting.review_runs.is_private", lambda _: False)
-
-
-@pytest.fixture
-def review(run, tmp_path, public):
+def review(run, tmp_path):
     """Writes a review of three models of known quality, which answered as many questions as the first call says."""
     runs = {}
 

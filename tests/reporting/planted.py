@@ -6,9 +6,12 @@ import numpy as np
 import yaml
 from safetensors.numpy import save_file
 
+from kedrec.store import file_hash, key_hash
+from tests.running import REPOSITORY
+
 EVIL = "<script>document.title='owned'</script>"
 GRAPHS = {"sample": "/x/kedrec/sample/triples.tsv", "real": "/y/data/graph"}
-SHA = {"sample": "5" * 64, "real": "a" * 64}
+SHA = {"sample": file_hash(REPOSITORY / "kedrec" / "sample" / "triples.tsv"), "real": "a" * 64}
 STUDENT = "kedrec.data.instructions.InstructionData"
 
 
@@ -76,11 +79,18 @@ def student(folder, sources=("clinical_trials", "pmc"), seed=0, f1=0.8, base=0.4
     tree = {
         "seed": seed,
         "run_dir": str(folder),
-        "run_id": "0123456789",
+        "run_id": key_hash(str(folder))[:10],
         "model": {"class_path": "kedrec.models.student.Student", "init_args": {"base": "smollm2", "seed": seed}},
         "data": {
             "class_path": STUDENT,
-            "init_args": {"graph": GRAPHS[data], "sources": list(sources), "seed": seed, **more.pop("data_args", {})},
+            "init_args": {
+                "base": "smollm2",
+                "graph": GRAPHS[data],
+                "texts": "/x/texts",
+                "sources": list(sources),
+                "seed": seed,
+                **more.pop("data_args", {}),
+            },
         },
         "trainer": {"max_steps": 75, "callbacks": [{"folder": str(folder)}], **more.pop("trainer_args", {})},
         "logger": {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": str(folder)}},
@@ -117,7 +127,7 @@ def graph_model(folder, scorer="transe_l1", seed=0, anchored=False, mrr=0.5, dat
     tree = {
         "seed": seed,
         "run_dir": str(folder),
-        "run_id": "0123456789",
+        "run_id": key_hash(str(folder))[:10],
         "model": {
             "class_path": "kedrec.models.kge.KGE",
             "init_args": {"scorer": scorer, "seed": seed, **more.pop("model_args", {})},

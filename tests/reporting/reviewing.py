@@ -112,6 +112,6 @@ def label_studio(folder, given, annotator=1, flat=False, comment="sound"):
             )
         else:
             done = {"id": number, "completed_by": annotator, "was_cancelled": False, "result": results, **meta}
-            skipped = {**done, "id": 1000 + number, "was_cancelled": True, "result": []}
+            skipped = {**done, "id": 1000 + number, "was_cancelled": True}
             exported.append({"id": number, "data": task["data"], "annotations": [skipped, done], "predictions": []})
     return exported

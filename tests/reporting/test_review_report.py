@@ -66,15 +66,42 @@ def test_models_alike_are_not_told_apart():
     assert significant <= 18
 
 
+def said(models, ranks):
+    """Reviews of one question a disease: of each reviewer the ranks that each question's models got."""
+    items = [Reviewed(f"{model}{at}", model, str(at), str(at)) for at in range(len(ranks["x"])) for model in models]
+    judgements = [
+        Judgement(who, one, {RANK: given[int(one.question)][one.model]}, "")
+        for who, given in ranks.items()
+        for one in items
+    ]
+    return Reviews(tuple(models), tuple(items), tuple(judgements), False)
+
+
 def test_which_model_is_called_first_does_not_change_the_agreement():
     draw = np.random.default_rng(0)
-    items = [Reviewed(f"{model}{at}", model, str(at), str(at)) for at in range(40) for model in "ab"]
-    said = [Judgement(who, one, {RANK: int(draw.integers(1, 3))}, "") for who in "xy" for one in items]
-    first, second = (
-        review_report(Reviews(models, tuple(items), tuple(said), False)) for models in (("a", "b"), ("b", "a"))
-    )
-    assert first.agreement == second.agreement
-    assert first.preferences[0].share.value == pytest.approx(1 - second.preferences[0].share.value)
+    worth = {"a": 1.0, "b": 0.0, "c": -1.0}
+    ranks = {
+        who: [{model: int(np.ceil(2 - own - draw.normal())) for model, own in worth.items()} for _ in range(40)]
+        for who in "xy"
+    }
+    first, *others = (review_report(said(models, ranks)) for models in ("abc", "bac", "cba"))
+    for other in others:
+        for one, again in zip(first.agreement, other.agreement, strict=True):
+            assert (again.alpha.value, again.kappa) == pytest.approx((one.alpha.value, one.kappa))
+    share = {one.models: one.share.value for report in (first, *others) for one in report.preferences}
+    assert share["a", "b"] == pytest.approx(1 - share["b", "a"])
+
+
+def test_reviewers_of_a_question_are_averaged_and_p_values_adjusted():
+    better, worse = {"a": 1, "b": 2, "c": 3}, {"a": 3, "b": 2, "c": 3}
+    report = review_report(said("abc", {"x": [better] * 8, "y": [better] * 6 + [worse] * 2}))
+    one, other, third = report.preferences
+    assert one.models == ("a", "b")
+    assert (one.share.value, one.won, one.lost, one.p) == (7 / 8, 6, 0, 2 / 2**6)  # two questions are undecided
+    assert other.models == ("a", "c")
+    assert (other.share.value, other.won, other.p) == (7.5 / 8, 8, 2 / 2**8)  # in two one of two reviewers sees a tie
+    assert third.p == 2 / 2**8
+    assert [pair.p_holm for pair in report.preferences] == [2 / 2**6, 3 * 2 / 2**8, 3 * 2 / 2**8]
 
 
 def test_names_from_outside_are_escaped_in_markdown(review, tmp_path):

@@ -1,10 +1,15 @@
 import csv
+import importlib
+import inspect
 import json
+import pkgutil
 
 import pytest
+from lightning import LightningDataModule
 
+import kedrec.data
 from kedrec.errors import KedrecError
-from kedrec.reporting.runs import find_runs
+from kedrec.reporting.runs import PUBLIC, find_runs
 from tests.reporting.planted import graph_model, student
 
 
@@ -93,11 +98,22 @@ def test_a_sweeps_folder(tmp_path):
     assert [why for _, why in left] == ["failed: out of memory"]
 
 
-def test_patients_rows_are_private_and_those_of_unknown_data(tmp_path):
-    assert not find_runs([student(tmp_path / "a")])[0][0].private
-    run = student(tmp_path / "b")
-    for data, private in (("kedrec.data.mimic.MimicPairwise", True), ("somebody.elses.Data", True)):
-        settings = (run / "config.yaml").read_text()
-        (run / "config.yaml").write_text(settings.replace("kedrec.data.instructions.InstructionData", data))
-        assert find_runs([run])[0][0].private is private
-        (run / "config.yaml").write_text(settings)
+def test_rows_of_unknown_data_are_private(tmp_path):
+    run = student(tmp_path / "a")
+    assert not find_runs([run])[0][0].private
+    settings = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(
+        settings.replace("kedrec.data.instructions.InstructionData", "somebody.elses.Data")
+    )
+    assert find_runs([run])[0][0].private
+
+
+def test_the_data_that_may_be_shown_are_those_that_are_not_of_patients():
+    found = {}
+    for module in pkgutil.iter_modules(kedrec.data.__path__, "kedrec.data."):
+        for name, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            if issubclass(kind, LightningDataModule) and kind.__module__ == module.name:
+                found[f"{module.name}.{name}"] = getattr(kind, "private", False)
+    found.pop("kedrec.data.resuming.ResumingData")  # what others are built on
+    assert sum(found.values()) == 2
+    assert {name for name, private in found.items() if not private} == set(PUBLIC)
