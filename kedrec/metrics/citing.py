@@ -1,5 +1,6 @@
 """Whether rationales are faithful: each citation is one of a passage that was shown, and that says what is said."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ class Citation:
         passage: id of the passage that has this number; ``None`` where there is none.
         text: what was shown of it; empty where it was cut away, or there is none.
         supported: the text shares content with the sentence, as `supports` measures: names alone do not count.
+        misattributed: the sentence says of one of the two drugs what the text says of the other: it names drugs, the
+            text does too, and none of the same.
         similarity: cosine of sentence and text by an encoder, where one was asked.
         entailed: probability that the text entails the sentence by an NLI model, where one was asked.
     """
@@ -31,6 +34,7 @@ class Citation:
     passage: str | None
     text: str
     supported: bool
+    misattributed: bool
     similarity: float | None = None
     entailed: float | None = None
 
@@ -60,7 +64,9 @@ def checked_citations(row: Mapping[str, Any], rationale: str = "rationale") -> l
     def check(sentence: str, written: str) -> Citation:
         passage, text = shown.get(written, (None, ""))
         bare = without_citations(sentence).strip()
-        return Citation(disease, written, bare, passage, text, supports(bare, text, names))
+        told, read = (_named(row["drugs"], part) for part in (bare, text))
+        apart = bool(told and read) and not told & read
+        return Citation(disease, written, bare, passage, text, supports(bare, text, names), apart)
 
     said = sentences(before_stops(row[rationale]))
     return [check(sentence, written) for sentence in said for written in dict.fromkeys(cited(sentence))]
@@ -78,9 +84,10 @@ def citing_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
     Returns:
         ``citation_support``: share of the citations that exist and support their sentence; absent where none was made.
+        ``citation_misattributed``: share of which the sentence says of one drug what the text says of the other.
         ``faithful``: share of the rationales with at least one citation of which every citation does; absent where no
-        passage was shown. ``citation_support_reference``, ``faithful_reference``: the same of the teacher's. Each with
-        its 95 % interval ``_low``, ``_high``, diseases resampled whole.
+        passage was shown. The same with ``_reference``: of the teacher's. Each with its 95 % interval ``_low``,
+        ``_high``, diseases resampled whole.
     """
     explained = [row for row in rows if "rationale" in row]
     found: dict[str, float] = {}
@@ -88,6 +95,7 @@ def citing_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         checked = [checked_citations(row, field) for row in explained]
         made = [citation for citations in checked for citation in citations]
         found |= shares(f"citation_support{ending}", made, lambda citation: citation.supported)
+        found |= shares(f"citation_misattributed{ending}", made, lambda citation: citation.misattributed)
         if any(row["passages"] for row in explained):
             found |= with_interval(
                 f"faithful{ending}",
@@ -96,6 +104,11 @@ def citing_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
                 lambda one: (bool(one[1]) and all(citation.supported for citation in one[1]), 1),
             )
     return found
+
+
+def _named(drugs: Sequence[str], text: str) -> set[str]:
+    """Return the drugs that a text names, by whole words."""
+    return {drug for drug in drugs if re.search(rf"(?<!\w){re.escape(drug)}(?!\w)", text, re.IGNORECASE)}
 
 
 def shares(name: str, made: Sequence[Citation], good: Callable[[Citation], bool]) -> dict[str, float]:

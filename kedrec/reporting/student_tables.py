@@ -53,6 +53,7 @@ _AUDITS: dict[str, dict[str, str]] = {
         "citation_support": "citations that support their sentence",
         "citation_embedding_support": "citations near their passage, by the encoder",
         "citation_entailment": "citations entailed by their passage, by an NLI model",
+        "citation_misattributed": "citations of what the passage says of the other drug",
         "citation_validity": "citations that exist",
         "citing": "rationales that cite",
     },

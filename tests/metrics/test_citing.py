@@ -52,6 +52,14 @@ def test_a_citation_of_a_passage_that_says_something_else_trips(number):
     assert citing_metrics([row])["faithful"] == 0
 
 
+def test_what_a_passage_says_of_the_other_drug_trips_though_the_words_are_the_same():
+    found = citing_metrics([explained(CLEAN.replace("Propranolol may", "Albuterol may"))])
+    assert (found["citation_support"], found["citation_misattributed"]) == (1, 0.5)
+    assert found["citation_misattributed_reference"] == 0
+    both = explained("Albuterol and propranolol act on receptors [2]. It may provoke bronchospasm [2].")
+    assert citing_metrics([both])["citation_misattributed"] == 0
+
+
 def test_a_passage_of_which_nothing_is_shown_supports_nothing():
     row = explained(CLEAN, texts=(PASSAGES["P-1"], " ", PASSAGES["P-3"], PASSAGES["P-4"]))
     cut = checked_citations(row)[1]
