@@ -53,7 +53,7 @@ def evaluate(run: FinishedRun) -> dict[str, float]:
     numbers, weights = _test(run, built)
     answers = answers_of(built.model)
     rows = answers.get("predictions", [])
-    numbers |= {**compared_with_base(run.path, rows), **judged_answers(built.data, rows, "test")}
+    numbers |= {**compared_with_base(run.path, rows), **judged_answers(built.data, rows)}
     record = {
         **provenance(),
         "seconds": round(time.monotonic() - started, 2),

@@ -89,7 +89,7 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
     if asked and not alone:
         metrics = score_untrained_together(built, experiment, run, trainer) | metrics
     rows = answers.get("predictions", [])
-    metrics |= {**compared_with_base(run.path, rows), **judged_answers(built.data, rows, "test")}
+    metrics |= {**compared_with_base(run.path, rows), **judged_answers(built.data, rows)}
     run.finish(metrics, built.data.facts if isinstance(built.data, HasFacts) else {}, built.model)
     if is_first():
         report_to_wandb(built.logger, run, metrics, private=isinstance(built.data, Private))

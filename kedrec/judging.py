@@ -37,19 +37,18 @@ class Judged(Protocol):
     entailment: str | None
 
 
-def judged_answers(data: object, rows: Sequence[Mapping[str, Any]], head: str) -> dict[str, float]:
-    """Return what `judged_citations` does of a test's rows, ``HEAD/NAME`` -> number; nothing where nothing is cited.
+def judged_answers(data: object, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return what `judged_citations` does of a test's rows, ``test/NAME`` -> number; nothing where nothing is cited.
 
     Args:
         data: of the test, which name the models.
         rows: predictions.
-        head: ``test`` or ``base``.
     """
     if not isinstance(data, Judged) or not any(checked_citations(row) for row in rows if "rationale" in row):
         return {}
     nli = Entailment(data.entailment) if data.entailment is not None else None
     found = judged_citations(rows, Encoder(data.encoder_name), nli)
-    return {f"{head}/{name}": value for name, value in found.items()}
+    return {f"test/{name}": value for name, value in found.items()}
 
 
 def judged_citations(

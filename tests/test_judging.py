@@ -1,6 +1,7 @@
 """Citations judged by an encoder and an NLI model."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,6 +76,17 @@ def test_the_threshold_decides_what_is_near_enough(encoder, store, monkeypatch):
         monkeypatch.setattr(judging, "likeness_threshold", lambda *_, least=least: least)
         found = judged_citations(ROWS, encoder)
         assert (found["citation_embedding_support"], found["citation_embedding_threshold"]) == (share, least)
+
+
+def test_data_name_the_models_that_judge(nli, tmp_path, tiny_encoder_folder, store, encoder):
+    nli([0.0, 0.0, 5.0])
+    data = SimpleNamespace(encoder_name=str(tiny_encoder_folder), entailment=str(tmp_path / "nli"))
+    found = judging.judged_answers(data, ROWS)
+    assert found["test/citation_entailment"] == 0.5
+    assert found["test/citation_embedding_support"] == judged_citations(ROWS, encoder)["citation_embedding_support"]
+    data.entailment = None
+    assert "test/citation_entailment" not in judging.judged_answers(data, ROWS)
+    assert judging.judged_answers(SimpleNamespace(encoder_name="minilm"), ROWS) == {}  # data of graphs name no NLI
 
 
 def test_without_citations_or_models_there_is_nothing_to_say(encoder, nli):

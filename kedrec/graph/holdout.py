@@ -109,11 +109,10 @@ def hold_out(
     """
     if test == 0 and unseen_diseases == 0:
         raise KedrecError("test and unseen_diseases are both 0, so that nothing is left to ask; set one of them above")
-    names = graph.match_relations(relations, optional=THERAPEUTIC)
-    therapeutic = np.isin(graph.triples[:, 1], [graph.relation_rows[name] for name in names])
-    linked = linked_pairs(graph, kept)
+    therapeutic, linked = _therapeutic(graph, relations), linked_pairs(graph, kept)
     pairs = np.unique(linked[therapeutic & (linked >= 0)])
     if not len(pairs):
+        names = graph.match_relations(relations, optional=THERAPEUTIC)
         raise KedrecError(f"no triple of {', '.join(names)} links a compound to a disease; name therapeutic relations")
     homes = _homes(graph, pairs, validation=validation, test=test, unseen_diseases=unseen_diseases, seed=seed)
     at = np.minimum(np.searchsorted(pairs, linked), len(pairs) - 1)
@@ -139,9 +138,7 @@ def hold_out_pairs(
     Raises:
         KedrecError: unknown relations, or the graph has none of the treatments that the test asks about.
     """
-    names = graph.match_relations(relations, optional=THERAPEUTIC)
-    therapeutic = np.isin(graph.triples[:, 1], [graph.relation_rows[name] for name in names])
-    linked = linked_pairs(graph, kept)
+    therapeutic, linked = _therapeutic(graph, relations), linked_pairs(graph, kept)
     disease = np.maximum(linked, 0) % len(graph.entities)
     row_of = graph.entity_rows
     trained = {pair.disease for pair in pairs if pair.split == "train"}
@@ -173,13 +170,12 @@ def hold_out_manifest(
     Raises:
         KedrecError: unknown relations, or the graph states none of the test's treatments by them.
     """
-    names = graph.match_relations(relations, optional=THERAPEUTIC)
-    therapeutic = np.isin(graph.triples[:, 1], [graph.relation_rows[name] for name in names])
-    linked = linked_pairs(graph, kept)
+    therapeutic, linked = _therapeutic(graph, relations), linked_pairs(graph, kept)
     home = np.full(len(graph.triples), HOMES.index("train"))
     for split, name in _HOMES_OF.items():
         home[np.isin(linked, edge_keys(graph, manifest.of(split)))] = HOMES.index(name)
     if not (therapeutic & (home == HOMES.index("pairs"))).any():
+        names = graph.match_relations(relations, optional=THERAPEUTIC)
         raise KedrecError(f"{', '.join(names)}: the graph states none of the split's test treatments by them")
     return _parted(graph, home, therapeutic, ["pairs"], "drop", kept)
 
@@ -210,6 +206,12 @@ def manifest_of(
     stated = stated_edges(merged, merged.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC))
     split_of: dict[tuple[str, str], Split] = {edge: homes.get(edge, "train") for edge in stated}
     return Manifest(by, seed, merged.source_hash, names, None, split_of)
+
+
+def _therapeutic(graph: KnowledgeGraph, relations: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Return which triples, ``(n,)``, are of relations that state a treatment."""
+    names = graph.match_relations(relations, optional=THERAPEUTIC)
+    return np.isin(graph.triples[:, 1], [graph.relation_rows[name] for name in names])
 
 
 def _parted(

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from kedrec.metrics.significance import over_seeds
 from kedrec.reporting.runs import Run
 
 Kind = Literal["student", "graph", "other"]
@@ -116,8 +117,9 @@ class Group:
         told = [(low, high) for low, high in bounds if low is not None and high is not None]
         low, high = (statistics.fmean(side) for side in zip(*told, strict=True)) if told else (None, None)
         # What does not depend on the seed, as a base's answers, has no spread.
-        sd = statistics.stdev(values) if len(set(values)) > 1 else None
-        return Figure(statistics.fmean(values), low, high, sd, len(values))
+        spread = over_seeds(values)
+        sd = spread.deviation if len(set(values)) > 1 else None
+        return Figure(spread.mean, low, high, sd, len(values))
 
     def _numbers(self, name: str) -> Iterator[float]:
         for run in self.runs:

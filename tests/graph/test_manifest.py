@@ -213,6 +213,13 @@ def test_without_merging_a_namesake_would_tell(graph, kept):
     assert split.dropped == 1
 
 
+def test_a_manifest_without_a_test_that_the_graph_states_is_refused(graph, kept):
+    stated = stated_edges(merge_namesakes(graph, kept), [TREATS, REVERSE, CTD])
+    manifest = Manifest("pair", 0, graph.source_hash, None, None, dict.fromkeys(stated, "train"))
+    with pytest.raises(KedrecError, match="the graph states none of the split's test treatments"):
+        hold_out_manifest(graph, THERAPEUTIC, manifest, kept)
+
+
 def test_the_shares_of_a_graph_model_merge_namesakes_and_give_a_manifest_that_another_obeys(graph, kept):
     merged = merge_namesakes(graph, kept)
     for seed in range(5):
