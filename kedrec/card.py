@@ -1,5 +1,6 @@
 """What people read of a run: its card in Markdown, and the tables of its metrics."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -33,6 +34,8 @@ def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[s
         *(f"* {name.replace('_', ' ')}: {value}" for name, value in data.items()),
         "",
         "## Settings",
+        "",
+        " ".join(["of", record["experiment"], *map(shlex.quote, record["overrides"])]),
         "",
         "```yaml",
         experiment.yaml().rstrip(),

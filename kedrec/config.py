@@ -40,6 +40,7 @@ class Experiment:
         run_id: hash of the resolved settings: the same command finds the same run again.
         tree: the resolved settings.
         layers: (origin, settings) from weakest to strongest, to name the origin of a fault.
+        overrides: what the command line set, ``key=value``; nothing where the settings are read back from a run.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Experiment:
     run_id: str
     tree: dict[str, Any]
     layers: tuple[tuple[str, DictConfig], ...]
+    overrides: tuple[str, ...] = ()
 
     def yaml(self) -> str:
         """Return the resolved settings as YAML."""
@@ -103,7 +105,8 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment
     merged["run_dir"], merged["run_id"] = str(run_dir), run_id
     tree = _resolve(path, merged)
     tree.pop("out", None)
-    return Experiment(path.stem, run_dir, run_id, tree, tuple(layers))
+    given = tuple(item.removeprefix("--") for item in overrides)
+    return Experiment(path.stem, run_dir, run_id, tree, tuple(layers), given)
 
 
 def build(experiment: Experiment) -> Built:

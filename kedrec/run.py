@@ -229,6 +229,7 @@ class RunFolder:
         record = {
             **provenance(),
             "experiment": f"{self.experiment.name}.yaml",
+            "overrides": list(self.experiment.overrides),
             "processes": self.processes,
             "seconds": self.seconds,
             "seed": self.experiment.tree["seed"],

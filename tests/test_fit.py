@@ -34,6 +34,8 @@ def test_a_run_leaves_everything_behind(unbroken):
     assert "max_epochs: 2" in (folder / "config.yaml").read_text()
     provenance = json.loads((folder / "provenance.json").read_text())
     assert provenance["data"]["passages"] > 300
+    assert f"out={folder}" in provenance["overrides"]
+    assert f"of {provenance['experiment']} " in (folder / "README.md").read_text()
     assert "Research use" in (folder / "README.md").read_text()
     assert not [path for path in folder.rglob("*") if "partial" in path.name]
 

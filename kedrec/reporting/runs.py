@@ -69,6 +69,12 @@ class Run:
         told = self.record.get("seconds")
         return dict(told) if isinstance(told, dict) else {}
 
+    @property
+    def overrides(self) -> list[str] | None:
+        """What the command line set beside the experiment's file, ``key=value``; ``None`` where it is not told."""
+        told = self.record.get("overrides")
+        return [str(one) for one in told] if isinstance(told, list) else None
+
     def settings(self, group: str) -> dict[str, Any]:
         """Return the arguments of a group's class: ``model`` or ``data``."""
         found = self.tree.get(group, {}).get("init_args")

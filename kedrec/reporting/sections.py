@@ -16,6 +16,7 @@ from kedrec.reporting.tables import Table, TableOf, file_part, shown
 
 Part = TypeVar("Part", Table, Plot)
 
+_UNTOLD = ("seed", "out", "email")  # the seed has a column of its own
 _AGAIN = "kedrec.evaluate RUN tests it again and writes it."
 
 
@@ -169,8 +170,19 @@ def _other_table(groups: Sequence[Group], data: str) -> Table | None:
 
 def runs_table(groups: Sequence[Group]) -> Table:
     """Return all runs: what they are, on what they were made, and how long that took."""
-    columns = ("run", "model", "data", "experiment", "seed", "commit", "hardware", "seconds", "peak GiB")
-    table = TableOf("runs", "The runs of this report", columns, text=(1, 2, 3, 5, 6, 7))
+    columns = (
+        "run",
+        "model",
+        "data",
+        "experiment",
+        "set otherwise",
+        "seed",
+        "commit",
+        "hardware",
+        "seconds",
+        "peak GiB",
+    )
+    table = TableOf("runs", "The runs of this report", columns, text=(1, 2, 3, 4, 6, 7, 8))
     names = names_of(groups)
     for group in groups:
         for run in group.runs:
@@ -180,6 +192,7 @@ def runs_table(groups: Sequence[Group]) -> Table:
                 names[group] + "".join(f", {kind} {share:.0%}" for kind, share in group.varied.items()),
                 group.data,
                 run.experiment,
+                set_otherwise(run),
                 str(run.seed),
                 run.commit,
                 hardware(run),
@@ -187,6 +200,14 @@ def runs_table(groups: Sequence[Group]) -> Table:
                 "" if peak is None else f"{peak / 2**30:.1f}",
             )
     return table.done()
+
+
+def set_otherwise(run: Run) -> str:
+    """Return what a run's command line set beside its experiment's file: what decides its numbers, places cut short."""
+    if run.overrides is None:
+        return "not told"
+    told = [one.partition("=") for one in run.overrides if one.partition("=")[0] not in _UNTOLD]
+    return " ".join(f"{name}={'/'.join(value.split('/')[-2:])}" for name, _, value in told)
 
 
 def hardware(run: Run) -> str:

@@ -1,11 +1,13 @@
 import csv
 import io
+import json
 
 import pytest
 
 from kedrec.reporting import graph_tables, published, student_tables
 from kedrec.reporting.comparisons import rank_comparisons, student_comparisons
 from kedrec.reporting.groups import Figure
+from kedrec.reporting.sections import runs_table
 from kedrec.reporting.tables import Table, TableOf, csv_text, latex, markdown, shown
 from tests.reporting.planted import EVIL, graph_model, questions, ranks, student
 from tests.reporting.test_groups import grouped
@@ -35,6 +37,23 @@ def test_ours_stand_beside_the_published_with_difference_and_interval(tmp_path):
     assert "ours - published" not in rows_of(table, "vanilla")
     assert published.ROUGE_IMPOSSIBLE in table.notes
     assert any("not on expRxRec" in note for note in table.notes)
+
+
+def test_a_run_is_told_with_what_its_command_line_set(tmp_path):
+    told, old = student(tmp_path / "told"), student(tmp_path / "old", sources=())
+    record = json.loads((told / "provenance.json").read_text())
+    record["overrides"] = [
+        "graph=/home/me/data/graph",
+        "trainer.max_steps=5",
+        "seed=1",
+        "out=/home/me",
+        "email=me@x.org",
+    ]
+    (told / "provenance.json").write_text(json.dumps(record))
+    table = runs_table(grouped(told, old))
+    at = table.columns.index("set otherwise")
+    cells = {row[0]: row[at] for row in table.rows}
+    assert cells == {"told": "graph=data/graph trainer.max_steps=5", "old": "not told"}
 
 
 def test_the_row_of_pairs_that_the_base_did_not_know(tmp_path):
