@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph
@@ -27,14 +26,12 @@ from kedrec.graph.similarity import neighbourhood_embedding
 from kedrec.graph.splits import SPLITS, Split, check_splits, seeded_number, seeded_order
 from kedrec.graph.treatments import THERAPEUTIC, asked_treatments, treating_drugs
 
+if TYPE_CHECKING:
+    import polars as pl
+
 log = logging.getLogger(__name__)
 
 Negatives = Literal["random", "similar", "popular"]
-SCHEMA = pl.Schema({
-    "disease": pl.String(), "relevant": pl.String(), "irrelevant": pl.String(), "split": pl.String(),
-    "relevant_first": pl.Boolean(), "provenance": pl.String(),
-})  # fmt: skip
-"""Columns of the Parquet file."""
 
 
 @dataclass(frozen=True)
@@ -205,8 +202,10 @@ def _without_held_out(graph: KnowledgeGraph, manifest: Manifest) -> KnowledgeGra
 
 
 def save_pairs(pairs: Sequence[Pair], path: str | Path) -> None:
-    """Write the pairs to a Parquet file with the columns of ``SCHEMA``, in their order."""
-    pl.DataFrame([asdict(pair) for pair in pairs], schema=SCHEMA).write_parquet(path)
+    """Write the pairs to a Parquet file, in their order; its columns are the fields of `Pair`."""
+    import polars as pl
+
+    pl.DataFrame([asdict(pair) for pair in pairs], schema=_columns()).write_parquet(path)
 
 
 def load_pairs(path: str | Path) -> list[Pair]:
@@ -216,6 +215,9 @@ def load_pairs(path: str | Path) -> list[Pair]:
         KedrecError: a missing file or one that is not Parquet, another set of columns or types, an empty cell, or an
             unknown split; with the file, the column and the row, counted from 1.
     """
+    import polars as pl
+
+    columns = _columns()
     try:
         frame = pl.read_parquet(path)
     except FileNotFoundError as fault:
@@ -223,11 +225,11 @@ def load_pairs(path: str | Path) -> list[Pair]:
     except pl.exceptions.ComputeError as fault:
         raise KedrecError(f"{path}: not a Parquet file ({fault})") from fault
     for column in frame.columns:
-        if column not in SCHEMA:
-            raise KedrecError(f"{path}: unknown column {column!r}; expected {', '.join(SCHEMA)}")
-    for column, kind in SCHEMA.items():
+        if column not in columns:
+            raise KedrecError(f"{path}: unknown column {column!r}; expected {', '.join(columns)}")
+    for column, kind in columns.items():
         if column not in frame.columns:
-            raise KedrecError(f"{path}: no column {column!r}; expected {', '.join(SCHEMA)}")
+            raise KedrecError(f"{path}: no column {column!r}; expected {', '.join(columns)}")
         if frame[column].dtype != kind:
             raise KedrecError(f"{path}: column {column!r} is {frame[column].dtype}, expected {kind}")
         if frame[column].null_count():
@@ -235,4 +237,12 @@ def load_pairs(path: str | Path) -> list[Pair]:
     for row, name in enumerate(frame["split"], start=1):
         if name not in SPLITS:
             raise KedrecError(f"{path}: row {row}, column 'split': {name!r} is no split; expected {', '.join(SPLITS)}")
-    return [Pair(**row) for row in frame.select(list(SCHEMA)).iter_rows(named=True)]
+    return [Pair(**row) for row in frame.select(list(columns)).iter_rows(named=True)]
+
+
+def _columns() -> "pl.Schema":
+    """Return the columns of the Parquet file: those of `Pair`."""
+    import polars as pl
+
+    names = [field.name for field in fields(Pair)]
+    return pl.Schema({name: pl.Boolean() if name == "relevant_first" else pl.String() for name in names})

@@ -2,13 +2,16 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array, diags_array  # type: ignore[import-untyped]
 
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
 
 def neighbourhood_embedding(
@@ -47,8 +50,10 @@ def neighbourhood_embedding(
     return rows
 
 
-def _incidence(graph: KnowledgeGraph, compounds: npt.NDArray[np.int64], without: Sequence[str]) -> csr_array:
+def _incidence(graph: KnowledgeGraph, compounds: npt.NDArray[np.int64], without: Sequence[str]) -> "csr_array":
     """Return which compound has which neighbour: ``(compounds, features)`` of ones, both sides in order of names."""
+    from scipy.sparse import csr_array
+
     hidden = [graph.relation_rows[relation] for relation in without]
     head, relation, tail = graph.triples[~np.isin(graph.triples[:, 1], hidden)].T.astype(np.int64)
     row_of = np.full(len(graph.entities), -1)
@@ -66,8 +71,10 @@ def _incidence(graph: KnowledgeGraph, compounds: npt.NDArray[np.int64], without:
     return csr_array((ones, (row, column)), shape=(len(compounds), len(kinds)))
 
 
-def _weights(incidence: csr_array) -> csr_array:
+def _weights(incidence: "csr_array") -> "csr_array":
     """Weigh each neighbour by how few drugs have it, and scale each drug to unit length."""
+    from scipy.sparse import diags_array
+
     drugs_with = incidence.sum(axis=0)
     shared = drugs_with > 1  # a neighbour of one drug says nothing of overlap
     rarity = np.log1p(incidence.shape[0] / drugs_with[shared]).astype(np.float32)

@@ -8,15 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from kedrec.errors import KedrecError
 from kedrec.graph.holdout import LinkSplit
 from kedrec.graph.knowledge_graph import (
     KnowledgeGraph,
     pack_triples,
-    parse_files,
-    place_of,
     read_graph,
     remembered_hash,
     write_graph,
@@ -85,6 +82,10 @@ def _find(folder: Path, name: str) -> Path:
 
 def _parse_into(parts: Mapping[str, Path], dicts: Mapping[str, Path], place: Path) -> None:
     """Parse the files and leave the graph in the folder ``place``, with how many triples each part keeps."""
+    import polars as pl
+
+    from kedrec.graph.parsing import parse_files
+
     sources = list(parts.values())
     lines, entities, relations, lengths = parse_files(sources)
     for (part, source), length in zip(parts.items(), lengths, strict=True):
@@ -114,6 +115,8 @@ def _renumber(
     lengths: list[int],
 ) -> list[str]:
     """Give the names in some columns of ``lines``, ``(n, 3)``, the rows of a dict; return the dict's names by row."""
+    from kedrec.graph.parsing import place_of
+
     row_of = _read_dict(path)
     for row, name in enumerate(names):
         if name not in row_of:

@@ -109,7 +109,7 @@ def test_repeats_in_a_file_count_once_and_what_two_files_tell_is_asked_once_at_m
 def test_the_second_load_parses_nothing_and_a_changed_file_is_read_again(tmp_path, monkeypatch):
     graph, split = _load(tmp_path / "s")
     with monkeypatch.context() as patch:
-        patch.setattr("kedrec.graph.split_folder.parse_files", None)
+        patch.setattr("kedrec.graph.parsing.parse_files", None)
         again, same = load_split(tmp_path / "s", Store(tmp_path / "s" / "store"))
     assert (again.entities, again.relations, again.source_hash) == (graph.entities, graph.relations, graph.source_hash)
     assert np.array_equal(same.train, split.train)
