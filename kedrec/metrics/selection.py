@@ -23,8 +23,10 @@ def selection_metrics(rows: Sequence[Row]) -> dict[str, float]:
         ``f1``: macro F1 of the position chosen (first, second), over all rows, so both orders: a model that always
         says "first" gets 1/3. ``accuracy``: the same rows. ``f1_given_order``: F1 of the stored order alone, as a
         test set of single questions would give it. ``flip_rate``: share of pairs where the drug chosen changes with
-        the order. ``consistent_accuracy``: share right in both orders. ``accuracy_order_averaged``: the drug with the
-        higher log-probability summed over the two orders. ``f1_degree_matched``: F1 of the pairs whose drugs have
+        the order. ``consistent_accuracy``: share right in both orders. ``consistent_f1``: F1 where a pair whose choice
+        changes with the order has no answer: that costs recall, not precision, and a model that always says "first"
+        gets 0. ``accuracy_order_averaged``: the drug with the higher log-probability summed over the two orders.
+        ``f1_degree_matched``: F1 of the pairs whose drugs have
         about as many edges, the one at most twice the other, so that being well known tells nothing; where there are
         such pairs, ``degree_matched_pairs``. ``control_NAME``: accuracy of a rule that reads nothing, ties
         counted half; its choice does not depend on the order, so that this is its macro F1 as well.
@@ -44,6 +46,7 @@ def selection_metrics(rows: Sequence[Row]) -> dict[str, float]:
         **with_interval("accuracy", rows, disease_of, lambda row: (row["choice"] == row["correct"], 1)),
         **with_interval("accuracy_order_averaged", both, _disease, lambda group: (sum(map(_margin, group)) > 0, 1)),
         **with_interval("consistent_accuracy", both, _disease, lambda group: (_right(group), 1)),
+        **with_interval("consistent_f1", both, _disease, consistent_f1_sums, f1_of),
         **with_interval("flip_rate", both, _disease, lambda group: (_drug(group[0]) != _drug(group[1]), 1)),
         **_degree_matched(pairs),
         **_controls(given),
@@ -63,6 +66,12 @@ def f1_sums(row: Row) -> list[float]:
     chosen, correct = row["choice"], row["correct"]
     hits = [float(chosen == correct == side) for side in (0, 1)]
     return [*hits, *(float((chosen == side) + (correct == side)) for side in (0, 1))]
+
+
+def consistent_f1_sums(group: Sequence[Row]) -> list[float]:
+    """Return what a pair's two orders add to the sums of `f1_of`, ``(4,)``; a choice that flips counts as none."""
+    sums = [sum(each) for each in zip(*map(f1_sums, group), strict=True)]
+    return sums if _drug(group[0]) == _drug(group[1]) else [0.0, 0.0, 1.0, 1.0]  # each position is right once
 
 
 def f1_of(sums: Values) -> Values:

@@ -9,7 +9,7 @@ import numpy as np
 
 from kedrec.errors import KedrecError
 from kedrec.metrics.bootstrap import Function, Values, cluster_sums, interval, p_value, ratio
-from kedrec.metrics.selection import disease_of, f1_of, f1_sums
+from kedrec.metrics.selection import consistent_f1_sums, disease_of, f1_of, f1_sums
 
 Row = Mapping[str, Any]
 Couple = tuple[Row, Row]
@@ -91,7 +91,7 @@ def compare_students(first: Sequence[Row], second: Sequence[Row]) -> dict[str, C
 
     Returns:
         ``f1`` and ``accuracy`` over both orders, an example a question; ``consistent_accuracy``, right in both orders,
-        an example a pair. As `kedrec.metrics.selection.selection_metrics` has them.
+        and ``consistent_f1``, an example a pair. As `kedrec.metrics.selection.selection_metrics` has them.
 
     Raises:
         KedrecError: no question is common, or one that is was put with its drugs in another order.
@@ -107,11 +107,14 @@ def compare_students(first: Sequence[Row], second: Sequence[Row]) -> dict[str, C
         by_pair.setdefault(one["pair"], []).append((one, other))
     told = [_Case(disease_of(one), (f1_sums(one), f1_sums(other)), _right([(one, other)])) for one, other in couples]
     hits = [_shares(disease_of(one), _right([(one, other)])) for one, other in couples]
-    pairs = [_shares(disease_of(group[0][0]), _right(group)) for group in by_pair.values() if len(group) == 2]
+    both = [group for group in by_pair.values() if len(group) == 2]
     found = {"f1": _compared(told, f1_of, left), "accuracy": _compared(hits, ratio, left)}
-    if pairs:
+    if both:
         asked = [len({row["pair"] for row in rows}) for rows in (first, second)]
-        found["consistent_accuracy"] = _compared(pairs, ratio, (asked[0] - len(pairs), asked[1] - len(pairs)))
+        unpaired = (asked[0] - len(both), asked[1] - len(both))
+        pairs = [_shares(disease_of(group[0][0]), _right(group)) for group in both]
+        found["consistent_accuracy"] = _compared(pairs, ratio, unpaired)
+        found["consistent_f1"] = _compared([_consistent(group) for group in both], f1_of, unpaired)
     return found
 
 
@@ -173,6 +176,11 @@ class _Case:
 def _shares(disease: Hashable, success: tuple[float, float]) -> _Case:
     """Return a case of a metric that is the mean of the successes."""
     return _Case(disease, ((success[0], 1.0), (success[1], 1.0)), success)
+
+
+def _consistent(group: Sequence[Couple]) -> _Case:
+    first, second = (consistent_f1_sums([couple[side] for couple in group]) for side in (0, 1))
+    return _Case(disease_of(group[0][0]), (first, second), _right(group))
 
 
 def _right(couples: Sequence[Couple]) -> tuple[float, float]:

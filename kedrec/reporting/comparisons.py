@@ -16,7 +16,7 @@ _COLUMNS = (
     "compared", "metric", "first", "second", "difference", "p", "first only", "second only", "McNemar p", "examples",
     "diseases", "seed",
 )  # fmt: skip
-_METRICS = {"f1": "F1", "consistent_accuracy": "right in both orders"}
+_METRICS = {"f1": "F1", "consistent_f1": "consistent F1", "consistent_accuracy": "right in both orders"}
 
 
 def student_comparisons(groups: Sequence[Group], data: str) -> Table | None:

@@ -17,6 +17,7 @@ _AUDITS: dict[str, dict[str, str]] = {
     "The choice": {
         "f1": "F1, both orders",
         "f1_given_order": "F1, first order alone",
+        "consistent_f1": "consistent F1: a choice that changes with the order is none",
         "consistent_accuracy": "right in both orders",
         "flip_rate": "choice changes with the order",
         "control_nearest_passage": "rule: the drug with the nearer passages",

@@ -33,7 +33,7 @@ def test_always_first_flips_every_time_and_gets_a_third():
     assert metrics["flip_rate"] == 1.0
     assert metrics["accuracy"] == 0.5
     assert metrics["f1"] == pytest.approx(1 / 3)
-    assert metrics["consistent_accuracy"] == 0.0
+    assert metrics["consistent_accuracy"] == metrics["consistent_f1"] == 0.0
 
 
 def test_always_right_is_perfect():
@@ -45,6 +45,20 @@ def test_always_right_is_perfect():
 def test_always_wrong_is_consistent_but_not_right():
     metrics = selection_metrics(_pair("a", (1, 0)))
     assert (metrics["accuracy"], metrics["flip_rate"]) == (0.0, 0.0)
+
+
+def test_consistent_f1_is_scikit_learns_of_choices_of_which_those_that_flip_are_none():
+    from sklearn.metrics import f1_score
+
+    rows = [*_pair("a", (0, 0)), *_pair("b", (1, 0)), *_pair("c", (0, 1)), *_pair("d", (0, 1))]
+    flips = {"a"}
+    chosen = [2 if row["pair"] in flips else row["choice"] for row in rows]
+    correct = [row["correct"] for row in rows]
+    found = selection_metrics(rows)
+    assert found["consistent_f1"] == pytest.approx(f1_score(correct, chosen, labels=[0, 1], average="macro"))
+    assert found["consistent_f1"] == pytest.approx(2 * 2 / (3 + 4))  # right; chosen and asked
+    steady = selection_metrics([row for row in rows if row["pair"] not in flips])
+    assert steady["consistent_f1"] == steady["f1"]
 
 
 def test_macro_f1_equals_scikit_learn():
@@ -129,7 +143,7 @@ def test_every_figure_of_the_choice_has_its_interval_over_diseases():
     counts = {"pairs", "diseases", "degree_matched_pairs"}
     assert (metrics["pairs"], metrics["diseases"]) == (21, 6)
     named = {name for name in metrics if not name.endswith(("_low", "_high"))} - counts
-    assert {"f1", "accuracy", "flip_rate", "consistent_accuracy", "control_degree", "control_agreement"} <= named
+    assert {"f1", "consistent_f1", "flip_rate", "consistent_accuracy", "control_degree", "control_agreement"} <= named
     assert metrics.keys() == counts | {name + end for name in named for end in ("", "_low", "_high")}
     for name in named:
         assert 0 <= metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"] <= 1

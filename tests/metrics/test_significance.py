@@ -45,13 +45,13 @@ def test_figures_are_those_of_the_runs():
     one, other = student(at_random(0.9, 0)), student(at_random(0.6, 1))
     found = compare_students(one, other)
     first, second = selection_metrics(one), selection_metrics(other)
-    assert found.keys() == {"f1", "accuracy", "consistent_accuracy"}
+    assert found.keys() == {"f1", "accuracy", "consistent_accuracy", "consistent_f1"}
     for name, told in found.items():
         assert (told.first, told.second) == pytest.approx((first[name], second[name]))
         assert told.difference == pytest.approx(first[name] - second[name])
         assert told.low < told.difference < told.high
     assert found["f1"].examples == 120
-    assert found["consistent_accuracy"].examples == 60
+    assert found["consistent_accuracy"].examples == found["consistent_f1"].examples == 60
     assert found["f1"].p < 0.01
     back = compare_students(other, one)["f1"]
     assert (back.difference, back.low, back.high) == pytest.approx(
