@@ -9,7 +9,7 @@ from typing import Literal
 
 from kedrec.batches import Question
 from kedrec.data.chat import Shown
-from kedrec.text.excerpt import name_pattern
+from kedrec.text.spelling import spelt, which, words_of
 from kedrec.text.statements import states_treatment
 
 Audit = Literal["without_flagged", "closed_book", "exchanged", "blinded"]
@@ -79,14 +79,14 @@ def _without_flagged(question: Question, shown: Sequence[Shown], names: Names) -
 def _exchanged(question: Question, shown: Sequence[Shown], names: Names) -> list[Shown]:
     first, second = question.drugs
     other = {first: second, second: first}
-    rename = _Renaming(names.drugs, (second, first))
+    rename = _Renaming(names, (second, first))
     return [replace(passage, drug=other[passage.drug], text=rename(passage.text)) for passage in shown]
 
 
 def _blinded(question: Question, shown: Sequence[Shown], names: Names) -> Asked:
     first, second = _aliases(question)
     alias = dict(zip(question.drugs, (first, second), strict=True))
-    rename = _Renaming(names.drugs, (first, second))
+    rename = _Renaming(names, (first, second))
     hidden = [replace(passage, drug=alias[passage.drug], text=rename(passage.text)) for passage in shown]
     return replace(question, drugs=(first, second)), hidden
 
@@ -102,24 +102,26 @@ def _aliases(question: Question) -> tuple[str, str]:
 
 
 class _Renaming:
-    """Writes other names in place of two drugs' own, both at once; names that they share stay.
+    """Writes other names in place of two drugs' own, both at once; names that they share stay, and the disease's.
 
     Args:
-        own: of each drug.
-        written: in place of any of them.
+        names: of a question, to be found however they are spelt.
+        written: in place of any name of the first drug, and of the second.
     """
 
-    def __init__(self, own: tuple[tuple[str, ...], tuple[str, ...]], written: tuple[str, str]) -> None:
-        sets = [{name.casefold() for name in of if len(name) >= _SHORTEST} for of in own]
-        self._written = {
-            name: instead for of, instead in zip(sets, written, strict=True) for name in of - (sets[0] & sets[1])
-        }
-        self._pattern = name_pattern(list(self._written)) if self._written else None
+    def __init__(self, names: Names, written: tuple[str, str]) -> None:
+        first, second = ({words_of(name): name for name in of if len(name) >= _SHORTEST} for of in names.drugs)
+        self._own = [
+            *((name, written[0]) for words, name in first.items() if words not in second),
+            *((name, written[1]) for words, name in second.items() if words not in first),
+        ]
+        # A disease that is called after a drug, such as iron deficiency, keeps its name as it does in the question.
+        kept = [name for name in names.disease if words_of(name) not in {*first, *second}]
+        self._pattern = spelt([*(name for name, _ in self._own), *kept])
 
     def __call__(self, text: str) -> str:
-        if self._pattern is None:
-            return text
         return self._pattern.sub(self._instead, text)
 
     def _instead(self, match: re.Match[str]) -> str:
-        return self._written[match.group().casefold()]
+        place = which(match)
+        return self._own[place][1] if place < len(self._own) else match.group()

@@ -89,6 +89,37 @@ def test_names_that_both_drugs_go_by_and_tiny_ones_stay():
     assert shown[0].text.startswith("S. An inhaler of Drug-")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Interferon beta 1a helps.",
+        "interferon-beta-1a helps.",
+        "Interferon\nbeta (1a) helps.",
+        "Rebifs help, rebif's and REBIF-treated.",
+        "After fluoro uracil and fluorouracils.",
+        "Heparinized and heparinised lines; heparinisation.",
+        "Hepar\N{LATIN SMALL LETTER DOTLESS I}n helps.",  # a pattern that ignores case takes it for an i
+    ],
+)
+def test_a_name_is_hidden_however_it_is_spelt(text):
+    drugs = (("Interferon beta-1a", "Rebif"), ("Heparin", "Fluoro-uracil", "Fluorouracil"))
+    question = replace(QUESTION, drugs=("Interferon beta-1a", "Heparin"))
+    shown = [replace(TELLING, drug="Heparin", text=text)]
+    _, hidden = asked_again("blinded", question, shown, Names(("Asthma",), drugs))
+    assert not any(part in hidden[0].text.casefold() for part in ("beta", "rebif", "uracil", "hepar"))
+    assert "Drug-" in hidden[0].text
+
+
+def test_a_disease_called_after_a_drug_keeps_its_name():
+    names = Names(("Iron deficiency anemia",), (("Iron",), ("Warfarin",)))
+    question = replace(QUESTION, disease="Iron deficiency anemia", drugs=("Iron", "Warfarin"))
+    shown = [replace(TELLING, drug="Iron", text="Iron-deficiency anemia responds to iron.")]
+    hidden, (told,) = asked_again("blinded", question, shown, names)
+    assert (hidden.disease, told.text) == (question.disease, f"Iron-deficiency anemia responds to {hidden.drugs[0]}.")
+    _, (other,) = asked_again("exchanged", question, shown, names)
+    assert other.text == "Iron-deficiency anemia responds to Warfarin."
+
+
 @pytest.mark.parametrize("audit", AUDITS)
 def test_a_question_asked_again_is_marked_and_ruled_by_nothing(audit):
     question, _ = asked_again(audit, QUESTION, SHOWN, NAMES)

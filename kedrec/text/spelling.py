@@ -1,0 +1,42 @@
+"""Names as texts spell them: with a space for a hyphen, or in the plural."""
+
+import re
+from collections.abc import Sequence
+
+_WORD = re.compile(r"[^\W_]+")
+_APART = r"[\W_]{1,3}"  # what stands between two words of a name: "beta-1a", "beta 1a", "beta (1a"
+_ENDING = r"(?:e?s|i[sz]ed|i[sz]ation)?"  # statins, heparinised
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """Return what makes two spellings of a name the same: its words, in one case.
+
+    >>> words_of("Interferon beta-1a") == words_of("interferon beta 1A")
+    True
+    """
+    return tuple(_WORD.findall(name.casefold()))
+
+
+def spelt(names: Sequence[str], cased: int = 0) -> re.Pattern[str]:
+    """Return a pattern of whole words that finds any of the names however it is spelt, ignoring case.
+
+    Where several fit the longest is found; `which` tells it. A name without a letter or digit is not found.
+
+    Args:
+        names: looked for.
+        cased: names of fewer characters than this are found as they are written alone: AS is no "as".
+    """
+    longest_first = sorted(range(len(names)), key=lambda at: -len(names[at]))
+    parts = [f"(?P<n{at}>{_source(names[at], cased)})" for at in longest_first if words_of(names[at])]
+    return re.compile(rf"(?<!\w)(?:{'|'.join(parts) or '(?!)'}){_ENDING}(?!\w)", re.IGNORECASE)
+
+
+def which(found: re.Match[str]) -> int:
+    """Return the place, among its names, of the one that a pattern of `spelt` found."""
+    assert found.lastgroup is not None
+    return int(found.lastgroup[1:])
+
+
+def _source(name: str, cased: int) -> str:
+    source = _APART.join(map(re.escape, _WORD.findall(name)))
+    return f"(?-i:{source})" if len(name) < cased else source
