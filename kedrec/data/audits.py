@@ -58,8 +58,8 @@ def asked_again(audit: Audit, question: Question, shown: Sequence[Shown], names:
 
 def flagged(question: Question, shown: Sequence[Shown], names: Names) -> list[str]:
     """Return the ids of the passages that state the answer of a question, in what is shown of them."""
-    right = names.drugs[question.correct]
-    return [passage.id for passage in shown if states_treatment(passage.text, names.disease, right)]
+    right, wrong = names.drugs[question.correct], names.drugs[1 - question.correct]
+    return [passage.id for passage in shown if states_treatment(passage.text, names.disease, right, wrong)]
 
 
 def _without_flagged(question: Question, shown: Sequence[Shown], names: Names) -> list[Shown]:

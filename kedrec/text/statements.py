@@ -4,36 +4,48 @@ import re
 from collections.abc import Sequence
 
 from kedrec.sentences import sentences
-from kedrec.text.excerpt import name_pattern
+from kedrec.text.spelling import spelt
 
-_CUE = re.compile(
-    r"\b(?:treat(?:s|ed|ing|ments?)?|therap(?:y|ies|eutic)|indicated|approved|first[- ]line|standard|effective(?:ly)?|"
+_HELPS = (
+    r"(?:treat(?:s|ed|ing|ments?)?|therap(?:y|ies|eutic)|indicated|approved|first[- ]line|standard|effective(?:ly)?|"
     r"efficacy|efficacious|respon(?:d(?:s|ed)?|ses?)|improve[sd]?|improvements?|relie(?:f|ves?|ved)|reduc(?:es?|ed|tions?)|"
-    r"controls?|prevent(?:s|ed|ion|ive)?|prophylaxis|manag(?:es?|ed|ement)|benefit(?:s|ed)?|cur(?:es?|ed)|"
-    r"remission|heal(?:s|ed|ing)?|prescribed|recommended|used)\b",
-    re.IGNORECASE,
+    r"controls?|prevent(?:s|ed|ion|ive)?|prophylaxis|manag(?:es?|ed|ement)|benefit(?:s|ed)?|beneficial|cur(?:es?|ed)|"
+    r"remission|heal(?:s|ed|ing)?|prescribed|recommended|used|use of|help(?:s|ed|ful)?|allevia(?:tes?|ted|tion)|"
+    r"ameliorat(?:es?|ed|ion)|attenuat(?:es?|ed)|suppress(?:es|ed)?|decreas(?:es?|ed)|lower(?:s|ed)|slow(?:s|ed)|"
+    r"recover(?:s|ed|y)|prolong(?:s|ed)|superior|successful(?:ly)?|mainstay|drug of choice|(?:active|works?) against)"
 )
+_CUE = re.compile(rf"\b{_HELPS}\b", re.IGNORECASE)
+_NOT = r"(?:\bnot|n['’]t|\bcannot|\bnever|\bneither|\bnor|\bhardly|\bunlikely)"  # noqa: RUF001  (the quote is meant)
 _DENIAL = re.compile(
-    r"\b(?:no|without|lack(?:s|ed|ing)?)\s+(?:\w+\s+){0,2}(?:benefit|effect|efficacy|improvement|role|evidence|response)|"
-    r"\b(?:ineffective|contraindicated|inferior|useless)\b|\bnot\s+(?:\w+\s+){0,3}(?:effective|recommended|indicated|treat|"
-    r"improve[sd]?|reduce[sd]?|help|respond|approved|used)\b|\b(?:failed|fails)\s+to\b|\bdoes\s+nothing\b",
+    rf"{_NOT}\s+(?!only\b|just\b|cured\b|healed\b)(?:\w+\s+){{0,3}}?{_HELPS}\b|{_NOT}\s*(?:[.;:!?)]|$)|"
+    # No benefit; but no side effects, not without effect, and where surgery has not cured, are no denials.
+    r"(?<!not )\b(?:no|without|lack(?:s|ed|ing)?)\s+(?:(?!side\b|adverse\b|serious\b|toxic\b)\w+\s+){0,2}"
+    r"(?:benefit|effect|efficacy|improvement|role|evidence|response)|\bno\s+(?:better|more\s+effective)\b|"
+    r"\b(?:ineffective|contraindicated|inferior|useless)\b|\b(?:failed|fails)\s+to\b|\b(?:treatment|therapy)\s+failed\b|"
+    r"\b(?:be|is|are|was|were|been)\s+avoided\b|\bwithdrawn\s+from\b|\bdoes\s+nothing\b",
     re.IGNORECASE,
 )
+_CLAUSES = re.compile(r"[;,]\s+|\s+(?:whereas|while|but|although)\s+")
+_ABBREVIATED = 4  # characters; a shorter name is found as it is written alone
 
 
-def states_treatment(text: str, disease: Sequence[str], drug: Sequence[str]) -> bool:
+def states_treatment(text: str, disease: Sequence[str], drug: Sequence[str], other: Sequence[str] = ()) -> bool:
     """Whether a sentence of the text names both and says, in so many words, that the one helps against the other.
 
     It goes by words of treatment (treats, therapy, indicated, effective, ...) beside both names, and by words that deny
-    it (ineffective, no benefit, failed to, ...); it reads no further than a sentence.
+    it (ineffective, no benefit, cannot, failed to, ...). It reads no further than a sentence, and leaves out clauses
+    of the other drug alone.
 
     Args:
         text: a passage, or what is shown of it.
         disease: names that it goes by.
         drug: names that it goes by.
+        other: names that the drug goes by with which it is compared, if any.
     """
-    sick, remedy = name_pattern(disease), name_pattern(drug)
-    return any(
-        bool(sick.search(part) and remedy.search(part) and _CUE.search(part)) and not _DENIAL.search(part)
-        for part in sentences(text)
-    )
+    sick, remedy, rival = (spelt(names, _ABBREVIATED) for names in (disease, drug, other))
+    for sentence in sentences(text):
+        parts = [part for part in _CLAUSES.split(sentence) if remedy.search(part) or not rival.search(part)]
+        part = ", ".join(parts)
+        if sick.search(part) and remedy.search(part) and _CUE.search(part) and not _DENIAL.search(part):
+            return True
+    return False
