@@ -76,7 +76,7 @@ class RankingReport:
 
         * ``SET/n``: distinct triples.
         * ``SET/all/METRIC``: among all entities, both sides; ``SET/all/head/METRIC`` and ``SET/all/tail/METRIC``: where
-          that side is missing.
+          that side is missing, with ``n``, the number of answers.
         * ``SET/typed/…``: the same among the entities of the answer's type.
         * ``SET/typed/relation/NAME/…`` and ``SET/typed/degree/BUCKET/…``: ``mrr``, ``hits@10`` and ``n``, the number of
           answers, by relation and by the training degree of the true answer; those that occur.
@@ -85,9 +85,9 @@ class RankingReport:
           alone gets, among all of their type.
         * ``SET/lladr_published/…`` and ``SET/lladr_filtered/…``: what `sampled_metrics` returns.
 
-        Where entities have names, ``SET/diseases``: how many diseases the answers are of; and of each METRIC but those
-        of one side, one relation or one bucket the 95 % interval over diseases, ``METRIC_low`` and ``METRIC_high``. An
-        answer is of the disease in its triple, of two diseases of the tail; a triple without one counts as of its tail.
+        Where entities have names, ``SET/diseases``: how many diseases the answers are of; and of each METRIC the 95 %
+        interval over diseases, ``METRIC_low`` and ``METRIC_high``. An answer is of the disease in its triple, of two
+        diseases of the tail; a triple without one counts as of its tail.
         """
         found: dict[str, float] = {}
         diseases: dict[str, tuple[Tensor, Tensor]] = {}
@@ -155,13 +155,15 @@ class RankingReport:
         for kind, of in (("all", every), ("typed", typed)):
             found |= _under(kind, _with_intervals(of, diseases))
             for side, parity in (("head", 0), ("tail", 1)):
-                found |= _under(f"{kind}/{side}", ranking_metrics(of.at(number % 2 == parity)))
+                found |= _under(f"{kind}/{side}", _of_some(of, diseases, number % 2 == parity))
         for row in relation.unique().tolist():
-            found |= _under(f"typed/relation/{self._relations[row]}", _brief(typed.at(relation == row)))
+            found |= _under(
+                f"typed/relation/{self._relations[row]}", _brief(_of_some(typed, diseases, relation == row))
+            )
         bucket = torch.bucketize(degree, torch.tensor(list(_DEGREES.values())), right=True) - 1
         for place, label in enumerate(_DEGREES):
             if (there := bucket == place).any():
-                found |= _under(f"typed/degree/{label}", _brief(typed.at(there)))
+                found |= _under(f"typed/degree/{label}", _brief(_of_some(typed, diseases, there)))
         return found
 
 
@@ -198,9 +200,17 @@ def _of_all_processes(parts: Mapping[Key, Sequence[Part]]) -> dict[Key, list[Par
     return joined
 
 
-def _brief(counts: Counts) -> dict[str, float]:
-    metrics = ranking_metrics(counts)
-    return {"mrr": metrics["mrr"], "hits@10": metrics["hits@10"], "n": float(len(counts.greater))}
+def _of_some(counts: Counts, diseases: Tensor | None, where: Tensor) -> dict[str, float]:
+    """Return the metrics of the answers at a mask, with their number; nothing where there are none."""
+    if not where.any():
+        return {}
+    found = _with_intervals(counts.at(where), None if diseases is None else diseases[where])
+    return {**found, "n": float(where.count_nonzero())}
+
+
+def _brief(metrics: dict[str, float]) -> dict[str, float]:
+    kept = ("mrr", "hits@10")
+    return {name: value for name, value in metrics.items() if name == "n" or name.startswith(kept)}
 
 
 def _under(prefix: str, metrics: dict[str, float]) -> dict[str, float]:

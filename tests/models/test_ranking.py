@@ -85,7 +85,7 @@ def test_a_model_that_always_names_the_same_drugs_is_found_out(graph):
     assert same["test/pairs/by_degree/mrr"] == other["test/pairs/by_degree/mrr"] > 0
 
 
-def test_headline_figures_have_intervals_over_the_diseases_of_the_set(graph):
+def test_figures_have_intervals_over_the_diseases_of_the_set(graph):
     model, found = ranked(graph, spread)
     ranks = model.records["ranks"]
     for name in ("pairs", "diseases"):
@@ -99,7 +99,13 @@ def test_headline_figures_have_intervals_over_the_diseases_of_the_set(graph):
                 assert low < high
         assert f"test/{name}/lladr_filtered/mrr_expected_low" in found
         assert f"test/{name}/degree_matched/n" in found
-    assert not [metric for metric in found if "/relation/" in metric and metric.endswith("_low")]
+    parts = [
+        name for name in found if name.endswith("/mrr") and {"head", "tail", "relation", "degree"} & {*name.split("/")}
+    ]
+    assert {name.split("/")[-2] for name in parts} >= {"head", "tail"}
+    for name in parts:
+        assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"]
+        assert found[f"{name.removesuffix('mrr')}n"] > 0
 
 
 def test_records_are_the_ranks_that_the_figures_are_the_means_of(graph):
