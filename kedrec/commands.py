@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from kedrec.errors import KedrecError
+from kedrec.printable import printable
 from kedrec.processes import is_first, process_number
 from kedrec.signals import Preempted, stopped
 
@@ -51,7 +52,7 @@ def run_command(
         return work(given) or 0
     except KedrecError as fault:
         where = "" if is_first() else f"process {process_number()}: "
-        print(f"kedrec: {where}{fault}", file=sys.stderr)
+        print(printable(f"kedrec: {where}{fault}"), file=sys.stderr)  # it may quote a graph or a text
         return 2
     except Preempted as stop:
         return stopped(stop)

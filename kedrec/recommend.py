@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from kedrec.commands import Arguments, run_command
 from kedrec.errors import KedrecError
 from kedrec.finished import FinishedRun, open_run
+from kedrec.printable import printable
 from kedrec.progress import shown_as_bars
 from kedrec.store import Store, disk_faults_named, write_atomic
 
@@ -183,7 +184,7 @@ def _holds_student(run: FinishedRun) -> bool:
 
 
 def _write(answer: "Answer", options: Options) -> None:
-    text = json.dumps(answer.json(), indent=1, ensure_ascii=False) + "\n"
+    text = printable(json.dumps(answer.json(), indent=1, ensure_ascii=False)) + "\n"
     if options.json == _PRINTED:
         print(text, end="")
     elif options.json:

@@ -1,8 +1,17 @@
 """An answer as one HTML page that needs nothing else."""
 
 from kedrec.pages.rendering import render
+from kedrec.printable import printable
 from kedrec.recommending.answer import Answer, Details, PublishedDrug, Recommendation
-from kedrec.recommending.words import choice_text, confidence_note, kind, percent, student_note, unsupported_text
+from kedrec.recommending.words import (
+    choice_text,
+    confidence_note,
+    kind,
+    no_path_text,
+    percent,
+    student_note,
+    unsupported_text,
+)
 
 _RANKED = ("Drug", "Id", "Rank", "Rank of the new", "Score", "Known", "Held-out share", "Counted", "Lift")
 _PUBLISHED = ("Drug", "Published rank", "Our rank", "Our rank of the new", "Our score", "Known")
@@ -12,7 +21,7 @@ def page(answer: Answer) -> str:
     """Return the page: the ranking, then each drug that was looked into, then the published list if there is one."""
     details = {one.candidate.drug: one.details for one in answer.recommendations if one.details is not None}
     explained = {drug: one.explanation for drug, one in details.items() if one.explanation is not None}
-    return render(
+    drawn = render(
         "recommendation.html",
         package="kedrec.recommending",
         title=f"Drugs for {answer.disease.name}",
@@ -26,8 +35,10 @@ def page(answer: Answer) -> str:
         facts=_facts(answer),
         confidence_note=confidence_note(answer),
         student_note=student_note(answer) if answer.student else "",
+        no_path=no_path_text(answer.metapath),
         kind=kind,
     )
+    return printable(drawn)
 
 
 def _ranked(one: Recommendation) -> list[str]:

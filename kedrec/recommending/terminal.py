@@ -3,35 +3,45 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from kedrec.printable import printable
 from kedrec.recommending.answer import Answer, Details, Explanation, Recommendation
-from kedrec.recommending.words import choice_text, confidence_note, path_text, percent, student_note, unsupported_text
+from kedrec.recommending.words import (
+    choice_text,
+    confidence_note,
+    no_path_text,
+    path_text,
+    percent,
+    student_note,
+    unsupported_text,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 
 def show(answer: Answer, console: "Console | None" = None) -> None:
-    """Print an answer; what comes from graphs, texts and models is printed as it is, never read as markup."""
+    """Print an answer; what comes from graphs, texts and models is shown, never obeyed: no markup, emoji, escapes."""
     from rich.console import Console
 
     out = console or Console(highlight=False)
     disease = answer.disease
-    out.print(f"{disease.name} ({', '.join(disease.ids)})", style="bold", markup=False)
-    out.print(f"{disease.edges:,} edges, {disease.known:,} known treatments", markup=False)
+    out.print(_text(f"{disease.name} ({', '.join(disease.ids)})", "bold"))
+    out.print(_text(f"{disease.edges:,} edges, {disease.known:,} known treatments"))
     left_out = ", known treatments left out" if answer.dropped_known else ""
     ranked = f"{answer.run.drugs:,} drugs ranked by {answer.run.scorer} ({answer.run.path}){left_out}"
-    out.print(ranked, markup=False)
+    out.print(_text(ranked))
     out.print(_ranking(answer.recommendations))
-    out.print(confidence_note(answer), markup=False)
+    out.print(_text(confidence_note(answer)))
     for one in answer.recommendations:
         if one.details is not None:
-            _details(out, one, one.details)
+            _details(out, one, one.details, answer.metapath)
     if answer.published:
         out.print(_published(answer))
     if answer.student is not None:
-        out.print(f"\n{student_note(answer)}", markup=False)
-    out.print(f"\n{answer.notice}", style="bold", markup=False)
+        out.print(_text(f"\n{student_note(answer)}"))
+    out.print(_text(f"\n{answer.notice}", "bold"))
 
 
 def _ranking(recommendations: Sequence[Recommendation]) -> "Table":
@@ -45,32 +55,31 @@ def _ranking(recommendations: Sequence[Recommendation]) -> "Table":
     return table
 
 
-def _details(out: "Console", one: Recommendation, found: Details) -> None:
-    out.print(f"\n{one.candidate.rank}. {one.name}", style="bold", markup=False)
+def _details(out: "Console", one: Recommendation, found: Details, metapath: str | None) -> None:
+    out.print(_text(f"\n{one.candidate.rank}. {one.name}", "bold"))
     if found.explanation is None:
-        out.print("  No drug of the graph is comparable, so the student was not asked.", markup=False)
+        out.print(_text("  No drug of the graph is comparable, so the student was not asked."))
     else:
         _explanation(out, found.explanation)
-    paths = found.paths or ()
-    out.print("  Paths:" if paths else "  No path of the types asked for.", markup=False)
-    for path in paths:
-        out.print(f"    {path.score:.2e}  {path_text(path)}", markup=False)
+    out.print(_text("  Paths:" if found.paths else f"  {no_path_text(metapath)}"))
+    for path in found.paths:
+        out.print(_text(f"    {path.score:.2e}  {path_text(path)}"))
     for edge in found.direct:
-        out.print(f"  Also linked by {edge.relation}", markup=False)
-    out.print("  Against:" if found.against else "  Nothing found that speaks against it.", markup=False)
+        out.print(_text(f"  Also linked by {edge.relation}"))
+    out.print(_text("  Against:" if found.against else "  Nothing found that speaks against it."))
     for objection in found.against:
         where = " ".join(filter(None, (objection.source, objection.url)))
-        out.print(f"    {objection.text}{f' [{where}]' if where else ''}", markup=False)
+        out.print(_text(f"    {objection.text}{f' [{where}]' if where else ''}"))
 
 
 def _explanation(out: "Console", found: Explanation) -> None:
-    out.print(f"  Student: {choice_text(found)}", markup=False)
-    out.print(f"  {found.rationale or '(it wrote nothing)'}", markup=False)
+    out.print(_text(f"  Student: {choice_text(found)}"))
+    out.print(_text(f"  {found.rationale or '(it wrote nothing)'}"))
     if unsupported := unsupported_text(found):
-        out.print(f"  {unsupported}", markup=False)
+        out.print(_text(f"  {unsupported}"))
     for passage in found.passages:
         mark = "*" if passage.cited else " "
-        out.print(f"   {mark}[{passage.number}] {passage.title or passage.id} {passage.url}", markup=False)
+        out.print(_text(f"   {mark}[{passage.number}] {passage.title or passage.id} {passage.url}"))
 
 
 def _published(answer: Answer) -> "Table":
@@ -86,15 +95,22 @@ def _published(answer: Answer) -> "Table":
 
 
 def _table(*columns: str, title: str | None = None) -> "Table":
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    # Narrow: in 80 columns a drug's name stays whole.
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in columns:
         table.add_column(name, justify="left" if name in ("drug", "id", "known") else "right", overflow="fold")
     return table
 
 
 def _row(table: "Table", *cells: str) -> None:
+    table.add_row(*(_text(cell) for cell in cells))
+
+
+def _text(shown: str, style: str = "") -> "Text":
+    """Return what is printed as it stands."""
     from rich.text import Text
 
-    table.add_row(*(Text(cell) for cell in cells))
+    return Text(printable(shown), style)

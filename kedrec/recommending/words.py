@@ -57,6 +57,11 @@ def unsupported_text(found: Explanation) -> str:
     return f"Citations: {'; '.join(told)}." if told else ""
 
 
+def no_path_text(metapath: str | None) -> str:
+    """Return what is said where no path was found, of the types wanted or of any."""
+    return f"No path of the types {metapath}." if metapath else "No path through one or two other entities."
+
+
 def path_text(path: NamedPath) -> str:
     """Return a path on one line: names, and between them the relations with their sources."""
     text = path.nodes[0].name

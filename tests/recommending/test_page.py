@@ -122,6 +122,45 @@ def test_what_comes_from_outside_is_text_and_links_are_of_the_web():
     assert EVIL in printed(answer())  # as it is, not as rich's markup
 
 
+def test_text_from_outside_does_not_command_the_terminal():
+    mean = "\x1b[2J\x1b]0;owned\x07\x9b31m :pill: \u202egpj"
+    (known, new), link = answer().recommendations, Edge(mean, mean, True)
+    told = replace(new.details.explanation, rationale=mean, alternative_name=mean)
+    told = replace(told, passages=(replace(passage(1, mean), title=mean, excerpt=mean, date=mean, license=mean),))
+    details = replace(new.details, explanation=told, against=(Objection("failed_trial", mean, mean, mean),))
+    details = replace(details, direct=(link,), paths=(NamedPath(mean, 0.1, (Node(mean, mean),) * 2, ((link,),)),))
+    mean_one = answer(
+        disease=Disease(mean, mean, (mean,), mean, 1, 1),
+        run=Run(mean, mean, mean, mean, mean, (mean,), 1),
+        student=StudentFacts(mean, mean, None, mean, (mean,), 1),
+        recommendations=(replace(known, name=mean), replace(new, name=mean, details=details)),
+        published=(PublishedDrug(1, mean, NEW),),
+    )
+    for text in (printed(mean_one), page(mean_one)):
+        assert "\\u001b[2J" in text
+        assert ":pill:" in text  # no emoji in its place
+        assert not [one for one in text if one != "\n" and not one.isprintable()]
+
+
+@pytest.mark.parametrize("shown", [page, printed])
+def test_where_no_path_was_found_it_says_of_which_types(shown):
+    bare = Recommendation("Alpha", NEW, None, Details(None, (), (), (), None, ()))
+    assert "No path through one or two other entities." in shown(answer(recommendations=(bare,)))
+    asked = answer(recommendations=(bare,), metapath="Compound-Gene-Disease")
+    assert "No path of the types Compound-Gene-Disease." in shown(asked)
+
+
+def test_names_of_drugs_stay_whole_in_a_terminal_of_80_columns():
+    counted = Confidence(0.0012, 1.2, 2, 1632, 10, 20)
+    one = Recommendation("methylthioninium", replace(NEW, drug="Compound::DB09241"), counted, None)
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    show(answer(recommendations=(one,)), console)
+    text = console.export_text()
+    assert "methylthioninium" in text
+    assert "0.12 % (2/1,632)" in text
+    assert "lift" in text
+
+
 def test_an_answer_of_a_ranking_alone_says_so_little():
     alone = answer(
         student=None,
