@@ -29,7 +29,7 @@ from kedrec.errors import KedrecError
 from kedrec.finished import FinishedRun, open_run
 from kedrec.printable import printable
 from kedrec.progress import shown_as_bars
-from kedrec.store import Store, disk_faults_named, write_atomic
+from kedrec.store import Store, check_named, write_named
 
 if TYPE_CHECKING:
     from kedrec.recommending.answer import Answer
@@ -84,13 +84,13 @@ def read_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("run")
     parser.add_argument("words", nargs="*")
     for name in ("student", "texts", "metapath", "json", "html"):
-        parser.add_argument(f"--{name}")
+        parser.add_argument(f"--{name}", type=_something)
     parser.add_argument("--top", type=int, default=10)
     parser.add_argument("--explain", type=int, default=3)
     parser.add_argument("--known", choices=("mark", "drop"), default="mark")
     # Without "=" the next word would be taken for the file.
     given = parser.parse_intermixed_args([f"--json={_PRINTED}" if one == "--json" else one for one in arguments])
-    graphs = [word.removeprefix("graph=") for word in given.words if word.startswith("graph=")]
+    graphs = [_something(word.removeprefix("graph=")) for word in given.words if word.startswith("graph=")]
     diseases = [word for word in given.words if not word.startswith("graph=")]
     if len(diseases) > 1 or len(graphs) > 1:
         extra = (diseases if len(diseases) > 1 else graphs)[1]
@@ -112,6 +112,13 @@ def read_options(arguments: Sequence[str]) -> Options:
     )
 
 
+def _something(value: str) -> str:
+    """Return an option's value; an empty one is a shell's variable that nobody has set."""
+    if not value:
+        raise KedrecError("command line: an option without a value; expected --NAME=VALUE, graph=PATH, or neither")
+    return value
+
+
 def _recommend(options: Options) -> int:
     run = open_run(options.run)
     disease = _disease(options, run)
@@ -121,6 +128,9 @@ def _recommend(options: Options) -> int:
         raise KedrecError(
             f"command line: --student: {student.path}: no adapter/ and no model/; expected a student's run"
         )
+    for file in (options.json, options.html):
+        if file is not None:
+            check_named(Path(file))  # now, not after a student was asked
     if options.texts and not Path(options.texts).exists():
         raise KedrecError(f"command line: --texts: {options.texts}: no such file or folder")
     with shown_as_bars():
@@ -188,17 +198,11 @@ def _write(answer: "Answer", options: Options) -> None:
     if options.json == _PRINTED:
         print(text, end="")
     elif options.json:
-        _write_file(Path(options.json), text)
+        write_named(Path(options.json), text)
     if options.html:
         from kedrec.recommending.page import page
 
-        _write_file(Path(options.html), page(answer))
-
-
-def _write_file(path: Path, text: str) -> None:
-    with disk_faults_named(path, "name another file"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, text)
+        write_named(Path(options.html), page(answer))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,42 @@ def write_atomic(path: Path, text: str) -> None:
             os.fsync(handle.fileno())
         partial.replace(path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # of a name that is too long
+            partial.unlink(missing_ok=True)
         raise
+
+
+def check_named(path: Path) -> None:
+    """Raise where a file that the user has named cannot be one, before there is anything to write.
+
+    Raises:
+        KedrecError: it is a folder, or no name at all.
+    """
+    try:
+        folder = path.is_dir()
+    except OSError as fault:
+        raise KedrecError(f"{path}: {fault.strerror}; name another file") from fault
+    if folder:
+        raise KedrecError(f"{path}: a folder; name a file in it")
+
+
+def write_named(path: Path, text: str) -> None:
+    """Write a text file that the user has named, and the folders that it lies in; a device or pipe is written into.
+
+    Raises:
+        KedrecError: it cannot be written there; says why.
+    """
+    check_named(path)
+    try:
+        with disk_faults_named(path, "name another file"):
+            # What is no plain file must not be replaced by one: /dev/stdout, a pipe, a link.
+            if path.is_symlink() or (path.exists() and not path.is_file()):
+                path.write_text(text, encoding="utf-8")
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, text)
+    except OSError as fault:
+        raise KedrecError(f"{path}: {fault.strerror}; name another file") from fault
 
 
 _records: list[set[Path]] = []

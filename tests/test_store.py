@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kedrec.errors import KedrecError, nearest
-from kedrec.store import Store, key_hash, write_atomic
+from kedrec.store import Store, key_hash, write_atomic, write_named
 
 
 def _slow_build(folder: Path) -> None:
@@ -175,3 +175,32 @@ def test_holds_is_of_whole_artefacts_of_this_key_and_kind(tmp_path):
     assert not store.holds("other", {"a": 1})
     (place / "value.txt").write_text("bXilt")
     assert not store.holds("thing", {"a": 1})
+
+
+def test_what_a_user_names_is_written_in_new_folders_and_replaces_a_file(tmp_path):
+    path = tmp_path / "new" / "er" / "a.txt"
+    write_named(path, "one")
+    write_named(path, "two")
+    assert [one.read_text() for one in path.parent.iterdir()] == ["two"]
+
+
+def test_a_pipe_or_a_link_that_a_user_names_stays_one(tmp_path):
+    pipe, link, target = tmp_path / "pipe", tmp_path / "link", tmp_path / "target"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_named(pipe, "told")
+    assert os.read(reader, 10) == b"told"
+    os.close(reader)
+    assert pipe.is_fifo()
+    link.symlink_to(target)
+    write_named(link, "told")
+    assert link.is_symlink()
+    assert target.read_text() == "told"
+
+
+@pytest.mark.parametrize("name", ["", "file/below", "a" * 300])
+def test_a_place_that_cannot_be_written_is_one_message(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(KedrecError, match="name a"):
+        write_named(tmp_path / name, "x")
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
