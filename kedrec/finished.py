@@ -82,7 +82,7 @@ def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> FinishedRun:
             weight; of the trainer what a test asks for.
 
     Raises:
-        KedrecError: it is no folder of a finished run, or a key cannot be overridden.
+        KedrecError: it is no folder of a finished run, a file of it is damaged, or a key cannot be overridden.
     """
     path = Path(folder)
     settings, numbers = path / "config.yaml", path / "metrics.json"
@@ -90,7 +90,7 @@ def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> FinishedRun:
         raise KedrecError(f"{settings}: no such file; expected the folder of a run of kedrec.fit, runs/NAME/ID")
     if not numbers.is_file():
         raise KedrecError(f"{numbers}: no such file: the run is not finished; the same kedrec.fit command goes on")
-    tree = yaml.safe_load(settings.read_text(encoding="utf-8"))
+    tree = _settings(settings)
     changed = _parsed(overrides)
     run_id = str(tree.get("run_id", ""))
     original = Experiment(
@@ -100,7 +100,10 @@ def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> FinishedRun:
         tree=_for_testing(tree),
         layers=(),
     )
-    metrics = json.loads(numbers.read_text(encoding="utf-8"))
+    try:
+        metrics = json.loads(numbers.read_text(encoding="utf-8"))
+    except ValueError as fault:
+        raise KedrecError(f"{numbers}: damaged ({fault}); delete it, and run its kedrec.fit again") from fault
     return FinishedRun(path, metrics, _with(original, settings, changed), changed, _with(original, settings, {}))
 
 
@@ -194,6 +197,17 @@ def _check_names(path: Path, expected: set[str], found: set[str]) -> None:
     if odd := sorted(expected ^ found):
         side = "lacks" if odd[0] in expected else "has, and this model has not,"
         raise KedrecError(f"{path}: {side} {odd[0]!r}: these are the weights of another model than config.yaml says")
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+        raise KedrecError(f"{path}: not YAML ({' '.join(str(fault).split())})") from fault
+    for group in ("model", "data", "trainer"):
+        if not isinstance(tree, dict) or not isinstance(tree.get(group), dict):
+            raise KedrecError(f"{path}: says nothing of {group!r}; expected the settings of a run of kedrec.fit")
+    return dict(tree)
 
 
 def _for_testing(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _something(value: str) -> str:
 def _recommend(options: Options) -> int:
     run = open_run(options.run)
     disease = _disease(options, run)
-    _check_run(run)
+    _check_run(run, options.graph)
     student = open_run(options.student) if options.student else None
     if student is not None and not _holds_student(student):
         raise KedrecError(
@@ -170,16 +170,27 @@ def _answered(options: Options, run: FinishedRun, student: FinishedRun | None, d
 
 
 def _disease(options: Options, run: FinishedRun) -> str:
+    case = run.experiment.tree.get("case") or {}
+    published = (case.get("published") or {}) if isinstance(case, dict) else None
+    if not isinstance(published, dict) or not all(isinstance(one, str) for pair in published.items() for one in pair):
+        raise KedrecError(
+            f"{run.path / 'config.yaml'}: case: expected a disease, and in published names of drugs with DrugBank ids"
+        )
     if options.disease is not None:
         return options.disease
-    case = run.experiment.tree.get("case") or {}
     if not case.get("disease"):
         raise KedrecError(f"{run.path}: its experiment names no case.disease; name a disease, in quotes, after the run")
     return str(case["disease"])
 
 
-def _check_run(run: FinishedRun) -> None:
-    if (run.path / "embeddings").is_dir():
+def _check_run(run: FinishedRun, graph: str | None) -> None:
+    place = run.path / "embeddings"
+    if place.is_dir():
+        if not (place / "held_out.tsv").is_file():  # what was held out would pass for shown in training
+            raise KedrecError(f"{place / 'held_out.tsv'}: no such file; take it from a copy, or train the run again")
+        graph = graph or run.experiment.tree["data"]["init_args"].get("graph")
+        if graph is not None and not Path(graph).exists():
+            raise KedrecError(f"{graph}: no such file or folder; say by graph=PATH where the run's graph lies now")
         return
     if _holds_student(run):
         raise KedrecError(

@@ -232,3 +232,43 @@ def test_a_newer_test_of_the_same_run_says_the_temperature(ranker, student, tmp_
         assert main(asked) == 0
         temperatures.append(json.loads(capsys.readouterr().out)["student"]["temperature"])
     assert temperatures == [2.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("config.yaml", "", ["config.yaml", "says nothing of 'model'"]),
+        ("config.yaml", "a: [", ["config.yaml", "not YAML"]),
+        ("metrics.json", "{", ["metrics.json", "damaged", "kedrec.fit"]),
+        ("embeddings/held_out.tsv", None, ["held_out.tsv: no such file"]),
+        ("embeddings/embeddings.safetensors", "x", ["embeddings.safetensors", "cannot be read"]),
+    ],
+)
+def test_a_damaged_run_is_one_message(ranker, tmp_path, file, content, words, capsys):
+    run = shutil.copytree(ranker, tmp_path / "run")
+    (run / file).unlink()
+    if content is not None:
+        (run / file).write_text(content)
+    assert main([str(run), "asthma", "--explain=0"]) == 2
+    told = capsys.readouterr().err
+    assert all(word in told for word in words), told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("case", ["Alzheimer", ["a"], {"disease": "asthma", "published": ["a"]}])
+def test_a_case_of_another_form_is_one_message(ranker, tmp_path, case, capsys):
+    run = shutil.copytree(ranker, tmp_path / "run")
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump({**settings, "case": case}))
+    assert main([str(run), "asthma", "--explain=0"]) == 2
+    assert "config.yaml: case: expected a disease" in capsys.readouterr().err
+
+
+def test_a_graph_that_has_moved_says_how_to_name_it(ranker, tmp_path, capsys):
+    run = shutil.copytree(ranker, tmp_path / "run")
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings["data"]["init_args"]["graph"] = "/nowhere/triples.tsv"
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    assert main([str(run), "asthma", "--explain=0"]) == 2
+    assert "/nowhere/triples.tsv: no such file or folder; say by graph=PATH" in capsys.readouterr().err
+    assert main([str(run), "asthma", "--explain=0", f"graph={SAMPLE / 'triples.tsv'}"]) == 0

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kedrec.errors import KedrecError
 from kedrec.finished import FinishedRun, open_run
 from kedrec.run import read_jsonl
@@ -171,7 +169,6 @@ def _tried(folder: Path) -> tuple[Run | None, str]:
 
 
 def _read(folder: Path) -> Run:
-    _check_settings(folder / "config.yaml")
     try:
         finished = open_run(folder)
         whole = FinishedRun(folder, finished.metrics, finished.original, {}, finished.original)
@@ -188,13 +185,3 @@ def _read(folder: Path) -> Run:
             f"{folder}: metrics.json or provenance.json is damaged ({fault.msg}); test it again"
         ) from fault
     return Run(finished, place, metrics, record)
-
-
-def _check_settings(path: Path) -> None:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        raise KedrecError(f"{path}: not YAML ({' '.join(str(fault).split())})") from fault
-    for group in ("model", "data", "trainer"):
-        if not isinstance(tree, dict) or not isinstance(tree.get(group), dict):
-            raise KedrecError(f"{path}: says nothing of {group!r}; expected the settings of a run of kedrec.fit")
