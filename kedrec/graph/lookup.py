@@ -1,6 +1,7 @@
 """From what a person types to the entity that is meant: an id, a name or a synonym, as people write them."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,7 +11,8 @@ from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph
 
 _WORD = re.compile(r"[^\W_]+")
-_POSSESSIVE = re.compile(r"['’`´]s?\b", re.IGNORECASE)  # noqa: RUF001  (a typographic apostrophe is meant)
+_POSSESSIVE = re.compile(r"['\u2018\u2019\u201b\u2032\u02bc\u02b9\u00b4`]s?\b")  # all that is written for '
+_SHOWN = 80  # letters of what was asked for that an error repeats
 _LISTED = 10  # candidates that an error names
 _ALIKE = 0.35  # of the trigrams of two names, from which on one may be meant for the other
 
@@ -39,8 +41,9 @@ class Lookup:
         """Return the ids that are meant, namesakes of one another; the one that stands for them first.
 
         Ids may lack their type (``MESH:D000544``) and the name of their vocabulary (``D000544``). Names are compared
-        by their words, whatever their case, order and punctuation; a possessive or a plural s tells nothing apart. A
-        preferred name wins over a synonym of another.
+        by their words, whatever their case, accents, order and punctuation; a possessive or a plural s tells nothing
+        apart. Of several that the words fit, those with the words in the order asked for win, and of these a preferred
+        name over a synonym.
 
         Raises:
             KedrecError: several are meant, or none; lists them, or the nearest, with ids and numbers of edges.
@@ -49,9 +52,10 @@ class Lookup:
         if len(found) == 1:
             return [found[0], *(one for one in self._groups[found[0]] if one != found[0])]
         what = self.kind.lower()
+        near = [] if found else self._nearest(asked)
+        asked = asked if len(asked) <= _SHOWN else f"{asked[:_SHOWN]}…"
         if found:
             raise KedrecError(f"{asked!r} may be any of these; give an id:\n{self._listed(found)}")
-        near = self._nearest(asked)
         told = (
             f"; the nearest:\n{self._listed(near)}" if near else f"; expected a name or an id such as {self._example()}"
         )
@@ -63,11 +67,16 @@ class Lookup:
         wanted = _key(asked)
         if by_id or not wanted:
             return by_id
-        preferred = [keeper for keeper in self._groups if wanted in map(self._preferred, self._groups[keeper])]
-        return preferred or [keeper for keeper in self._groups if wanted in self._keys(keeper)]
-
-    def _preferred(self, entity: str) -> tuple[str, ...]:
-        return _key(self.names(entity)[0])
+        alike = [
+            (keeper, _words(name) == _words(asked), place == 0)
+            for keeper, ids in self._groups.items()
+            for one in ids
+            for place, name in enumerate(self.names(one))
+            if _key(name) == wanted
+        ]
+        # In the order asked for before any other, and of these preferred names before synonyms.
+        best = max(((in_order, preferred) for _, in_order, preferred in alike), default=None)
+        return list(dict.fromkeys(keeper for keeper, *how in alike if tuple(how) == best))
 
     def _keys(self, keeper: str) -> set[tuple[str, ...]]:
         return {_key(name) for one in self._groups[keeper] for name in self.names(one)}
@@ -110,10 +119,23 @@ def _is_id(asked: str, entity: str) -> bool:
     return asked in (entity, local) or (":" in local and asked == local.rpartition(":")[2] and not asked.isdigit())
 
 
+def _plain(name: str) -> str:
+    """Return a name without case, accents and forms of letters: as well Meniere as Ménière, in one code or in two."""
+    if name.isascii():
+        return name.casefold()
+    apart = unicodedata.normalize("NFKD", name.replace("\u00b4", "'").casefold())  # else a space comes of that accent
+    return "".join(letter for letter in apart if not unicodedata.combining(letter))
+
+
 def _key(name: str) -> tuple[str, ...]:
-    """Return the words of a name, sorted, without what does not tell names apart."""
-    words = _WORD.findall(_POSSESSIVE.sub("", name).casefold())
-    return tuple(sorted(word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] != "s" else word for word in words))
+    """Return the words of a name, sorted."""
+    return tuple(sorted(_words(name)))
+
+
+def _words(name: str) -> tuple[str, ...]:
+    """Return the words of a name without what does not tell names apart."""
+    words = _WORD.findall(_POSSESSIVE.sub("", _plain(name)))
+    return tuple(word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] != "s" else word for word in words)
 
 
 def _trigrams(name: str) -> set[str]:

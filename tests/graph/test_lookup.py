@@ -18,6 +18,9 @@ INFOS = {
     "Disease::MESH:D003922": EntityInfo("Diabetes Mellitus, Type 1", ("IDDM",), ""),
     "Disease::MESH:D001943": EntityInfo("Breast Neoplasms", ("Breast Tumor", "Mamma Ca"), ""),
     "Disease::MESH:D058922": EntityInfo("Inflammatory Breast Neoplasms", ("mamma-ca",), ""),
+    "Disease::MESH:D008575": EntityInfo("Ménière Disease", (), ""),
+    "Disease::MESH:D029503": EntityInfo("Anemia, Diamond-Blackfan", ("Hypoplastic Congenital Anemia",), ""),
+    "Disease::MESH:D029502": EntityInfo("Anemia, Hypoplastic, Congenital", (), ""),
     "Disease::OMIM:1": EntityInfo("Growth", (), ""),
     "Disease::OMIM:2": EntityInfo("Other", ("Growths",), ""),
     "Compound::DB1": EntityInfo("Asthma", (), ""),
@@ -43,6 +46,12 @@ def lookup():
     [
         "Alzheimer's disease",
         "alzheimer’s DISEASE",  # noqa: RUF001
+        "Alzheimer\u2018s disease",
+        "Alzheimer\u02bcs disease",
+        "Alzheimer\u2032s disease",
+        "Alzheimer\uff07s disease",
+        "Alzheimer\u00b4s disease",
+        "Alzheimer`s disease",
         "Alzheimer disease",
         "Disease, Alzheimer",
         "senile dementia",
@@ -61,6 +70,23 @@ def test_one_disease_under_many_names(lookup, asked):
 def test_word_order_and_plurals_tell_nothing_apart(lookup):
     assert lookup.find("type 2 diabetes mellitus") == ["Disease::MESH:D003924"]
     assert lookup.find("breast neoplasm") == ["Disease::MESH:D001943"]
+
+
+@pytest.mark.parametrize("asked", ["Ménière's disease", "Me\u0301nie\u0300re disease", "meniere disease"])
+def test_accents_tell_nothing_apart_however_they_are_coded(lookup, asked):
+    assert lookup.find(asked) == ["Disease::MESH:D008575"]
+
+
+def test_a_long_question_is_not_repeated_whole(lookup):
+    with pytest.raises(KedrecError) as fault:
+        lookup.find("x" * 100_000)
+    assert len(str(fault.value)) < 200
+
+
+def test_the_order_of_words_tells_apart_what_nothing_else_does(lookup):
+    assert lookup.find("Hypoplastic Congenital Anemia") == ["Disease::MESH:D029503"]
+    assert lookup.find("anemia, hypoplastic, congenital") == ["Disease::MESH:D029502"]
+    assert lookup.find("congenital anemia hypoplastic") == ["Disease::MESH:D029502"]  # a preferred name's words
 
 
 def test_a_preferred_name_wins_over_a_synonym(lookup):
