@@ -272,3 +272,12 @@ def test_a_graph_that_has_moved_says_how_to_name_it(ranker, tmp_path, capsys):
     assert main([str(run), "asthma", "--explain=0"]) == 2
     assert "/nowhere/triples.tsv: no such file or folder; say by graph=PATH" in capsys.readouterr().err
     assert main([str(run), "asthma", "--explain=0", f"graph={SAMPLE / 'triples.tsv'}"]) == 0
+
+
+def test_texts_that_have_moved_say_how_to_name_them(ranker, student, tmp_path, capsys):
+    run = shutil.copytree(student, tmp_path / "run")
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings["data"]["init_args"]["texts"] = "/nowhere/passages.jsonl"
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    assert main([str(ranker), ALZHEIMER, "--known=drop", "--explain=1", f"--student={run}"]) == 2
+    assert "/nowhere/passages.jsonl: no such file or folder; say by --texts=PATH" in capsys.readouterr().err

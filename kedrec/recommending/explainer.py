@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -132,6 +133,8 @@ def open_explainer(run: FinishedRun | None, graph: str, texts: str | None, store
     """
     student, data = _student(run) if run else (Student(BUNDLED), InstructionData(BUNDLED, graph, "", []))
     texts = texts or data.texts or None
+    if texts and not Path(texts).exists():
+        raise KedrecError(f"{texts}: no such file or folder; say by --texts=PATH where the student's texts lie now")
     sources = data.sources if run and texts else ()
     # Without a run nobody says what is worth indexing: passages that name a drug, as no query is of anything else.
     naming = texts is not None and (data.mentioned if run else True)

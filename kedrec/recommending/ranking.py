@@ -124,9 +124,11 @@ class DrugRanking:
             disease: id, and those of its namesakes; the first stands for all.
 
         Raises:
-            KedrecError: the embeddings have none of them.
+            KedrecError: the embeddings have none of them, or hold what is no number.
         """
         score, by = self.scores(disease)
+        if not np.isfinite(score).all():
+            raise KedrecError("the run's embeddings give scores that are no numbers; train it again, at a lower rate")
         known = self.known.get(disease[0], {})
         found: list[Candidate] = []
         new = asked = 0

@@ -101,3 +101,10 @@ def test_published_drugs_stand_beside_ours(tmp_path):
     assert published[1].candidate is None
     assert published[2].candidate.known == "training"
     assert recommender.answer(recommender.rank("D2"), Wanted(explain=0)).published == ()
+
+
+def test_scores_that_are_no_numbers_are_no_ranking(tmp_path):
+    graph = write_graph(tmp_path / "graph", TRIPLES, NAMES)
+    run = write_run(tmp_path / "run", graph, {**ROWS, "Compound::c": float("nan")})
+    with pytest.raises(KedrecError, match="no numbers"):
+        Recommender(open_run(run), None, Store(tmp_path / "store")).rank("ache")
