@@ -199,6 +199,11 @@ def test_the_page_in_a_browser(tmp_path):
                 browser.open(place, width, dark)
                 assert browser.overflow() <= 0
                 assert browser.contrasts()[0][0] >= 4.5
+        browser.open(place, media="print")
+        sizes = "return ['dd', '.note'].map(e => parseFloat(getComputedStyle(document.querySelector(e)).fontSize))"
+        text, note = browser.run(sizes)
+        assert note < text  # of a page that is printed too
+        browser.open(place)
         assert browser.run("return document.title") == "Drugs for Ache"
         assert browser.complaints() == []
         assert browser.requests() == []
