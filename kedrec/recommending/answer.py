@@ -33,6 +33,14 @@ class Disease:
 
 
 @dataclass(frozen=True)
+class Ranked:
+    """All drugs, ranked for a disease."""
+
+    disease: Disease
+    candidates: list[Candidate]
+
+
+@dataclass(frozen=True)
 class Run:
     """What ranked.
 

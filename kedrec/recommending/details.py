@@ -6,9 +6,8 @@ from functools import cached_property
 from kedrec.graph.paths import Path, PathFinder
 from kedrec.recommending.against import Objection, graph_objections, trial_objections
 from kedrec.recommending.alternatives import comparable_drugs
-from kedrec.recommending.answer import Details, Explanation, NamedPath, Node
+from kedrec.recommending.answer import Details, Explanation, NamedPath, Node, Ranked
 from kedrec.recommending.explainer import Explainer
-from kedrec.recommending.recommender import Ranked
 from kedrec.recommending.trials import adverse_trials
 from kedrec.text.excerpt import name_pattern
 from kedrec.text.passages import Passage

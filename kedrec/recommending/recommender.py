@@ -14,12 +14,12 @@ from kedrec.graph.paths import types_between
 from kedrec.graph.split_folder import is_split_folder
 from kedrec.graph.treatments import THERAPEUTIC
 from kedrec.nn.exported import Exported
-from kedrec.recommending.answer import Answer, Disease, PublishedDrug, Recommendation, Run
+from kedrec.recommending.answer import Answer, Disease, PublishedDrug, Ranked, Recommendation, Run
 from kedrec.recommending.confidence import Calibration, calibrate
 from kedrec.recommending.ranking import Candidate, DrugRanking
 from kedrec.store import Store
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # with it comes all that explaining takes
     from kedrec.recommending.details import Investigator
 
 
@@ -38,14 +38,6 @@ class Wanted:
     explain: int = 3
     drop_known: bool = False
     metapath: str | None = None
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """All drugs, ranked for a disease."""
-
-    disease: Disease
-    candidates: list[Candidate]
 
 
 class Recommender:
