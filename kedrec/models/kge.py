@@ -134,7 +134,8 @@ class KGE(LinkPredictor):
     def training_step(self, batch: TripleBatch, _: int) -> Tensor:
         """Return the weighted sum of the links' and the anchors' loss."""
         losses = self.losses(batch)
-        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        # The steps whose numbers Lightning writes: it counts the one at hand as done.
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             shown = {f"train/{name}_loss": loss.detach() for name, loss in losses.items()}
             self.log_dict(shown, prog_bar=True, batch_size=len(batch.head))
         weights = {"link": self.zeta_link, "anchor": self.zeta_anchor}
