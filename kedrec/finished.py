@@ -207,6 +207,8 @@ def _settings(path: Path) -> dict[str, Any]:
     for group in ("model", "data", "trainer"):
         if not isinstance(tree, dict) or not isinstance(tree.get(group), dict):
             raise KedrecError(f"{path}: says nothing of {group!r}; expected the settings of a run of kedrec.fit")
+    if not isinstance(tree.get("seed", 0), int):
+        raise KedrecError(f"{path}: seed: {tree['seed']!r}; expected the whole number that a run of kedrec.fit has")
     return dict(tree)
 
 

@@ -1,6 +1,7 @@
 """Learning curves of a run, from the CSV that its logger has written."""
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from kedrec.reporting.tables import file_part
 
 Curve = dict[int, float]  # optimizer step -> value
 _WATCHED = ("train/", "validation/")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|nan|-?inf")
 _LEARNED = {
     "train/answer_loss": "training: loss of the answer, nats a token",
     "train/choice_loss": "training: loss of the choice, nats",
@@ -26,16 +28,18 @@ def learning_curves(folder: Path) -> dict[str, Curve]:
     """Return what was logged while a run trained, metric -> step -> value; nothing where it has no CSV.
 
     Args:
-        folder: of the run. A run that was resumed has a file for each start; the later ones win.
+        folder: of the run. A run that was resumed has a file for each start; the later ones win. What a process that
+            was killed left half written is passed over.
     """
     found: dict[str, Curve] = {}
-    files = (folder / "log").glob("version_*/metrics.csv")
-    for path in sorted(files, key=lambda file: int(file.parent.name.rpartition("_")[2])):
-        with path.open(encoding="utf-8", newline="") as file:
+    starts = [(path.parent.name.removeprefix("version_"), path) for path in (folder / "log").glob("*/metrics.csv")]
+    for _, path in sorted((int(start), path) for start, path in starts if start.isdecimal()):
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
             for row in csv.DictReader(file):
-                for name, value in row.items():
-                    if value and name and name.startswith(_WATCHED) and (row.get("step") or "").isdigit():
-                        found.setdefault(name, {})[int(row["step"])] = float(value)
+                step = row.pop("step", None) or ""
+                for name, value in row.items() if step.isdecimal() else ():
+                    if name and name.startswith(_WATCHED) and _NUMBER.fullmatch(value or ""):
+                        found.setdefault(name, {})[int(step)] = float(value)
     return {name: dict(sorted(curve.items())) for name, curve in sorted(found.items())}
 
 

@@ -30,6 +30,8 @@ class Map:
 def embedding_map(run: Path, seed: int = 0) -> Map | None:
     """Return the map of a run's embeddings, by principal components (Pearson, 1901); ``None`` where it has none.
 
+    Of embeddings that are not finite, as those of a training that diverged, or of one row or column there is no map.
+
     Args:
         run: the run folder.
         seed: of which entities are drawn; the same entities of the same graph whatever the model.
@@ -48,7 +50,10 @@ def embedding_map(run: Path, seed: int = 0) -> Map | None:
         table = load_file(path)["entity"]
     except (OSError, SafetensorError, KeyError) as fault:
         raise KedrecError(f"{path}: cannot be read ({fault}); train the run again") from fault
-    ids = (folder / "entities.tsv").read_text(encoding="utf-8").splitlines()
+    try:
+        ids = (folder / "entities.tsv").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise KedrecError(f"{folder / 'entities.tsv'}: cannot be read ({fault}); train the run again") from fault
     if len(ids) != len(table):
         raise KedrecError(f"{folder / 'entities.tsv'}: {len(ids)} lines for {len(table)} rows of {path}")
     by_type: dict[str, list[int]] = {}
@@ -59,6 +64,8 @@ def embedding_map(run: Path, seed: int = 0) -> Map | None:
     drawn = {kind: np.sort(draw.permutation(by_type[kind])[:OF_A_TYPE]) for kind in largest}
     rows = np.concatenate(list(drawn.values()))
     values = table[rows].astype(np.float64)
+    if min(values.shape) < 2 or not np.isfinite(values).all():
+        return None
     values -= values.mean(0)
     left, spread, right = np.linalg.svd(values, full_matrices=False)
     signs = np.sign(right[np.arange(2), np.abs(right[:2]).argmax(1)])  # a direction has no sign of its own

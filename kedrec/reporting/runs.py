@@ -17,6 +17,8 @@ PUBLIC = (
     "kedrec.data.triples.TripleData",
 )
 """Data whose rows may be shown; named here, as importing them takes longer than a report."""
+_STUDENT = ("pair", "disease", "drugs", "correct", "swapped", "passages", "scores", "choice")
+_RANK = ("set", "head", "relation", "tail", "missing", "disease", "typed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +100,16 @@ class Run:
         if not path.is_file():
             return []
         try:
-            return read_jsonl(path)
+            rows = read_jsonl(path)
         except (json.JSONDecodeError, UnicodeDecodeError) as fault:
             raise KedrecError(f"{path}: damaged ({fault}); test the run again with kedrec.evaluate") from fault
+        asks = name.startswith("predictions") and self.class_name("model").endswith(".Student")
+        wanted = _STUDENT if asks else _RANK if name == "ranks.jsonl" else ()
+        for number, row in enumerate(rows, start=1):
+            lacking = next((key for key in wanted if not isinstance(row, dict) or key not in row), None)
+            if lacking:
+                raise KedrecError(f"{path}, row {number}: no {lacking!r}; test the run again with kedrec.evaluate")
+        return rows
 
 
 def find_runs(folders: Sequence[Path]) -> tuple[list[Run], list[tuple[Path, str]]]:
@@ -147,10 +156,14 @@ def _inside(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _of_sweep(folder: Path, table: Path) -> list[tuple[Path, str]]:
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if rows and not {"trial", "status", "run"} <= rows[0].keys():
-        raise KedrecError(f"{table}: not the results of kedrec.sweep; expected columns trial, status, run")
+    wanted = {"trial", "status", "run"}
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as fault:
+        raise KedrecError(f"{table}: not the results of kedrec.sweep ({fault})") from fault
+    if any(None in (row.get(name) for name in wanted) for row in rows):
+        raise KedrecError(f"{table}: not the results of kedrec.sweep; expected columns trial, status, run in each row")
     found = []
     for row in rows:
         inside = folder / row["trial"]
@@ -174,14 +187,15 @@ def _read(folder: Path) -> Run:
         whole = FinishedRun(folder, finished.metrics, finished.original, {}, finished.original)
         place, metrics, record = folder, dict(finished.metrics), finished.provenance()
         newer = folder / "evaluations" / whole.id
-        if (newer / "metrics.json").is_file():
+        # A test appears whole; without the record it was copied in part.
+        if (newer / "metrics.json").is_file() and (newer / "provenance.json").is_file():
             tested = json.loads((newer / "metrics.json").read_text(encoding="utf-8"))
             metrics = {name: value for name, value in metrics.items() if name not in tested} | tested
             place = newer
             again = json.loads((newer / "provenance.json").read_text(encoding="utf-8"))
             record = {**record, **{name: again[name] for name in ("commit", "data") if name in again}}
-    except json.JSONDecodeError as fault:
-        raise KedrecError(
-            f"{folder}: metrics.json or provenance.json is damaged ({fault.msg}); test it again"
-        ) from fault
+    except (ValueError, TypeError) as fault:  # no JSON, or not of pairs
+        raise KedrecError(f"{folder}/metrics.json or provenance.json: damaged ({fault}); test it again") from fault
+    if not all(isinstance(record.get(name, {}), dict) for name in ("data", "seconds")):
+        raise KedrecError(f"{folder}/provenance.json: damaged: data or seconds are no pairs; test it again")
     return Run(finished, place, metrics, record)

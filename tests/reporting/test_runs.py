@@ -37,6 +37,10 @@ def test_an_unfinished_run_is_left_out_of_a_folder_and_refused_by_name(tmp_path)
     [
         ("metrics.json", "{", "damaged"),
         ("provenance.json", "[", "damaged"),
+        ("provenance.json", "[1]", "damaged"),
+        ("provenance.json", "null", "damaged"),
+        ("provenance.json", '{"data": null}', "provenance.json: damaged"),
+        ("config.yaml", "{model: {}, data: {}, trainer: {}, seed: null}", "seed: None"),
         ("config.yaml", "a: [", "not YAML"),
         ("config.yaml", "- a", "says nothing of 'model'"),
         ("config.yaml", "model: {}", "says nothing of 'data'"),
@@ -55,6 +59,38 @@ def test_a_damaged_line_names_its_file(tmp_path):
     (run / "predictions.jsonl").write_text('{"pair": 1}\n{"pair"\n')
     with pytest.raises(KedrecError, match=r"predictions\.jsonl: damaged"):
         find_runs([run])[0][0].rows("predictions.jsonl")
+
+
+@pytest.mark.parametrize(("file", "row"), [("predictions.jsonl", "[1]"), ("predictions.jsonl", '{"pair": "a|b|c"}')])
+def test_a_row_without_its_fields_names_its_file_and_number(tmp_path, file, row):
+    run = student(tmp_path / "run")
+    (run / file).write_text(f"{row}\n")
+    with pytest.raises(KedrecError, match=r"predictions\.jsonl, row 1: no '(pair|disease)'"):
+        find_runs([run])[0][0].rows(file)
+
+
+def test_ranks_without_their_fields_name_the_file(tmp_path):
+    run = graph_model(tmp_path / "run", ranks=[{"set": "pairs"}])
+    with pytest.raises(KedrecError, match=r"ranks\.jsonl, row 1: no 'head'"):
+        find_runs([run])[0][0].rows("ranks.jsonl")
+
+
+def test_a_test_that_was_copied_in_part_does_not_stand_for_its_run(tmp_path):
+    run = student(tmp_path / "run", f1=0.5)
+    place = run / "evaluations" / find_runs([run])[0][0].finished.id
+    place.mkdir(parents=True)
+    (place / "metrics.json").write_text(json.dumps({"test/f1": 0.9}))
+    assert find_runs([run])[0][0].metrics["test/f1"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "content", [b"trial,status,run\n\xff,finished,x\n", b"trial,status,run\nt1,finished\n", b"a,b\n1,2\n"]
+)
+def test_a_table_that_is_no_sweeps_is_one_message(tmp_path, content):
+    student(tmp_path / "sweep" / "t1")
+    (tmp_path / "sweep" / "results.csv").write_bytes(content)
+    with pytest.raises(KedrecError, match=r"results\.csv: not the results of kedrec\.sweep"):
+        find_runs([tmp_path / "sweep"])
 
 
 def test_what_is_no_folder_of_runs(tmp_path):
