@@ -72,14 +72,18 @@ def report(folders: Sequence[Path], place: Path, results: Path | None = None) ->
         results: a file that gets the page of results too.
 
     Raises:
-        KedrecError: a folder holds no finished run, a file of one is damaged, or the place holds something else.
+        KedrecError: a folder holds no finished run, a file of one is damaged, the place holds something else, or there
+            is no place for the page of results.
     """
     from kedrec.reporting.runs import find_runs
     from kedrec.reporting.writing import check_place
 
     check_place(place)
+    if results is not None and (results.is_dir() or not results.parent.is_dir()):
+        raise KedrecError(f"{results}: expected a file in a folder that is there, by --results=FILE")
     runs, left_out = find_runs(folders)
     from kedrec.reporting.groups import group_runs
+    from kedrec.reporting.review_sheet import plain
     from kedrec.reporting.writing import write_report
     from kedrec.store import disk_faults_named, file_hash, write_atomic
 
@@ -89,7 +93,7 @@ def report(folders: Sequence[Path], place: Path, results: Path | None = None) ->
         with disk_faults_named(results, "name another file with --results=FILE"):
             write_atomic(results, page)
     for folder, reason in left_out:
-        print(f"left out: {folder}: {reason}")
+        print(plain(f"left out: {folder}: {reason}"))
     print(f"{len(runs)} runs reported: {place / 'report.html'}")
 
 

@@ -5,11 +5,15 @@ import json
 import re
 from itertools import product
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
+from kedrec.errors import KedrecError
 from kedrec.report import main, report
 from tests.browser import chromium
+from tests.reporting import planted
 from tests.reporting.planted import EVIL, graph_model, log, student
 from tests.running import REPOSITORY, run
 from tests.trained import trained
@@ -175,6 +179,50 @@ def test_a_report_replaces_an_older_one_and_nothing_else(runs, tmp_path, capsys)
     assert main([some, f"--to={tmp_path / 'mine'}"]) == 2
     assert "holds no report that could be replaced" in capsys.readouterr().err
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "x"
+    (tmp_path / "mine" / "report.json").write_text('{"tests": 3}')  # another tool's
+    assert main([some, f"--to={tmp_path / 'mine'}"]) == 2
+    (tmp_path / "r" / "thesis.tex").write_text("x")
+    assert main([some, f"--to={tmp_path / 'r'}"]) == 2
+    assert "holds 'thesis.tex' beside a report" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "thesis.tex").is_file()
+    assert (tmp_path / "r" / "thesis.tex").is_file()
+
+
+def test_text_from_outside_in_results_and_the_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(planted.GRAPHS, "evil", f"/x/{EVIL.replace('/', '')}/[a](b)")
+    monkeypatch.setitem(planted.SHA, "evil", "e" * 64)
+    graph_model(tmp_path / "runs" / "a", data="evil")
+    (tmp_path / "runs" / "\x1b[31m<b>").mkdir()
+    (tmp_path / "runs" / "\x1b[31m<b>" / "config.yaml").write_text("- a")
+    assert main([str(tmp_path / "runs"), f"--to={tmp_path / 'r'}"]) == 0
+    results = (tmp_path / "r" / "RESULTS.md").read_text(encoding="utf-8")
+    assert "&lt;script" in results
+    assert not re.search(r"<|\x1b|(?<!\\)\[", results)
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_models_that_differ_in_much_have_files_of_their_own(tmp_path):
+    for name in ("a", "b"):
+        graph_model(tmp_path / "runs" / name, model_args={f"setting_{at}": f"{name} of {at}" for at in range(40)})
+    report([tmp_path / "runs"], tmp_path / "r")
+    assert len(list((tmp_path / "r" / "figures").glob("map_*.csv"))) == 2
+
+
+def test_what_a_killed_or_diverged_training_left(tmp_path):
+    run = graph_model(tmp_path / "runs" / "a")
+    log(run, {"train/link_loss": {1: 1.0, 2: 0.5}})
+    with (run / "log" / "version_0" / "metrics.csv").open("a") as file:
+        file.write("0,3,1e")
+    (run / "log" / "version_old").mkdir()
+    (run / "log" / "version_old" / "metrics.csv").write_text("a\n")
+    save_file({"entity": np.full((30, 6), np.nan, np.float32)}, run / "embeddings" / "embeddings.safetensors")
+    report([tmp_path / "runs"], tmp_path / "r")
+    assert "No embedding map of TransE" in (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    (curve,) = (tmp_path / "r" / "figures").glob("learning_*.csv")
+    assert len(curve.read_text().splitlines()) == 3
+    (run / "embeddings" / "entities.tsv").unlink()
+    with pytest.raises(KedrecError, match=r"entities\.tsv: cannot be read"):
+        report([tmp_path / "runs"], tmp_path / "r")
 
 
 @pytest.mark.parametrize(
@@ -182,6 +230,8 @@ def test_a_report_replaces_an_older_one_and_nothing_else(runs, tmp_path, capsys)
     [
         (["nowhere"], "nowhere: no such folder"),
         (["--to=x"], "command line: no run"),
+        (["a", "--to=."], ".: expected the name of a folder"),
+        (["a", "--to=x", "--results=nowhere/R.md"], "nowhere/R.md: expected a file"),
         (["a", "--nonsense"], "unrecognized arguments: --nonsense"),
         (["--reviewed", "a.csv"], "--reviewed FILE ... wants --key"),
     ],
@@ -211,6 +261,7 @@ def small_graph_run(tmp_path_factory, store):
     content["model"] = {"init_args": {"dim": 16}}
     content["data"] = {"init_args": {"unseen_diseases": 5, "batch_size": 256, "negatives": 16, "chunks": 4}}
     content["trainer"] = {"accelerator": "cpu", "max_steps": 20, "val_check_interval": 10, "enable_progress_bar": False}
+    content["trainer"]["log_every_n_steps"] = 5
     folder = tmp_path_factory.mktemp("graph")
     (folder / "small.yaml").write_text(yaml.safe_dump(content))
     done = run(folder / "small.yaml", f"out={folder / 'run'}")
@@ -230,5 +281,5 @@ def test_runs_that_were_really_made(tiny_experiment, small_graph_run, tmp_path):
     names = {path.stem for path in (tmp_path / "report" / "figures").iterdir()}
     assert {"ablation_sample", "risk_coverage_sample", "map_transe_sample", "ranks_transe_pairs_sample"} <= names
     assert any(name.startswith("learning_student") for name in names)
-    assert any(name.startswith("learning_graph") for name in names)
+    assert {"learning_graph_sample_train_link_loss", "learning_graph_sample_validation_mrr"} <= names
     assert "Examples, sample" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")

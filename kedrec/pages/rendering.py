@@ -1,5 +1,6 @@
 """Templates to one HTML file that needs nothing else."""
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _KIT = "kedrec.pages"
+_LONGEST = 71  # letters of an id, to which a hyphen and eight of a checksum may come
 _CITATION = re.compile(r"\[(\d+)\]")
 
 
@@ -46,12 +48,17 @@ def web_link(url: str | None) -> str:
 
 
 def anchor(text: str) -> str:
-    """Return a text as an HTML id: letters, digits and hyphens.
+    """Return a text as an HTML id, or a part of a file's name: letters, digits and hyphens, at most 80.
+
+    What is too long, or in other letters than these, ends in a checksum, so that two texts have two ids.
 
     >>> anchor("LLaDR: Hits@10, sample")
     'lladr-hits-10-sample'
     """
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
+    plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if text.isascii() and len(plain) <= _LONGEST:
+        return plain or "x"
+    return f"{plain[:_LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}".strip("-")
 
 
 def citations(text: str, prefix: str, shown: int) -> "Markup":

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kedrec.pages.rendering import anchor
 from kedrec.reporting.groups import Figure, Group
+from kedrec.reporting.review_sheet import harmless, plain
 
 Row = Literal["", "group", "strong", "last"]
 
@@ -27,6 +29,10 @@ NUMBER_COLUMNS = (
     "experiment",
     "commit",
 )
+# A number, with spread and interval where it has them: what no spreadsheet takes for a formula.
+_SHOWN = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?( ± [\d.]+)?( \([+-]?[\d.]+ to [+-]?[\d.]+\))?")
+# Signs that mean something in Markdown; an underscore does at the end of a word.
+_MARKS = re.compile(r"[\\`*\[\]|~]|(?<![^\W_])_+|_+(?![^\W_])")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -39,6 +45,12 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # after the end of a row it would be read as its space
+    "*": "{*}",  # likewise
+    "\0": "-{}",
 }
 
 
@@ -161,8 +173,8 @@ def shown(figure: Figure | None, digits: int = 3, signed: bool = False) -> str:
 
 
 def file_part(data: str) -> str:
-    """Return the name of data as a part of a file's name."""
-    return re.sub(r"[^a-z0-9]+", "_", data.lower()).strip("_") or "data"
+    """Return the name of data, or of a model, as a part of a file's name."""
+    return anchor(data).replace("-", "_")
 
 
 def other_data(data: str, theirs: str) -> str:
@@ -176,22 +188,22 @@ def other_data(data: str, theirs: str) -> str:
 
 def markdown(table: Table) -> str:
     """Return the table in Markdown, with caption and notes."""
-    lines = [f"**{_cell(table.caption)}**", ""]
-    lines.append(f"| {' | '.join(map(_cell, table.columns))} |")
+    lines = [f"**{as_written(table.caption)}**", ""]
+    lines.append(f"| {' | '.join(map(as_written, table.columns))} |")
     marks = ["---" if place == 0 or place in table.text else "---:" for place in range(len(table.columns))]
     lines.append(f"| {' | '.join(marks)} |")
     for row, kind in zip(table.rows, table.kinds, strict=True):
         bold = kind in ("group", "strong")
         cells = [
-            f"**{_cell(cell)}**" if bold and cell and at not in table.text else _cell(cell)
+            f"**{as_written(cell)}**" if bold and cell and at not in table.text else as_written(cell)
             for at, cell in enumerate(row)
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *(f"* {_plain(note)}" for note in table.notes), ""])
+    return "\n".join([*lines, "", *(f"* {as_written(note)}" for note in table.notes), ""])
 
 
 def latex(table: Table) -> str:
-    """Return the table in LaTeX, for the package booktabs."""
+    """Return the table in LaTeX, for the package booktabs; of names in other letters than Latin ones for lualatex."""
     form = "".join("l" if place == 0 or place in table.text else "r" for place in range(len(table.columns)))
     lines = [
         r"\begin{table}",
@@ -229,19 +241,17 @@ def csv_text(table: Table) -> str:
 
 def _safe(value: Any) -> Any:
     """Return a cell that a spreadsheet takes for text, not for a formula."""
-    if isinstance(value, str) and re.match(r"[=+@\t\r]|-(?![\d.])", value):
-        return f"'{value}"
+    if isinstance(value, str):
+        return value if _SHOWN.fullmatch(value) else harmless(plain(value))
     return "" if value is None else value
 
 
-def _plain(text: str) -> str:
-    """Return text that Markdown shows as it is, without HTML."""
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
-
-
-def _cell(text: str) -> str:
-    return _plain(text).replace("|", r"\|")
+def as_written(text: str) -> str:
+    """Return text from outside that Markdown shows as it is, in one line: no HTML, no link, no emphasis."""
+    safe = plain(text).replace("&", "&amp;").replace("<", "&lt;")
+    return _MARKS.sub(lambda found: "".join(f"\\{sign}" for sign in found[0]), safe)
 
 
 def _tex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+    letters = re.sub("-(?=-)", "\0", plain(text))  # two hyphens would become a dash
+    return "".join(_LATEX.get(letter, letter) for letter in letters)

@@ -9,25 +9,40 @@ from kedrec.folders import appearing_whole
 from kedrec.pages.rendering import render
 from kedrec.reporting.groups import Group
 from kedrec.reporting.sections import Section, hardware, runs_table, sections
-from kedrec.reporting.tables import Table, csv_text, latex, markdown
+from kedrec.reporting.tables import Table, as_written, csv_text, latex, markdown
 
 RECORD = "report.json"
+_WRITTEN = {"report.html", "RESULTS.md", "tables", "figures", RECORD}
 _INLINE = 60  # rows of a figure's data that the page holds; the rest is in the CSV
 _TITLE = "kedrec: results beside the published"
 
 
 def check_place(folder: Path) -> None:
-    """Refuse a place that holds anything but a report.
+    """Refuse a place that holds anything but a report, as all that it holds is replaced.
 
     Raises:
-        KedrecError: it is a file, or a folder with something else in it.
+        KedrecError: it is a file, a folder with something else in it, or one that cannot be replaced.
     """
     if folder.exists() and not folder.is_dir():
         raise KedrecError(f"{folder}: a file; expected a folder for the report, by --to=DIR")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / RECORD).is_file():
+    if folder.is_symlink() or folder.name in ("", ".."):
+        raise KedrecError(f"{folder}: expected the name of a folder that can be replaced, by --to=DIR")
+    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if held and not _is_report(folder):
         raise KedrecError(
             f"{folder}: not empty, and holds no report that could be replaced; name another with --to=DIR"
         )
+    if others := sorted(held - _WRITTEN):
+        raise KedrecError(
+            f"{folder}: holds {others[0]!r} beside a report, which is replaced as a whole; name another with --to=DIR"
+        )
+
+
+def _is_report(folder: Path) -> bool:
+    try:
+        return "runs" in json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def write_report(groups: Sequence[Group], left_out: Sequence[tuple[Path, str]], folder: Path) -> str:
@@ -94,15 +109,15 @@ def results_page(
         "Made by `python -m kedrec.report` from finished runs, whose settings, commits, hardware and seconds are at "
         "the end. Research use, not medical advice.",
         "",
-        _summary(groups),
+        as_written(_summary(groups)),
         "",
     ]
     for part in parts:
         if part.tables:
-            lines += [f"## {part.title}", "", *(markdown(table) for table in part.tables)]
+            lines += [f"## {as_written(part.title)}", "", *(markdown(table) for table in part.tables)]
     lines += ["## Runs", "", markdown(runs)]
     if left_out:
-        lines += ["Left out:", "", *(f"* `{place}`: {reason}" for place, reason in left_out), ""]
+        lines += ["Left out:", "", *(f"* {as_written(place)}: {as_written(reason)}" for place, reason in left_out), ""]
     return "\n".join(lines)
 
 
