@@ -25,27 +25,28 @@ def robustness_plots(groups: Sequence[Group], data: str) -> list[Plot]:
         for scorer in scorers:
             lines = []
             for model in (scorer, f"{scorer} + LLaDR"):
-                told = [(share, protocol_figure(group, "mrr")) for share, group in curves.get(model, {}).items()]
-                points = [(share, figure) for share, figure in told if figure is not None]
-                if points:
-                    bounds = [(figure.low, figure.high) for _, figure in points]
-                    whole = all(low is not None for low, _ in bounds)
-                    lines.append(
-                        Series(
-                            f"{model}, ours",
-                            [share for share, _ in points],
-                            [figure.mean for _, figure in points],
-                            [low for low, _ in bounds if low is not None] if whole else (),
-                            [high for _, high in bounds if high is not None] if whole else (),
-                        )
-                    )
+                for apart, curve in curves.get(model, ()):
+                    lines += _noise_line(f"{model}{f', {apart}' if apart else ''}, ours", curve)
                 if model in published.ROBUSTNESS[varied]:
                     theirs = published.ROBUSTNESS[varied][model]
                     lines.append(Series(f"{model}, published", published.SHARES, theirs, faint=True))
             caption = f"{scorer}: MRR with {words}; ours on {data}, the published on DRKG."
-            name = f"{varied}_{file_part(scorer)}_{file_part(data)}"
-            plots.append(line_plot(name, caption, lines, f"share of {words}", "MRR, published protocol"))
+            for part, some in parts(lines):
+                name = f"{varied}_{file_part(scorer)}_{file_part(data)}{part}"
+                plots.append(line_plot(name, caption, some, f"share of {words}", "MRR, published protocol"))
     return plots
+
+
+def _noise_line(name: str, curve: Mapping[float, Group]) -> list[Series]:
+    told = [(share, protocol_figure(group, "mrr")) for share, group in curve.items()]
+    points = [(share, figure) for share, figure in told if figure is not None]
+    if not points:
+        return []
+    low = [figure.low for _, figure in points if figure.low is not None]
+    high = [figure.high for _, figure in points if figure.high is not None]
+    whole = len(low) == len(points)
+    shares, means = [share for share, _ in points], [figure.mean for _, figure in points]
+    return [Series(name, shares, means, low if whole else (), high if whole else ())]
 
 
 def rank_plots(groups: Sequence[Group], data: str) -> list[Plot]:
@@ -107,13 +108,15 @@ def _histogram(name: str, scorer: str, test: str, data: str, ranks: Mapping[str,
     return Plot(svg, caption, table.done())
 
 
-def map_plots(groups: Sequence[Group], data: str) -> list[Plot]:
-    """Return a map of the embeddings of each model; of each the lowest seed's run."""
+def map_plots(groups: Sequence[Group], data: str) -> tuple[list[Plot], list[str]]:
+    """Return a map of the embeddings of each model, of each the lowest seed's run, and the models without one."""
     names = names_of(groups)
-    plots = []
+    plots: list[Plot] = []
+    without: list[str] = []
     for group in groups:
         found = embedding_map(group.first.path)
         if found is None:
+            without.append(names[group])
             continue
         name = f"map_{file_part(names[group])}_{file_part(data)}"
         share = ", ".join(f"{part:.0%}" for part in found.explained)
@@ -136,4 +139,4 @@ def map_plots(groups: Sequence[Group], data: str) -> list[Plot]:
             kinds = ", ".join(f"{len(places)} of {kind}" for kind, places in found.places.items())
             svg = as_svg(canvas, name, f"Map of the embeddings of {names[group]}", f"Points: {kinds}. {caption}")
         plots.append(Plot(svg, caption, table.done()))
-    return plots
+    return plots, without

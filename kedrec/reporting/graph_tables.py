@@ -6,7 +6,12 @@ from kedrec.reporting import published
 from kedrec.reporting.groups import Figure, Group, differing, told_apart
 from kedrec.reporting.tables import Table, TableOf, file_part, other_data, shown
 
+Curve = dict[float, Group]
+"""Share of noise -> the group under it."""
+
 _PROTOCOL = "test/pairs/lladr_published"
+_PROMPTS = {"none": "prompt: none", "uses": "prompt: original", "structured": "prompt: good"}
+"""Our styles of asking for descriptions -> the paper's prompts."""
 _STRICT = {
     "pairs: MRR, all": "test/pairs/all/mrr",
     "pairs: Hits@10, all": "test/pairs/all/hits@10",
@@ -36,7 +41,7 @@ def paper_table(groups: Sequence[Group], data: str) -> Table:
         f"lladr_{file_part(data)}", f"LLaDR: the true disease among 50; ours on {data}", columns, text=(7, 8)
     )
     apart = told_apart(groups)
-    for name in dict.fromkeys(group.model for group in groups):
+    for name in dict.fromkeys([*published.RANKING, *(group.model for group in groups)]):
         table.head(name)
         rows = published.RANKING.get(name, ())
         for row in rows:
@@ -114,32 +119,21 @@ def robustness_table(groups: Sequence[Group], data: str, varied: str) -> Table |
     curves = robustness_curves(groups, varied)
     if not curves:
         return None
-    shares = sorted({*published.SHARES, *(share for curve in curves.values() for share in curve)})
+    shares = sorted({*published.SHARES, *(share for of in curves.values() for _, curve in of for share in curve)})
     table = TableOf(
         f"{varied}_{file_part(data)}",
         f"MRR with {published.VARIED[varied]}; ours on {data}",
-        ("model", *(f"{share:.0%}" for share in shares), "experiments"),
-        text=(len(shares) + 1,),
+        ("model", *(f"{share:.0%}" for share in shares), "experiments", "commits"),
+        text=(len(shares) + 1, len(shares) + 2),
     )
     reported = published.ROBUSTNESS[varied]
     for name in dict.fromkeys([*reported, *curves]):
         table.head(name)
         theirs = dict(zip(published.SHARES, reported.get(name, ()), strict=False))
         if theirs:
-            table.add("published", *(f"{theirs[share]:.3f}" if share in theirs else "" for share in shares), "")
-        curve = curves.get(name, {})
-        if not curve:
-            continue
-        figures = {share: protocol_figure(group, "mrr") for share, group in curve.items()}
-        differences = {
-            share: table.number(name, f"{share:.0%}", curve[share], figure, theirs.get(share))
-            for share, figure in figures.items()
-        }
-        made = ", ".join(dict.fromkeys(one for group in curve.values() for one in group.experiments))
-        table.add("ours", *(shown(figures.get(share)) for share in shares), made, kind="strong")
-        if any(differences.values()):
-            cells = (shown(differences.get(share), 3, True) for share in shares)
-            table.add("ours - published", *cells, "", kind="last")
+            table.add("published", *(f"{theirs[share]:.3f}" if share in theirs else "" for share in shares), "", "")
+        for apart, curve in curves.get(name, ()):
+            _add_curve(table, name, apart, curve, theirs, shares)
     return table.done(
         other_data(data, "the paper's split of DRKG"),
         "MRR in the published protocol, as in the main table.",
@@ -147,20 +141,56 @@ def robustness_table(groups: Sequence[Group], data: str, varied: str) -> Table |
     )
 
 
-def robustness_curves(groups: Sequence[Group], varied: str) -> dict[str, dict[float, Group]]:
-    """Return for each model with runs under a noise its groups by share; at 0 those of like settings without."""
-    found: dict[str, dict[float, Group]] = {}
-    for group in groups:
-        if set(group.varied) == {varied}:
-            found.setdefault(group.model, {})[group.varied[varied]] = group
-    for name, curve in found.items():
-        noisy = next(iter(curve.values()))
-        for group in groups:
-            if group.model == name and not group.varied:
-                words = differing([group, noisy])[group]
-                if {part.split(" ")[0] for part in words.split(", ")} <= {varied, ""}:
-                    curve[0.0] = group
-    return {name: dict(sorted(curve.items())) for name, curve in found.items()}
+def _add_curve(
+    table: TableOf, model: str, apart: str, curve: Curve, theirs: Mapping[float, float], shares: Sequence[float]
+) -> None:
+    words = f"ours{f', {apart}' if apart else ''}"
+    figures = {share: protocol_figure(group, "mrr") for share, group in curve.items()}
+    differences = {
+        share: table.number(f"{model}: {words}", f"{share:.0%}", curve[share], figure, theirs.get(share))
+        for share, figure in figures.items()
+    }
+    experiments = dict.fromkeys(one for group in curve.values() for one in group.experiments)
+    commits = dict.fromkeys(one for group in curve.values() for one in group.commits)
+    cells = (shown(figures.get(share)) for share in shares)
+    table.add(words, *cells, ", ".join(experiments), ", ".join(commits), kind="strong")
+    if any(differences.values()):
+        cells = (shown(differences.get(share), 3, True) for share in shares)
+        table.add("ours - published", *cells, "", "", kind="last")
+
+
+def robustness_curves(groups: Sequence[Group], varied: str) -> dict[str, list[tuple[str, Curve]]]:
+    """Return of each model with runs under a noise the curves, each with what tells it from the model's others.
+
+    A curve is of runs that differ in nothing but the share; at 0 stands the group of these settings without noise.
+    """
+    found: dict[str, dict[str, list[Curve]]] = {}
+    noisy = [group for group in groups if set(group.varied) == {varied}]
+    for group in [*noisy, *(group for group in groups if not group.varied)]:
+        share = group.varied.get(varied, 0.0)
+        curves = found.setdefault(group.model, {}).setdefault(group.settings_but(varied), [])
+        free = [curve for curve in curves if share not in curve]  # the same settings twice make two curves
+        if free:
+            free[0][share] = group
+        elif share:
+            curves.append({share: group})
+    told = {}
+    for model, by_settings in found.items():
+        curves = [dict(sorted(curve.items())) for alike in by_settings.values() for curve in alike]
+        if curves:
+            told[model] = list(zip(_apart(curves, varied), curves, strict=True))
+    return told
+
+
+def _apart(curves: Sequence[Curve], varied: str) -> list[str]:
+    """Return what tells each curve from the others; an empty string where there is but one."""
+    firsts = [next(iter(curve.values())) for curve in curves]
+    words = [
+        ", ".join(part for part in told.split(", ") if part.partition(" ")[0] != varied)
+        for told in differing(firsts).values()
+    ]
+    unique = len(set(words)) == len(words)
+    return words if unique else [f"{one}, {first.first.path.name}" for one, first in zip(words, firsts, strict=True)]
 
 
 def text_table(groups: Sequence[Group], data: str) -> Table | None:
@@ -171,7 +201,7 @@ def text_table(groups: Sequence[Group], data: str) -> Table | None:
         data: what they were tested on.
     """
     anchored = [group for group in groups if group.model.endswith("+ LLaDR")]
-    ours = {words: found for words in published.TEXT if (found := [g for g in anchored if _varied_text(g) == words])}
+    ours = {words: found for words in published.TEXT if (found := [g for g in anchored if words in _varied_text(g)])}
     if not ours:
         return None
     models = list(published.TEXT["prompt: none"])
@@ -186,18 +216,30 @@ def text_table(groups: Sequence[Group], data: str) -> Table | None:
         table.add("published", *(f"{theirs[model]:.3f}" for model in models), "", "")
         for group in ours.get(words, []):
             figure = protocol_figure(group, "mrr")
-            table.number(words, group.model, group, figure, theirs.get(group.model))
+            difference = table.number(words, group.model, group, figure, theirs.get(group.model))
             cells = [shown(figure) if model == group.model else "" for model in models]
             table.add("ours", *cells, ", ".join(group.experiments), ", ".join(group.commits), kind="strong")
+            if difference is not None:
+                cells = [shown(difference, 3, True) if model == group.model else "" for model in models]
+                table.add("ours - published", *cells, "", "")
     return table.done(other_data(data, "the paper's split of DRKG"), f"Source: {published.TEXT_SOURCE}.")
 
 
-def _varied_text(group: Group) -> str:
-    """Return which of the paper's ablations of the text a run is; an empty string for none."""
+def _varied_text(group: Group) -> list[str]:
+    """Return which of the paper's ablations of the text a run is; of a model's descriptions prompt and temperature."""
     if group.first.settings("model").get("anchor") == "kl":
-        return "anchor: KL divergence"
-    encoder = str(group.first.settings("data").get("encoder", ""))
-    return "encoder: bge-small-v1.5" if "bge-small" in encoder else ""
+        return ["anchor: KL divergence"]
+    data = group.first.settings("data")
+    if "bge-small" in str(data.get("encoder", "")):
+        return ["encoder: bge-small-v1.5"]
+    described = data.get("describe")
+    if not isinstance(described, Mapping):
+        return []
+    asked = described.get("settings") or {}
+    style, temperature = asked.get("style", "structured"), asked.get("temperature", 0.7)
+    # One thing is varied at a time: temperatures with the original prompt, prompts at 0.7.
+    prompts = [_PROMPTS[style]] if temperature == 0.7 and style in _PROMPTS else []
+    return [*prompts, *([f"temperature {temperature}"] if style == "uses" else [])]
 
 
 def _given(column: str, numbers: Mapping[str, float]) -> str:

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from kedrec.metrics.significance import over_seeds
+from kedrec.pages.rendering import anchor
 from kedrec.reporting.runs import Run
+from kedrec.store import key_hash
 
 Kind = Literal["student", "graph", "other"]
 
@@ -108,13 +110,19 @@ class Group:
         settings = self.first.settings("data")
         return {name: float(settings[name]) for name in ("delete", "add", "masked") if settings.get(name)}
 
+    def settings_but(self, varied: str) -> str:
+        """Return the settings without one of the data's, as one text; equal for runs that differ in nothing else."""
+        told = _told(self.first)
+        data = {name: value for name, value in (told["data"].get("init_args") or {}).items() if name != varied}
+        return json.dumps({**told, "data": data}, sort_keys=True, default=str)
+
     def figure(self, name: str) -> Figure | None:
         """Return a metric over the seeds; ``None`` where no run has it."""
         values = list(self._numbers(name))
         if not values:
             return None
         bounds = [(run.metrics.get(f"{name}_low"), run.metrics.get(f"{name}_high")) for run in self.runs]
-        told = [(low, high) for low, high in bounds if low is not None and high is not None]
+        told = [(low, high) for low, high in bounds if _finite(low) and _finite(high)]
         low, high = (statistics.fmean(side) for side in zip(*told, strict=True)) if told else (None, None)
         # What does not depend on the seed, as a base's answers, has no spread.
         spread = over_seeds(values)
@@ -124,8 +132,12 @@ class Group:
     def _numbers(self, name: str) -> Iterator[float]:
         for run in self.runs:
             value = run.metrics.get(name)
-            if isinstance(value, int | float) and math.isfinite(value):
+            if _finite(value):
                 yield float(value)
+
+
+def _finite(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def group_runs(runs: Sequence[Run], sample: str) -> list[Group]:
@@ -166,6 +178,8 @@ def told_apart(groups: Sequence[Group]) -> dict[Group, str]:
         words = differing(alike) if len(alike) > 1 else {group: ""}
         if len(set(words.values())) < len(words):  # the same settings again, or places that settings do not tell
             words = {other: ", ".join(filter(None, (words[other], other.first.path.name))) for other in alike}
+        if len(set(words.values())) < len(words):  # folders of one name in two places
+            words = {other: f"{words[other]}, {number}" for number, other in enumerate(alike, start=1)}
         found[group] = words[group]
     return found
 
@@ -246,16 +260,17 @@ def _flat(node: Any, head: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _data_labels(runs: Sequence[Run], sample: str) -> dict[Path, str]:
-    """Return what each run's data are called: "sample", "MIMIC", or the last two names of the graph's path."""
-    hashes = {run.path: _graph_hash(run) for run in runs}
-    names = {run.path: _data_name(run) for run in runs}
-    labels = {}
+    """Return what each run's data are called: "sample", "MIMIC", or the last two names of the graph's path.
+
+    A graph is known by its checksum: it has one name wherever it lies; two have two names, and files of their own.
+    """
+    known = {run.path: _graph_hash(run) or key_hash({"name": _data_name(run)}) for run in runs}
+    names: dict[str, str] = {}
     for run in runs:
-        name, sha256 = names[run.path], hashes[run.path]
-        others = {hashes[path] for path, other in names.items() if other == name}
-        label = f"{name} {sha256[:8]}" if len(others) > 1 and sha256 else name
-        labels[run.path] = "sample" if sha256 == sample else label
-    return labels
+        names.setdefault(known[run.path], "sample" if known[run.path] == sample else _data_name(run))
+    parts = [anchor(name) for name in names.values()]
+    labels = {key: f"{name} {key[:8]}" if parts.count(anchor(name)) > 1 else name for key, name in names.items()}
+    return {path: labels[key] for path, key in known.items()}
 
 
 def _data_name(run: Run) -> str:

@@ -104,8 +104,9 @@ def _of_students(groups: Sequence[Group], data: str) -> list[Section]:
 def _of_graph(groups: Sequence[Group], data: str) -> list[Section]:
     plain = [group for group in groups if not group.varied]
     varied = [graph_tables.robustness_table(groups, data, kind) for kind in VARIED]
+    mixed = ", ".join(run.path.name for group in groups if len(group.varied) > 1 for run in group.runs)
     ranks = graph_plots.rank_plots(plain, data)
-    maps = graph_plots.map_plots(plain, data)
+    maps, unmapped = graph_plots.map_plots(plain, data)
     return [
         Section(
             f"LLaDR, {data}",
@@ -117,7 +118,13 @@ def _of_graph(groups: Sequence[Group], data: str) -> list[Section]:
             f"Robustness, {data}",
             tables=_present(varied),
             plots=graph_plots.robustness_plots(groups, data),
-            missing=_unless(any(varied), "No run with triples deleted or added, or with descriptions masked."),
+            missing=[
+                *_unless(any(varied), "No run with triples deleted or added, or with descriptions masked."),
+                *_unless(
+                    not mixed,
+                    f"Runs in which two of these are varied at once stand in no table but that of the runs: {mixed}.",
+                ),
+            ],
         ),
         Section(
             f"Stricter tests, {data}",
@@ -131,7 +138,10 @@ def _of_graph(groups: Sequence[Group], data: str) -> list[Section]:
         Section(
             f"Embedding maps, {data}",
             plots=maps,
-            missing=_unless(maps, "No embedding map: the runs have no embeddings folder."),
+            missing=_unless(
+                not unmapped,
+                f"No embedding map of {'; '.join(unmapped)}: no folder embeddings, or numbers in it are not finite.",
+            ),
         ),
     ]
 

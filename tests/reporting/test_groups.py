@@ -2,6 +2,8 @@ import pytest
 
 from kedrec.reporting.groups import Figure, group_runs, told_apart
 from kedrec.reporting.runs import find_runs
+from kedrec.reporting.tables import file_part
+from tests.reporting import planted
 from tests.reporting.planted import SHA, graph_model, student
 
 
@@ -33,6 +35,33 @@ def test_the_same_seed_twice_is_no_second_seed(tmp_path):
     groups = grouped(*runs)
     assert [group.figure("test/f1").seeds for group in groups] == [1, 1]
     assert len(set(told_apart(groups).values())) == 2
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path):
+    groups = grouped(*(student(tmp_path / place / "0") for place in "abc"))
+    assert len(set(told_apart(groups).values())) == 3
+
+
+def test_graphs_are_told_by_their_checksum(tmp_path, monkeypatch):
+    for name, path, checksum in (
+        ("here", "/y/data/graph", "a"),
+        ("there", "/z/copy/of", "a"),
+        ("dash", "/y/data-graph/x", "b"),
+        ("slash", "/y/data/graph-x", "c"),
+        ("one", "/y/\u56f3/\u8868", "d"),
+        ("two", "/y/\u672c/\u7d19", "e"),
+    ):
+        monkeypatch.setitem(planted.GRAPHS, name, path)
+        monkeypatch.setitem(planted.SHA, name, checksum * 64)
+    runs = [graph_model(tmp_path / name, data=name) for name in ("here", "there", "dash", "slash", "one", "two")]
+    found = {group.first.path.name: group.data for group in grouped(*runs)}
+    assert found.get("there", found["here"]) == found["here"] == "data/graph"
+    assert len({file_part(data) for data in found.values()}) == 5
+
+
+def test_bounds_that_are_no_numbers_are_none(tmp_path):
+    (group,) = grouped(student(tmp_path / "a", metrics={"test/f1_low": float("nan"), "base/f1_high": None}))
+    assert (group.figure("test/f1").low, group.figure("base/f1").high) == (None, None)
 
 
 def test_rows_of_both_papers(tmp_path):

@@ -118,11 +118,52 @@ def test_noise_tables_take_the_runs_without_noise_of_like_settings(tmp_path):
     assert graph_tables.robustness_table(groups, "sample", "add") is None
 
 
+def test_noise_under_two_settings_makes_two_curves(tmp_path):
+    runs = [
+        graph_model(tmp_path / f"{dim}-{share}", mrr=mrr - share, model_args={"dim": dim}, data_args={"delete": share})
+        for dim, mrr in ((8, 0.8), (64, 0.6))
+        for share in (0.0, 0.2, 0.4)
+    ]
+    again = graph_model(tmp_path / "again", mrr=0.1, model_args={"dim": 8}, data_args={"delete": 0.2})
+    table = graph_tables.robustness_table(grouped(*runs, again), "sample", "delete")
+    ours = [row for row in table.rows if row[0].startswith("ours,")]
+    assert [[cell.partition(" ")[0] for cell in row[1:5]] for row in ours] == [
+        ["0.600", "0.400", "0.200", ""],
+        ["0.800", "0.600", "0.400", ""],
+        ["", "0.100", "", ""],
+    ]
+    assert len({row[0] for row in ours}) == 3
+    assert {row[-1] for row in ours} == {"c0ffee"}
+
+
+def test_all_models_of_the_paper_stand_in_its_table(tmp_path):
+    table = graph_tables.paper_table(grouped(graph_model(tmp_path / "c", scorer="complex")), "sample")
+    heads = [row[0] for row, kind in zip(table.rows, table.kinds, strict=True) if kind == "group"]
+    assert heads == [*published.RANKING, "ComplEx"]
+    assert rows_of(table, "CSProm-KG")["CSProm-KG, published"][1:3] == ("9.36", "0.422")
+
+
 def test_ablations_of_the_text(tmp_path):
     groups = grouped(graph_model(tmp_path / "kl", anchored=True, model_args={"anchor": "kl"}, mrr=0.45))
     table = graph_tables.text_table(groups, "sample")
     assert rows_of(table, "anchor: KL divergence")["ours"][1] == "0.450 (0.400 to 0.500)"
+    assert rows_of(table, "anchor: KL divergence")["ours - published"][1] == "-0.072 (-0.122 to -0.022)"
     assert rows_of(table, "prompt: good")["published"][3] == "0.554"
+    described = [
+        graph_model(tmp_path / f"d{at}", anchored=True, mrr=0.3 + at / 10, data_args={"describe": {"settings": asked}})
+        for at, asked in enumerate(({"style": "none"}, {"style": "uses", "temperature": 0.1}, {"style": "uses"}))
+    ]
+    table = graph_tables.text_table(grouped(*described), "sample")
+    ours = {words: rows_of(table, words).get("ours", ("", ""))[1][:5] for words in published.TEXT}
+    assert ours == {
+        "prompt: none": "0.300",
+        "prompt: original": "0.500",
+        "prompt: good": "",
+        "temperature 0.1": "0.400",
+        "temperature 0.7": "0.500",
+        "anchor: KL divergence": "",
+        "encoder: bge-small-v1.5": "",
+    }
     assert graph_tables.text_table(grouped(graph_model(tmp_path / "base")), "sample") is None
 
 
@@ -182,14 +223,32 @@ def test_markdown_and_latex_escape_what_a_run_is_called():
     assert r"a\|b" in text
     assert "<b>" not in text
     tex = latex(table)
-    assert r"a|b \$x\$ \{y\} & -0.5 \\" in tex
+    assert r"a\textbar{}b \$x\$ \{y\} & -0.5 \\" in tex
     assert r"50 \% of A \& B\_1" in tex
     assert tex.count(r"\begin{") == tex.count(r"\end{") == 2
 
 
+def test_markdown_makes_no_link_no_picture_and_no_emphasis_of_a_name():
+    making = TableOf("t", "c", ("model",))
+    making.add("![x](http://a/b.png) `tick` *s* __init__ a_b \x1b[31mred\nnext\\|")
+    line = markdown(making.done()).splitlines()[4]
+    assert line == (r"| !\[x\](http://a/b.png) \`tick\` \*s\* \_\_init\_\_ a_b \[31mred next\\\| |")
+
+
+def test_latex_of_signs_that_end_rows_or_become_others():
+    making = TableOf("t", "c", ("model", "p"))
+    making.add("[2pt] first\n\n\x07line", "< 0.001")
+    making.add("*second --flag", "-1")
+    rows = latex(making.done()).splitlines()[7:9]
+    assert rows == [r"{[}2pt] first line & \textless{} 0.001 \\", r"{*}second -{}-flag & -1 \\"]
+
+
 def test_csv_of_a_table_without_numbers_is_the_table():
-    table = Table("t", "c", ("a", "b"), (("-x", "-1.5"), ("+1", "")), ("", ""))
-    assert list(csv.reader(io.StringIO(csv_text(table)))) == [["a", "b"], ["'-x", "-1.5"], ["'+1", ""]]
+    table = Table(
+        "t", "c", ("a", "b"), (("-x", "-1.5"), ("+1", "-1e-05"), ("-2+3+cmd|' /C calc'!A0", "x;=1")), ("", "", "")
+    )
+    rows = [["a", "b"], ["'-x", "-1.5"], ["'+1", "-1e-05"], ["'-2+3+cmd|' /C calc'!A0", "x;'=1"]]
+    assert list(csv.reader(io.StringIO(csv_text(table)))) == rows
 
 
 def test_how_numbers_are_shown():
