@@ -9,7 +9,7 @@ from kedrec.reporting import published
 from kedrec.reporting.embedding_map import OF_A_TYPE, embedding_map
 from kedrec.reporting.graph_tables import protocol_figure, robustness_curves
 from kedrec.reporting.groups import Group
-from kedrec.reporting.plots import Plot, Series, legend, line_plot, names_of, parts, short, spoken
+from kedrec.reporting.plots import Plot, Series, labels, legend, line_plot, names_of, parts, short, spoken
 from kedrec.reporting.tables import TableOf, file_part
 
 _RANKS = (1, 2, 4, 11, 31, 101, 301, 1001)  # least ranks of the histogram's bins
@@ -87,7 +87,8 @@ def _histogram(name: str, scorer: str, test: str, data: str, ranks: Mapping[str,
         table.add(label, *(f"{share[place]:.3f}" for share in shares.values()))
     with drawing(height=2.9 + 0.2 * len(ranks)) as (canvas, axes):
         width = 0.8 / len(shares)
-        for row, (words, share) in enumerate(shares.items()):
+        called = labels(list(shares))
+        for row, share in enumerate(shares.values()):
             at = np.arange(len(_RANKS)) + (row - (len(shares) - 1) / 2) * width
             axes.bar(
                 at,
@@ -97,7 +98,7 @@ def _histogram(name: str, scorer: str, test: str, data: str, ranks: Mapping[str,
                 hatch=HATCHES[row],
                 edgecolor=PAPER,
                 lw=0.0,
-                label=short(words),
+                label=called[row],
             )
         axes.set_xticks(range(len(_RANKS)), _RANK_NAMES, rotation=35, ha="right")
         axes.grid(visible=False, axis="x")

@@ -1,6 +1,5 @@
 """What the figures of the report have in common: lines with their data, legends, and a text in place of the picture."""
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -78,9 +77,10 @@ def line_plot(
     """
     table = TableOf(name, caption, ("line", x, y, "low", "high"))
     with drawing(height=2.8 + 0.2 * len(lines)) as (canvas, axes):
+        called = labels([line.name for line in lines])
         for row, line in enumerate(lines):
             many = len(line.x) > 25
-            style: dict[str, Any] = {"color": SERIES[row], "ls": STROKES[row], "label": short(line.name)}
+            style: dict[str, Any] = {"color": SERIES[row], "ls": STROKES[row], "label": called[row]}
             marker: dict[str, Any] = {"marker": MARKERS[row], "markevery": max(1, len(line.x) // 12) if many else 1}
             axes.plot(
                 line.x, line.y, lw=1.1 if line.faint else 1.8, mfc="none" if line.faint else None, **style, **marker
@@ -124,5 +124,15 @@ def parts(lines: Sequence[Line], most: int = MOST) -> Iterator[tuple[str, Sequen
 
 
 def short(text: str, width: int = 44) -> str:
-    """Return a text that fits into a legend."""
-    return textwrap.shorten(text, width, placeholder="...")
+    """Return a text that fits into a legend: of a longer one its beginning and its end, which tells it from others."""
+    text = " ".join(text.split())
+    if len(text) <= width:
+        return text
+    half = (width - 3) // 2
+    return f"{text[:half].rstrip()}...{text[-half:].lstrip()}"
+
+
+def labels(names: Sequence[str]) -> list[str]:
+    """Return the names as a legend has them; those that are alike when shortened with their numbers."""
+    cut = [short(name) for name in names]
+    return [f"{one} ({at})" if cut.count(one) > 1 else one for at, one in enumerate(cut, start=1)]

@@ -199,7 +199,7 @@ def runs_table(groups: Sequence[Group]) -> Table:
             peak = run.record.get("peak_memory_bytes")
             table.add(
                 run.path.resolve().name,
-                names[group] + "".join(f", {kind} {share:.0%}" for kind, share in group.varied.items()),
+                names[group] + "".join(_share(names[group], *noise) for noise in group.varied.items()),
                 group.data,
                 run.experiment,
                 set_otherwise(run),
@@ -218,6 +218,11 @@ def set_otherwise(run: Run) -> str:
         return "not told"
     told = [one.partition("=") for one in run.overrides if one.partition("=")[0] not in _UNTOLD]
     return " ".join(f"{name}={'/'.join(value.split('/')[-2:])}" for name, _, value in told)
+
+
+def _share(name: str, kind: str, share: float) -> str:
+    """Return how much noise there is, where the name does not tell it."""
+    return "" if f"{kind} {share}" in name else f", {kind} {share:.0%}"
 
 
 def hardware(run: Run) -> str:

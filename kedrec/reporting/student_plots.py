@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kedrec.pages.figures import HATCHES, INK, PAPER, SERIES, SOFT, STROKES, as_svg, drawing
 from kedrec.reporting import published
 from kedrec.reporting.groups import Figure, Group
-from kedrec.reporting.plots import MOST, Plot, Series, legend, line_plot, names_of, parts, short, spoken
+from kedrec.reporting.plots import MOST, Plot, Series, labels, legend, line_plot, names_of, parts, spoken
 from kedrec.reporting.tables import TableOf, file_part, shown
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def ablation_plot(groups: Sequence[Group], data: str) -> Plot | None:
                 axes.plot([rule.mean], [row], "D", color=SERIES[1], ms=6, label=label, zorder=4)
         reported = published.STUDENT["both"].numbers["F1"] / 100
         axes.axvline(reported, color=SOFT, ls=STROKES[1], lw=1.2, label="published, on other data")
-        axes.set_yticks(range(len(bars)), [textwrap.fill(short(words), 22) for words, *_ in bars])
+        axes.set_yticks(range(len(bars)), [textwrap.fill(words, 22) for words in labels([bar[0] for bar in bars])])
         axes.invert_yaxis()
         axes.set_xlim(0, 1)
         axes.grid(visible=False, axis="y")

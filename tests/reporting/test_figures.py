@@ -8,6 +8,7 @@ from kedrec.reporting import graph_plots, student_plots
 from kedrec.reporting.curves import learning_curves, learning_plots, mean_curve
 from kedrec.reporting.embedding_map import embedding_map
 from kedrec.reporting.examples import examples
+from kedrec.reporting.plots import Series, labels, line_plot
 from tests.reporting.planted import graph_model, log, questions, student
 from tests.reporting.test_groups import grouped
 
@@ -125,3 +126,14 @@ def test_old_rows_without_texts_are_shown_as_such(tmp_path):
     found = examples(grouped(student(tmp_path / "a", predictions=rows)))
     assert {passage.text for one in found for passage in one.passages} == {""}
     assert json.dumps([one.answers[-1].cited for one in found]) == json.dumps([None] * len(found))
+
+
+def test_lines_of_long_names_are_told_apart_in_the_legend(tmp_path):
+    long = "TransE + LLaDR, optimizer lazy_adam, learning_rate 0.005, dim {} and more, ours"
+    names = [long.format(8), long.format(64), "TransE, " + "the same " * 9 + "published"]
+    told = labels(names)
+    assert len(set(told)) == 3
+    assert told[2].endswith("published")
+    lines = [Series(name, [0.0, 1.0], [0.1, 0.2]) for name in names]
+    svg = str(line_plot("x", "caption", lines, "x", "y").svg)
+    assert all(f">{one}<" in svg for one in told)
