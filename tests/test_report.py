@@ -147,6 +147,7 @@ def test_by_keyboard_and_on_paper(page, tmp_path):
         assert browser.run(_DEAD_LINKS) == []
         browser.open(page, width=1030, dark=True, media="print")  # A4 across, less its margins
         assert browser.overflow() == 0
+        assert browser.run(_BROKEN_NUMBERS) == []
         assert browser.run("return getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
         assert browser.run("return getComputedStyle(document.querySelector('nav')).display") == "none"
         assert browser.printed(tmp_path / "report.pdf").stat().st_size > 50_000
@@ -154,6 +155,17 @@ def test_by_keyboard_and_on_paper(page, tmp_path):
 
 _LETTERS = """
 return [...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRect().height).filter(height => height);
+"""
+_BROKEN_NUMBERS = """
+const broken = [], range = document.createRange();
+for (const cell of document.querySelectorAll('.number')) {
+  const text = cell.firstChild;
+  for (const word of text ? text.data.matchAll(/\\S+/g) : []) {
+    range.setStart(text, word.index); range.setEnd(text, word.index + word[0].length);
+    if (!word[0].includes('-') && range.getClientRects().length > 1) broken.push(word[0]);
+  }
+}
+return broken;
 """
 _HEADINGS = """
 const levels = [...document.querySelectorAll('h1,h2,h3,h4,h5')].map(h => [+h.tagName[1], h.innerText]);
