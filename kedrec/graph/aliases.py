@@ -5,12 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array  # type: ignore[import-untyped]
+from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
 from kedrec.graph.knowledge_graph import KnowledgeGraph
 
 
 def kept_rows(graph: KnowledgeGraph, names: Callable[[str], Sequence[str]], kinds: Sequence[str]) -> NDArray[np.int32]:
     """Return for each entity, ``(entities,)``, the row of the one that stands for all of its kind that share a name.
+
+    Sharing goes on: where one entity has the names of two others, the three are one.
 
     Args:
         graph: whose entities they are.
@@ -19,16 +23,21 @@ def kept_rows(graph: KnowledgeGraph, names: Callable[[str], Sequence[str]], kind
     """
     place = np.arange(len(graph.entities), dtype=np.int32)
     for kind in kinds:
-        keeper: dict[str, int] = {}
         rows = sorted(
             graph.of_type(kind).tolist(), key=lambda row: ("MESH:" not in graph.entities[row], graph.entities[row])
         )
-        for row in rows:
-            called = [name.casefold() for name in names(graph.entities[row])]
-            known = next((keeper[name] for name in called if name in keeper), row)
-            place[row] = known
-            for name in called:
-                keeper.setdefault(name, known)
+        numbers: dict[str, int] = {}
+        links = [
+            (turn, numbers.setdefault(name.casefold(), len(rows) + len(numbers)))
+            for turn, row in enumerate(rows)
+            for name in names(graph.entities[row])
+        ]
+        size = len(rows) + len(numbers)
+        turns, called = np.array(links, dtype=np.int64).reshape(-1, 2).T
+        shared = coo_array((np.ones(len(turns), dtype=np.bool_), (turns, called)), shape=(size, size))
+        group = connected_components(shared, directed=False)[1][: len(rows)]
+        first, member = np.unique(group, return_index=True, return_inverse=True)[1:]
+        place[rows] = np.array(rows, dtype=np.int32)[first[member]]
     return place
 
 

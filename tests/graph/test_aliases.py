@@ -1,5 +1,9 @@
 """Two ids of one disease are one when pairs are sampled."""
 
+from itertools import permutations
+
+import pytest
+
 from kedrec.graph.aliases import kept_rows, merge_namesakes
 from kedrec.graph.knowledge_graph import load_graph
 from kedrec.store import Store
@@ -34,3 +38,15 @@ def test_a_drug_that_treats_it_under_the_other_id_is_no_negative(tmp_path):
         for pair in pairs:
             if pair.disease == "Disease::MESH:D001249":
                 assert pair.irrelevant == "Compound::C"
+
+
+@pytest.mark.parametrize("ids", permutations(("Disease::1", "Disease::2", "Disease::3")))
+def test_who_shares_a_name_with_two_others_makes_the_three_one(tmp_path, ids):
+    names = dict(zip(ids, (["one"], ["other"], ["Other", "ONE"]), strict=True))
+    lines = [f"Compound::A\tDRUGBANK::treats::Compound:Disease\tDisease::{number}\n" for number in (4, 3, 2, 1)]
+    (tmp_path / "g.tsv").write_text("".join(lines))
+    graph = load_graph(tmp_path / "g.tsv", Store(tmp_path / "store"))
+    kept = kept_rows(graph, lambda entity: names.get(entity, [entity]), ("Compound", "Disease", "Gene"))
+    stands = {entity: graph.entities[row] for entity, row in zip(graph.entities, kept.tolist(), strict=True)}
+    one = dict.fromkeys(ids, "Disease::1")
+    assert stands == {**one, "Disease::4": "Disease::4", "Compound::A": "Compound::A"}
