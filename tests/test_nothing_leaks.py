@@ -5,6 +5,7 @@ Each guard is taken away in turn, and the search must then find the leak that wa
 
 import json
 import os
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,86 +15,42 @@ import pytest
 import torch
 
 from kedrec.data import held_out, instructions, triples
-from kedrec.data.instructions import InstructionData
-from kedrec.data.triples import TripleData
 from kedrec.errors import KedrecError
 from kedrec.graph import holdout
 from kedrec.graph import pairs as drawing
 from kedrec.graph.knowledge_graph import load_graph
 from kedrec.graph.links import linked_pairs
-from kedrec.graph.manifest import Manifest
 from kedrec.graph.pairs import Pair, save_pairs
-from kedrec.graph.treatments import THERAPEUTIC
 from kedrec.nn.message_passing import MessageGraph
 from kedrec.sources.documents import read_documents
-from kedrec.sources.names import find_entities_file, load_entity_info
-from kedrec.store import Store, file_hash
+from kedrec.store import Store
 from kedrec.teacher.rationales import ExtractiveTeacher
 from tests import leaks
+from tests.planting import (
+    DISEASE,
+    DRUG,
+    PREVENTS,
+    TREATS,
+    in_graph,
+    in_student,
+    kept_for_test,
+    lines,
+    passages,
+    plant,
+    student_data,
+    triple_data,
+    world_of,
+)
 from tests.running import REPOSITORY
 from tests.splitting import sample_pairs
 
-TREATS, CTD = THERAPEUTIC[:2]
-PREVENTS = "GNBR::Pr::Compound:Disease"
-DRUG, DISEASE = "Compound::0", "Disease::MESH:D0"  # what the planted leaks are of
 SAMPLE = REPOSITORY / "kedrec" / "sample"
-
-
-def _lines():
-    """24 drugs for two of 12 diseases each; drug 0 treats disease 0 in each way that a graph can say so."""
-    for drug in range(24):
-        for step in (0, 5):
-            yield f"Compound::{drug}", TREATS, f"Disease::MESH:D{(drug + step) % 12}"
-        for step in (0, 1):
-            yield f"Compound::{drug}", "Hetionet::CbG::Compound:Gene", f"Gene::{(drug + step) % 8}"
-    yield DRUG, PREVENTS, DISEASE
-    yield DISEASE, TREATS, DRUG
-    yield DRUG, CTD, "Disease::DOID:0"
-    yield "Compound::twin", CTD, DISEASE
-
-
-def _described():
-    yield "Compound::0", "drug0", "", "A pill. It is for ill0. It is white."
-    yield "Compound::twin", "other name", "drug0", "Given in ill0."
-    yield "Disease::MESH:D0", "ill0", "", "It hurts. It goes away after drug0."
-    yield "Disease::DOID:0", "illness", "ill0", ""
-    for drug in range(1, 24):
-        yield f"Compound::{drug}", f"drug{drug}", "", f"It is for ill{drug % 12}."
-    for disease in range(1, 12):
-        yield f"Disease::MESH:D{disease}", f"ill{disease}", "", ""
-
-
-def _passages():
-    """One of each drug, with a year; that of drug 5 tells of drug 0 and disease 0, by their other names."""
-    for drug in range(24):
-        text = f"We gave drug{drug} to adults with ill{drug % 12} and to some with ill{(drug + 5) % 12}."
-        yield {"id": f"P{drug}", "title": "", "text": text, "date": f"{1990 + drug}"}
-    yield {
-        "id": "told",
-        "title": "On drug5 in ill5",
-        "text": "Drug5 does what Other Name does for illness.",
-        "date": "1990",
-    }
 
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     """A graph, names and texts that tell of a test treatment in every channel, and a split that holds it out."""
-    folder = tmp_path_factory.mktemp("planted")
-    (folder / "triples.tsv").write_text("".join("\t".join(line) + "\n" for line in _lines()))
-    header = "entity\tname\tsynonyms\tdescription\n"
-    (folder / "entities.tsv").write_text(header + "".join("\t".join(row) + "\n" for row in _described()))
-    rows = [{**row, "source": "pmc"} for row in _passages()]
-    (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    graph = load_graph(folder, Store(folder / "store"))
-    split_of = {}
-    for drug in range(24):
-        for step in (0, 5):
-            home = "validation" if drug in (1, 2) else "test" if drug in (0, 3) and step == 0 else "train"
-            split_of[f"Compound::{drug}", f"Disease::MESH:D{(drug + step) % 12}"] = home
-    names = file_hash(folder / "entities.tsv")
-    Manifest("hand", None, graph.source_hash, names, None, split_of).save(folder / "split.tsv")
-    return folder
+    return plant(tmp_path_factory.mktemp("planted"))
 
 
 @pytest.fixture
@@ -105,14 +62,7 @@ def fresh(monkeypatch, tmp_path):
 @pytest.fixture
 def student(tiny_base, tiny_encoder_folder, store):
     """Makes the student's data."""
-
-    def made(graph, texts, sources=("pmc",), **settings):
-        options = {"negatives": "random", "balanced": False, "encoder": str(tiny_encoder_folder), "audits": []}
-        data = InstructionData(str(tiny_base), str(graph), str(texts), list(sources), **{**options, **settings})
-        data.setup("fit")
-        return data
-
-    return made
+    return partial(student_data, tiny_base, tiny_encoder_folder)
 
 
 @pytest.fixture
@@ -123,26 +73,6 @@ def planted_student(student, planted):
         return student(planted, planted / "texts.jsonl", **{"split": str(planted / "split.tsv"), **settings})
 
     return made
-
-
-def _triples(folder, **settings):
-    data = TripleData(str(folder), **settings)
-    data.setup("fit")
-    return data
-
-
-def _world(graph, texts=None):
-    entities = load_graph(graph, Store()).entities
-    passages = {}
-    if texts:
-        passages = {
-            one["id"]: f"{one['title']} {one['text']}" for one in map(json.loads, texts.read_text().splitlines())
-        }
-    return leaks.World(load_entity_info(find_entities_file(graph)), entities, passages)
-
-
-def _tested(folder):
-    return Manifest.load(folder / "split.tsv").of("test")
 
 
 def _one_way(graph, kept=None):
@@ -166,26 +96,22 @@ GUARDS_OF_GRAPHS = {
 }
 
 
-def _in_graph(data, world, edges):
-    return leaks.in_triples(data, world, edges) + leaks.in_descriptions(data, world, edges)
-
-
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("guard", GUARDS_OF_GRAPHS)
 def test_a_graph_model_sees_no_test_treatment_and_each_guard_is_needed(planted, monkeypatch, guard):
     module, name, without, settings, expected = GUARDS_OF_GRAPHS[guard]
     settings = {"split": str(planted / "split.tsv"), "batch_size": 8, **settings}
-    world, edges = _world(planted), _tested(planted)
-    assert _in_graph(_triples(planted, **settings), world, edges) == []
+    world, edges = world_of(planted), kept_for_test(planted)
+    assert in_graph(triple_data(planted, **settings), world, edges) == []
     monkeypatch.setattr(module, name, without)
-    found = _in_graph(_triples(planted, **settings), world, edges)
+    found = in_graph(triple_data(planted, **settings), world, edges)
     assert any(expected in one for one in found), found
 
 
 @pytest.mark.usefixtures("store")
 def test_no_message_of_a_gnn_runs_between_the_ends(planted):
-    data = _triples(planted, split=str(planted / "split.tsv"), add=20.0)
-    vocabulary, world = data.vocabulary, _world(planted)
+    data = triple_data(planted, split=str(planted / "split.tsv"), add=20.0)
+    vocabulary, world = data.vocabulary, world_of(planted)
     graph = MessageGraph(torch.from_numpy(data.training_triples), len(vocabulary.entities), 5, grouped=False)
     row_of = {entity: row for row, entity in enumerate(vocabulary.entities)}
 
@@ -193,7 +119,7 @@ def test_no_message_of_a_gnn_runs_between_the_ends(planted):
         ends = [sorted(row_of[one] for one in both) for both in world.ends(edges)]
         return len(graph.between(*torch.tensor(ends).T))
 
-    assert messages(_tested(planted)) == 0
+    assert messages(kept_for_test(planted)) == 0
     assert messages({("Compound::7", "Disease::MESH:D7")}) > 0
 
 
@@ -208,22 +134,17 @@ def _all_passages(monkeypatch):
 GUARDS_OF_STUDENTS = {"the given split": (_own_shares, "question"), "hidden passages": (_all_passages, "passage told")}
 
 
-def _in_student(data, world, edges):
-    found = leaks.in_questions(data, edges) + leaks.in_passages(data, world, edges)
-    return found + leaks.in_rationales(data, world, edges)
-
-
 @pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("guard", GUARDS_OF_STUDENTS)
 def test_a_student_sees_no_test_treatment_and_each_guard_is_needed(planted, planted_student, monkeypatch, guard):
-    world, edges = _world(planted, planted / "texts.jsonl"), _tested(planted)
+    world, edges = world_of(planted, planted / "texts.jsonl"), kept_for_test(planted)
     data = planted_student()
-    assert _in_student(data, world, edges) == []
+    assert in_student(data, world, edges) == []
     assert data.facts["questions_with_passages_withheld"]["train"] > 0
     assert data.facts["split"]["test"] == "2 treatments"
     without, expected = GUARDS_OF_STUDENTS[guard]
     without(monkeypatch)
-    found = _in_student(planted_student(), world, edges)
+    found = in_student(planted_student(), world, edges)
     assert any(expected in one for one in found), found
 
 
@@ -234,8 +155,8 @@ def test_in_place_of_a_withheld_passage_the_next_nearest_is_shown(planted_studen
 
 
 def test_the_teacher_reads_no_passage_that_tells(planted, planted_student, monkeypatch):
-    world, read = _world(planted, planted / "texts.jsonl"), {}
-    told, explain = world.telling(_tested(planted)), ExtractiveTeacher.explain
+    world, read = world_of(planted, planted / "texts.jsonl"), {}
+    told, explain = world.telling(kept_for_test(planted)), ExtractiveTeacher.explain
 
     def listened(teacher, case):
         read[case.disease, case.relevant] = case.evidence
@@ -258,7 +179,7 @@ def test_what_a_teacher_knows_by_itself_is_cut_from_its_rationales(planted, plan
     rows = [{"disease": one.disease, "relevant": one.relevant, "irrelevant": one.irrelevant} for one in drawn]
     recorded = tmp_path / "said.jsonl"
     recorded.write_text("".join(json.dumps({**row, "rationale": said}) + "\n" for row in rows))
-    world, edges = _world(planted, planted / "texts.jsonl"), _tested(planted)
+    world, edges = world_of(planted, planted / "texts.jsonl"), kept_for_test(planted)
     data = planted_student(rationales=str(recorded))
     assert leaks.in_rationales(data, world, edges) == []
     assert {row.question.reference for row in data.encoded["train"]} == {"It helps. That is all."}
@@ -276,8 +197,8 @@ def test_no_drug_that_treats_in_the_test_is_irrelevant_in_training(planted, plan
         found = []
         for seed in range(10):
             pairs = sample_pairs(graph, seed=seed, **settings)
-            tested = {(pair.relevant, pair.disease) for pair in pairs if pair.split == "test"}
-            found += [one for one in pairs if one.split != "test" and (one.irrelevant, one.disease) in tested]
+            asked = {(pair.relevant, pair.disease) for pair in pairs if pair.split == "test"}
+            found += [one for one in pairs if one.split != "test" and (one.irrelevant, one.disease) in asked]
         return found
 
     assert leaking() == []
@@ -294,7 +215,7 @@ def test_no_drug_that_treats_in_the_test_is_irrelevant_in_training(planted, plan
     with pytest.raises(KedrecError, match=rf"pairs\.parquet: train calls {DRUG} irrelevant to {DISEASE}"):
         planted_student(pairs=str(tmp_path / "pairs.parquet"))
     monkeypatch.setattr(instructions, "check_pairs", lambda *_: None)
-    assert leaks.in_questions(planted_student(pairs=str(tmp_path / "pairs.parquet")), _tested(planted))
+    assert leaks.in_questions(planted_student(pairs=str(tmp_path / "pairs.parquet")), kept_for_test(planted))
 
 
 @pytest.mark.usefixtures("fresh")
@@ -326,14 +247,14 @@ def test_embeddings_that_were_trained_on_the_test_are_refused(planted, planted_s
     monkeypatch.setattr(instructions.Exported, "load", lambda _: exported)
     with pytest.raises(KedrecError, match=r"trained on 2 of the 2 treatments .*split\.tsv"):
         planted_student(embeddings="run", negatives="similar")
-    held = {tuple(line) for line in _lines() if "Compound" in line[0] + line[2] and "Disease" in line[0] + line[2]}
+    held = {tuple(line) for line in lines() if "Compound" in line[0] + line[2] and "Disease" in line[0] + line[2]}
     exported.held_out = {line for line in held if line[1] != PREVENTS}
     data = planted_student(embeddings="run", negatives="similar")
     assert data.facts["embeddings_were_trained_on"] == "0 of 2 test treatments"
 
 
 def test_by_date_training_and_its_teacher_read_nothing_of_later_times(planted, planted_student, student, monkeypatch):
-    years = {row["id"]: row["date"] for row in _passages()}
+    years = {row["id"]: row["date"] for row in passages()}
 
     def data():
         return planted_student(split=None, split_by="date", validation=0.15, test=0.25)
@@ -367,22 +288,22 @@ def test_on_the_sample_student_and_graph_model_obey_one_split(student, tmp_path,
     graph, texts = SAMPLE / "triples.tsv", SAMPLE / "passages.jsonl"
     made = student(graph, texts, ("pmc", "clinical_trials"), split_by=split_by, chunk_tokens=10_000, **FEW)
     made.manifest.save(tmp_path / "split.tsv")
-    world, edges = _world(graph, texts), made.manifest.of("test")
+    world, edges = world_of(graph, texts), made.manifest.of("test")
     assert len(edges) > 10
-    assert _in_student(made, world, edges) == []
-    taken = _triples(graph, split=str(tmp_path / "split.tsv"), add=0.5)
-    assert _in_graph(taken, world, edges) == []
+    assert in_student(made, world, edges) == []
+    taken = triple_data(graph, split=str(tmp_path / "split.tsv"), add=0.5)
+    assert in_graph(taken, world, edges) == []
     assert taken.manifest.identity == made.manifest.identity
 
 
 def test_on_the_sample_a_student_obeys_the_split_of_a_graph_model(student, tmp_path):
     graph, texts = SAMPLE / "triples.tsv", SAMPLE / "passages.jsonl"
-    data = _triples(graph, unseen_diseases=5, test=0.2, validation=0.1, add=0.5)
+    data = triple_data(graph, unseen_diseases=5, test=0.2, validation=0.1, add=0.5)
     data.manifest.save(tmp_path / "split.tsv")
-    world, edges = _world(graph, texts), data.manifest.of("test")
+    world, edges = world_of(graph, texts), data.manifest.of("test")
     assert leaks.in_triples(data, world, edges) == []
     made = student(graph, texts, split=str(tmp_path / "split.tsv"), chunk_tokens=10_000, **FEW)
-    assert _in_student(made, world, edges) == []
+    assert in_student(made, world, edges) == []
     assert made.manifest.identity == data.manifest.identity
 
 
@@ -390,10 +311,10 @@ def test_the_shipped_pairs_show_no_test_treatment(student):
     shipped = {"pairs": str(SAMPLE / "pairs.parquet"), "rationales": str(SAMPLE / "rationales.jsonl")}
     graph, texts = SAMPLE / "triples.tsv", SAMPLE / "passages.jsonl"
     made = student(graph, texts, ("pmc", "clinical_trials"), chunk_tokens=10_000, **shipped)
-    world, edges = _world(graph, texts), made.manifest.of("test")
-    assert _in_student(made, world, edges) == []
+    world, edges = world_of(graph, texts), made.manifest.of("test")
+    assert in_student(made, world, edges) == []
     assert {(pair.relevant, pair.disease) for pair in made.pairs if pair.split == "test"} <= edges
-    assert leaks.in_triples(_triples(graph, pairs=shipped["pairs"], add=0.5), world, edges) == []
+    assert leaks.in_triples(triple_data(graph, pairs=shipped["pairs"], add=0.5), world, edges) == []
 
 
 @pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs KEDREC_REAL_DATA")
@@ -405,8 +326,8 @@ def test_on_real_data_student_and_graph_model_obey_one_split(student, tmp_path, 
     texts.write_text("".join(json.dumps({name: getattr(one, name) for name in fields}) + "\n" for one in documents))
     made = student(graph, texts, ("pmc",), split_by=split_by, chunk_tokens=10_000, **FEW)
     made.manifest.save(tmp_path / "split.tsv")
-    world, edges = _world(graph, texts), made.manifest.of("test")
+    world, edges = world_of(graph, texts), made.manifest.of("test")
     assert len(edges) > 10
-    assert _in_student(made, world, edges) == []
-    taken = _triples(graph, split=str(tmp_path / "split.tsv"), add=0.1)
-    assert _in_graph(taken, world, edges) == []
+    assert in_student(made, world, edges) == []
+    taken = triple_data(graph, split=str(tmp_path / "split.tsv"), add=0.1)
+    assert in_graph(taken, world, edges) == []

@@ -58,9 +58,11 @@ def embeddings_control(
     names = graph.match_relations([*relations, *THERAPEUTIC], THERAPEUTIC)
     trained = trained_treatments(exported, graph, relations, kept)
     forward = [name for name in names if name.endswith("Compound:Disease")]
+    keeper = dict(zip(graph.entities, (graph.entities[row] for row in kept.tolist()), strict=True))
 
     def rule(disease: str, drug: str) -> float | None:
-        return None if frozenset((drug, disease)) in trained else exported.score(drug, forward, disease)
+        known = frozenset(keeper.get(one, one) for one in (drug, disease)) in trained
+        return None if known else exported.score(drug, forward, disease)
 
     return rule
 

@@ -12,7 +12,7 @@ from kedrec.graph.knowledge_graph import KnowledgeGraph
 from kedrec.graph.links import every_link
 from kedrec.graph.manifest import Manifest
 from kedrec.graph.noise import add_triples, delete_triples
-from kedrec.graph.obeyed import check_pairs, manifest_of_pairs
+from kedrec.graph.obeyed import by_kept_ids, check_pairs, manifest_of_pairs
 from kedrec.graph.pairs import Pair, load_pairs
 from kedrec.graph.treatments import THERAPEUTIC, stated_edges
 from kedrec.sentences import sentences
@@ -69,8 +69,10 @@ def held_out(
     kept = kept_rows(graph, lambda entity: spoken_names(entity, infos.get(entity)), ("Compound", "Disease"))
     merged = merge_namesakes(graph, kept)
     stated = stated_edges(merged, merged.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC))
-    asked = load_pairs(pairs) if pairs else []
-    choices = [pair for pair in asked if pair.split == "test"]
+    given = load_pairs(pairs) if pairs else []
+    choices = [pair for pair in given if pair.split == "test"]
+    keeper = dict(zip(graph.entities, (graph.entities[row] for row in kept.tolist()), strict=True))
+    asked = by_kept_ids(given, lambda entity: keeper.get(entity, entity))
     if split is not None:
         manifest = Manifest.load(split)
         manifest.check(split, graph.source_hash, names_hash, stated)

@@ -28,7 +28,7 @@ from kedrec.data.withheld import hidden_passages, without_telling
 from kedrec.errors import KedrecError
 from kedrec.graph.audit import contested, load_indications
 from kedrec.graph.manifest import Manifest
-from kedrec.graph.obeyed import check_pairs
+from kedrec.graph.obeyed import by_kept_ids, check_pairs
 from kedrec.graph.pairs import Negatives, Pair, load_pairs
 from kedrec.graph.splits import SPLITS
 from kedrec.graph.treatments import THERAPEUTIC, SplitBy
@@ -278,10 +278,11 @@ class InstructionData(LightningDataModule):
 
     def _gather(self, library: Library, pairs: Sequence[Pair]) -> Gathered:
         """Return the passages of each pair, for training without those that tell of what is held out."""
+        asked = by_kept_ids(pairs, library.kept)
         if self.manifest is None:
             given = given_manifest(self.split, library, self.relations)
-            self.manifest = given or manifest_by_pairs(library, self.relations, pairs)
-        check_pairs(pairs, self.manifest, self.pairs_path or self.graph_path)
+            self.manifest = given or manifest_by_pairs(library, self.relations, asked)
+        check_pairs(asked, self.manifest, self.pairs_path or self.graph_path)
         return library.gather(pairs, self.passages_per_drug, hidden_passages(library, self.manifest))
 
     def _rationales(self, library: Library, evidence: Gathered) -> dict[Pair, str]:

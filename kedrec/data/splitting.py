@@ -27,7 +27,7 @@ def given_manifest(path: str | None, library: Library, relations: Sequence[str])
 
 
 def manifest_by_pairs(library: Library, relations: Sequence[str], pairs: Sequence[Pair]) -> Manifest:
-    """Return what pairs hold out that were given, or drawn of patients."""
+    """Return what pairs hold out that were given, or drawn of patients, as ``by_kept_ids`` returns them."""
     stated = _treatments(library, relations)
     return manifest_of_pairs(pairs, stated, library.graph.source_hash, library.names_hash)
 

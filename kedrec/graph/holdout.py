@@ -132,7 +132,7 @@ def hold_out_pairs(
     Args:
         graph: where the triples come from.
         relations: the therapeutic ones, as in ``hold_out``.
-        pairs: of a student.
+        pairs: of a student, as ``by_kept_ids`` returns them.
         kept: for each entity the row of the one that stands for its namesakes, under which the pairs name it.
 
     Raises:

@@ -1,12 +1,28 @@
 """Pairs and manifests: what a student's pairs hold out, and whether they ask what a manifest lets them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from kedrec.errors import KedrecError
 from kedrec.graph.manifest import Manifest
 from kedrec.graph.negatives import Edge
 from kedrec.graph.pairs import Pair
 from kedrec.graph.splits import SPLITS, Split
+
+
+def by_kept_ids(pairs: Sequence[Pair], kept: Callable[[str], str]) -> list[Pair]:
+    """Return the pairs with each entity by the id that stands for it and its namesakes.
+
+    A pair that is given may name an entity by another of its ids; by that a manifest would know no treatment of it.
+
+    Args:
+        pairs: as they were given.
+        kept: from an id to the one that stands for it.
+    """
+    return [
+        replace(one, disease=kept(one.disease), relevant=kept(one.relevant), irrelevant=kept(one.irrelevant))
+        for one in pairs
+    ]
 
 
 def manifest_of_pairs(pairs: Sequence[Pair], treatments: Collection[Edge], graph: str, names: str | None) -> Manifest:
@@ -16,7 +32,7 @@ def manifest_of_pairs(pairs: Sequence[Pair], treatments: Collection[Edge], graph
     treatment, as ``hold_out_pairs`` does it. All else is for training.
 
     Args:
-        pairs: of all splits.
+        pairs: of all splits, as ``by_kept_ids`` returns them.
         treatments: those that the graph states, namesakes merged.
         graph: SHA-256 of the graph.
         names: SHA-256 of the file of its entities' names.
@@ -35,7 +51,7 @@ def check_pairs(pairs: Sequence[Pair], manifest: Manifest, place: str) -> None:
     """Make sure that each pair asks about a treatment of its own split, and shows none of a later split as irrelevant.
 
     Args:
-        pairs: what is asked.
+        pairs: what is asked, as ``by_kept_ids`` returns it.
         manifest: what has to be obeyed.
         place: where the pairs are from, for the message.
 

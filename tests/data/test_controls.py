@@ -72,3 +72,4 @@ def test_what_they_were_trained_on_under_another_id_counts(graph):
     kept[graph.entities.index("Disease::3")] = graph.entities.index("Disease::2")
     rule = embeddings_control(Scores(), graph, [TREATS], kept)
     assert rule("Disease::2", "Compound::a") is None
+    assert rule("Disease::3", "Compound::a") is None  # asked by the id that does not stand for both

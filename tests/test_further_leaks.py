@@ -1,0 +1,58 @@
+"""Ways by which a test treatment could still be seen: other ids in given pairs, texts on a third, what is not said."""
+
+from functools import partial
+
+import pytest
+
+from kedrec.batches import ChoiceBatch
+from kedrec.errors import KedrecError
+from kedrec.graph.pairs import Pair, save_pairs
+from tests import leaks
+from tests.planting import DISEASE, DRUG, plant, student_data, triple_data, world_of
+
+TWINS = [("Compound::twin", DISEASE), (DRUG, "Disease::DOID:0"), ("Compound::twin", "Disease::DOID:0")]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """The small world that tells of a test treatment."""
+    return plant(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture
+def student(tiny_base, tiny_encoder_folder, store, planted):
+    """Makes the student's data in that world."""
+    return partial(student_data, tiny_base, tiny_encoder_folder, planted, planted / "texts.jsonl")
+
+
+def _given(folder, drug, disease, *further):
+    """A file of pairs whose test asks about a drug and disease by these ids."""
+    pairs = [
+        Pair(disease, drug, "Compound::12", "test", True, ""),
+        Pair("Disease::MESH:D1", "Compound::1", "Compound::9", "validation", True, ""),
+        Pair("Disease::MESH:D2", "Compound::2", "Compound::9", "train", True, ""),
+        Pair("Disease::MESH:D5", "Compound::5", "Compound::9", "train", True, ""),
+        *further,
+    ]
+    save_pairs(pairs, folder / "pairs.parquet")
+    return str(folder / "pairs.parquet")
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(("drug", "disease"), TWINS)
+def test_what_pairs_ask_by_the_id_of_a_namesake_is_held_out_of_the_graph(planted, tmp_path, drug, disease):
+    data = triple_data(planted, pairs=_given(tmp_path, drug, disease))
+    assert leaks.in_triples(data, world_of(planted), {(DRUG, DISEASE)}) == []
+    assert (DRUG, DISEASE) in data.manifest.of("test")
+    (choice,) = [batch for batch in data.test_dataloader() if isinstance(batch, ChoiceBatch)]
+    assert choice.pair == (f"{disease}|{drug}|Compound::12",)  # asked as it was given
+
+
+@pytest.mark.parametrize(("drug", "disease"), TWINS)
+def test_what_pairs_ask_by_the_id_of_a_namesake_is_in_one_split(student, tmp_path, drug, disease):
+    again = Pair(DISEASE, DRUG, "Compound::12", "train", True, "")
+    with pytest.raises(KedrecError, match=rf"train asks about {DRUG} for {DISEASE}, which the split has in test"):
+        student(pairs=_given(tmp_path, drug, disease, again))
+    wrong = Pair(DISEASE, "Compound::7", DRUG, "train", True, "")
+    with pytest.raises(KedrecError, match=rf"train calls {DRUG} irrelevant to {DISEASE}, a treatment of it in test"):
+        student(pairs=_given(tmp_path, drug, disease, wrong))
