@@ -74,17 +74,18 @@ def in_triples(data, world, edges):
 
 
 def in_descriptions(data, world, edges):
-    """Sentences that a graph model reads of an entity and that name the other side of an edge."""
+    """Sentences that a graph model reads of an end of an edge and that name the other, or of a third and both ends."""
     others = defaultdict(list)
     for drug, disease in edges:
         for end, other in ((drug, disease), (disease, drug)):
             for one in world.namesakes(end):
                 others[one].append(world.pattern(other))
+    told = world.telling(edges)
     return [
         f"description of {entity}: {sentence}"
         for entity, text in zip(data.vocabulary.entities, data.vocabulary.descriptions, strict=True)
         for sentence in _SENTENCE.split(text)
-        if any(pattern.search(_words(sentence)) for pattern in others.get(entity, ()))
+        if any(pattern.search(_words(sentence)) for pattern in others.get(entity, ())) or told(sentence)
     ]
 
 

@@ -34,6 +34,7 @@ def described():
     yield "Compound::twin", "other name", "drug0", "Given in ill0."
     yield "Disease::MESH:D0", "ill0", "", "It hurts. It goes away after drug0."
     yield "Disease::DOID:0", "illness", "ill0", ""
+    yield "Gene::1", "gene1", "", "It is on a chromosome. Its inhibitor Other Name relieves illness."
     for drug in range(1, 24):
         yield f"Compound::{drug}", f"drug{drug}", "", f"It is for ill{drug % 12}."
     for disease in range(1, 12):

@@ -56,3 +56,15 @@ def test_what_pairs_ask_by_the_id_of_a_namesake_is_in_one_split(student, tmp_pat
     wrong = Pair(DISEASE, "Compound::7", DRUG, "train", True, "")
     with pytest.raises(KedrecError, match=rf"train calls {DRUG} irrelevant to {DISEASE}, a treatment of it in test"):
         student(pairs=_given(tmp_path, drug, disease, wrong))
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("given", ["split", "pairs"])
+def test_no_description_tells_of_what_a_split_or_pairs_hold_out_not_even_that_of_a_third(planted, tmp_path, given):
+    path = planted / "split.tsv" if given == "split" else _given(tmp_path, DRUG, DISEASE)
+    data = triple_data(planted, **{given: str(path)})
+    assert leaks.in_descriptions(data, world_of(planted), {(DRUG, DISEASE)}) == []
+    described = dict(zip(data.vocabulary.entities, data.vocabulary.descriptions, strict=True))
+    assert described["Gene::1"] == "It is on a chromosome."
+    assert described[DRUG] == "A pill. It is white."
+    assert described["Compound::7"] == "It is for ill7."

@@ -111,7 +111,9 @@ def damaged(
 def without_telling(
     descriptions: Sequence[str], entities: Sequence[str], infos: Mapping[str, EntityInfo], hidden: HeldOut
 ) -> list[str]:
-    """Return the descriptions without the sentences that name the other side of a treatment that is held out.
+    """Return the descriptions without the sentences that tell of a treatment that is held out.
+
+    Such are those that name the other side of it in the description of one side, and both sides in that of a third.
 
     Args:
         descriptions: one an entity, maybe empty.
@@ -129,12 +131,14 @@ def without_telling(
     for entity, one in zip(entities, keeper, strict=True):
         if one in others:
             names.setdefault(one, []).extend(spoken_names(entity, infos.get(entity)))
-    asked = [(row, one) for row, one in enumerate(keeper) if one in others and descriptions[row]]
-    parts = [(row, one, part) for row, one in asked for part in sentences(descriptions[row])]
-    found = find_mentions([Passage("", "", "", "", part) for *_, part in parts], names)
-    telling = {at for at, (_, one, _) in enumerate(parts) if any(at in found.get(other, ()) for other in others[one])}
+    parts = [(row, part) for row, text in enumerate(descriptions) if text for part in sentences(text)]
+    told: dict[int, set[str]] = {}  # what each sentence is about: whom it names, and whom the description is of
+    for one, places in find_mentions([Passage("", "", "", "", part) for _, part in parts], names).items():
+        for at in places:
+            told.setdefault(at, {keeper[parts[at][0]]}).add(one)
+    telling = {at for at, about in told.items() if any(others.get(one, set()) & about for one in about)}
     silent: dict[int, list[str]] = {parts[at][0]: [] for at in telling}
-    for at, (row, _, part) in enumerate(parts):
+    for at, (row, part) in enumerate(parts):
         if row in silent and at not in telling:
             silent[row].append(part)
     return [" ".join(silent[row]) if row in silent else text for row, text in enumerate(descriptions)]

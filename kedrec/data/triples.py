@@ -48,7 +48,8 @@ class TripleData(ResumingData):
         pairs: Parquet of a student's pairs: what they ask in validation and test is held out, in place of those three
             shares, and the choice between the two drugs of each test pair is scored too.
         split: a ``split.tsv`` that a run has written: what it keeps for validation and test is held out, in place of
-            the shares, and no sentence of a description is read that names the other side of such a treatment.
+            the shares. By this or ``pairs`` no sentence of a description is read that tells of such a treatment: that
+            names the other side of it, or, in the description of a third entity, both.
         delete: share of the training triples that is deleted, LLaDR's noise.
         add: random triples that are added to training, as a share of it, LLaDR's other noise.
         batch_size: triples a batch and process.
@@ -265,8 +266,8 @@ class TripleData(ResumingData):
         return entity_texts(self._graph.entities, entities_file, descriptions, self.masked, self.seed)
 
     def _readable(self, descriptions: list[str], infos: Mapping[str, EntityInfo]) -> list[str]:
-        """Return the descriptions; where a split is given, without the sentences that tell of what it holds out."""
-        if self.split is None or self._held_out is None:
+        """Return the descriptions; where a split or pairs are given, without what tells of what they hold out."""
+        if (self.split is None and self.pairs is None) or self._held_out is None:
             return descriptions
         assert self._graph is not None
         found = without_telling(descriptions, self._graph.entities, infos, self._held_out)
