@@ -75,12 +75,7 @@ def in_triples(data, world, edges):
 
 def in_descriptions(data, world, edges):
     """Sentences that a graph model reads of an end of an edge and that name the other, or of a third and both ends."""
-    others = defaultdict(list)
-    for drug, disease in edges:
-        for end, other in ((drug, disease), (disease, drug)):
-            for one in world.namesakes(end):
-                others[one].append(world.pattern(other))
-    told = world.telling(edges)
+    told, others = world.telling(edges), _patterns_of_others(world, edges)
     return [
         f"description of {entity}: {sentence}"
         for entity, text in zip(data.vocabulary.entities, data.vocabulary.descriptions, strict=True)
@@ -104,7 +99,22 @@ def in_passages(data, world, edges):
 
 
 def in_rationales(data, world, edges):
-    """Sentences of the teacher in training that name both ends of an edge."""
-    told = world.telling(edges)
-    said = {row.question.reference for row in data.encoded["train"]}
-    return [f"rationale: {part}" for text in sorted(said) for part in _SENTENCE.split(text) if told(part)]
+    """Sentences of the teacher in training that name both ends of an edge, or one where the other is asked about."""
+    told, others = world.telling(edges), _patterns_of_others(world, edges)
+    said = {(row.question.pair, row.question.reference) for row in data.encoded["train"]}
+    return [
+        f"rationale of {pair}: {part}"
+        for pair, text in sorted(said)
+        for part in _SENTENCE.split(text)
+        if told(part) or any(other.search(_words(part)) for one in pair.split("|") for other in others.get(one, ()))
+    ]
+
+
+def _patterns_of_others(world, edges):
+    """For each end of an edge, by any id that shares a name, what finds the names of the other end."""
+    others = defaultdict(list)
+    for drug, disease in edges:
+        for end, other in ((drug, disease), (disease, drug)):
+            for one in world.namesakes(end):
+                others[one].append(world.pattern(other))
+    return others

@@ -1,5 +1,6 @@
 """Ways by which a test treatment could still be seen: other ids in given pairs, texts on a third, what is not said."""
 
+import json
 from functools import partial
 
 import pytest
@@ -8,7 +9,7 @@ from kedrec.batches import ChoiceBatch
 from kedrec.errors import KedrecError
 from kedrec.graph.pairs import Pair, save_pairs
 from tests import leaks
-from tests.planting import DISEASE, DRUG, plant, student_data, triple_data, world_of
+from tests.planting import DISEASE, DRUG, kept_for_test, plant, student_data, triple_data, world_of
 
 TWINS = [("Compound::twin", DISEASE), (DRUG, "Disease::DOID:0"), ("Compound::twin", "Disease::DOID:0")]
 
@@ -68,3 +69,22 @@ def test_no_description_tells_of_what_a_split_or_pairs_hold_out_not_even_that_of
     assert described["Gene::1"] == "It is on a chromosome."
     assert described[DRUG] == "A pill. It is white."
     assert described["Compound::7"] == "It is for ill7."
+
+
+def test_a_rationale_does_not_say_it_goes_without_saying(student, planted, tmp_path):
+    split = str(planted / "split.tsv")
+    drawn = student(split=split).pairs
+    said = "It helps. It is also given in illness. So is other name. That is all."
+    rows = [{"disease": one.disease, "relevant": one.relevant, "irrelevant": one.irrelevant} for one in drawn]
+    recorded = tmp_path / "said.jsonl"
+    recorded.write_text("".join(json.dumps({**row, "rationale": said}) + "\n" for row in rows))
+    data = student(split=split, rationales=str(recorded))
+    world = world_of(planted, planted / "texts.jsonl")
+    assert leaks.in_rationales(data, world, kept_for_test(planted)) == []
+    left = {row.question.pair: row.question.reference for row in data.encoded["train"]}
+    on_drug = {text for pair, text in left.items() if DRUG in pair.split("|")}
+    on_disease = {text for pair, text in left.items() if pair.startswith(f"{DISEASE}|") and DRUG not in pair}
+    on_neither = {text for pair, text in left.items() if not {DRUG, DISEASE} & set(pair.split("|"))}
+    assert on_drug == {"It helps. So is other name. That is all."}
+    assert on_disease == {"It helps. It is also given in illness. That is all."}
+    assert on_neither == {said}

@@ -33,14 +33,31 @@ class Naming:
         """Return the date of the earliest passage that names both; ``''`` where none with a date does."""
         return earliest([passage.date for passage in self.passages(drug, disease)])
 
-    def texts(self, texts: Sequence[str], edges: Collection[Edge]) -> set[int]:
-        """Return the rows of those of ``texts`` that name both ends of one of the edges."""
+    def texts(self, texts: Sequence[str], edges: Collection[Edge], about: Sequence[Collection[str]]) -> set[int]:
+        """Return the rows of those of ``texts`` that name an end of one of the edges and name, or are about, the other.
+
+        Args:
+            texts: what is searched.
+            edges: (drug, disease), by the ids that stand for their namesakes.
+            about: of each text the ids, likewise, of what it is about without having to name it.
+        """
         names = {
             end: [name for one in self._members(end) for name in self.library.names(one)] for end in set().union(*edges)
         }
         found = find_mentions([Passage("", "", "", "", text) for text in texts], names)
-        nothing: set[int] = set()
-        return nothing.union(*(found.get(drug, nothing) & found.get(disease, nothing) for drug, disease in edges))
+        named: list[set[str]] = [set() for _ in texts]
+        for end, rows in found.items():
+            for row in rows:
+                named[row].add(end)
+        others: dict[str, set[str]] = {}
+        for drug, disease in edges:
+            others.setdefault(drug, set()).add(disease)
+            others.setdefault(disease, set()).add(drug)
+        return {
+            row
+            for row, (ends, subjects) in enumerate(zip(named, about, strict=True))
+            if any(others[end] & (ends | set(subjects)) for end in ends)
+        }
 
     def _rows(self, entity: str) -> set[int]:
         return {row for one in self._members(entity) for row in self.library.mentions.get(one, ())}

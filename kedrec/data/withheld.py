@@ -34,7 +34,10 @@ def hidden_passages(library: Library, manifest: Manifest) -> dict[Split, set[str
 def without_telling(
     rationales: Mapping[Pair, str], library: Library, manifest: Manifest
 ) -> tuple[dict[Pair, str], int]:
-    """Return the rationales without the sentences in training that name both ends of a held-out treatment.
+    """Return the rationales without the sentences in training that tell of a held-out treatment.
+
+    A sentence is about whom it names, and about the drugs and the disease of the question, which it need not name: "it
+    is also given in ..." tells too.
 
     Args:
         rationales: of all splits; a teacher may have written them from what it knows.
@@ -46,7 +49,8 @@ def without_telling(
     """
     trained = {pair: sentences(text) for pair, text in rationales.items() if pair.split == "train"}
     said = [(pair, sentence) for pair, parts in trained.items() for sentence in parts]
-    telling = Naming(library).texts([sentence for _, sentence in said], manifest.of("validation", "test"))
+    about = [[library.kept(one) for one in (pair.disease, pair.relevant, pair.irrelevant)] for pair, _ in said]
+    telling = Naming(library).texts([sentence for _, sentence in said], manifest.of("validation", "test"), about)
     kept: dict[Pair, list[str]] = {pair: [] for pair in trained}
     for row, (pair, sentence) in enumerate(said):
         if row not in telling:
