@@ -72,10 +72,14 @@ def held_out(
     given = load_pairs(pairs) if pairs else []
     choices = [pair for pair in given if pair.split == "test"]
     keeper = dict(zip(graph.entities, (graph.entities[row] for row in kept.tolist()), strict=True))
-    asked = by_kept_ids(given, lambda entity: keeper.get(entity, entity))
+
+    def stands_for(entity: str) -> str:
+        return keeper.get(entity, entity)
+
+    asked = by_kept_ids(given, stands_for)
     if split is not None:
         manifest = Manifest.load(split)
-        manifest.check(split, graph.source_hash, names_hash, stated)
+        manifest.check(split, graph.source_hash, names_hash, stated, stands_for)
         check_pairs(asked, manifest, str(pairs))
         return HeldOut(hold_out_manifest(graph, relations, manifest, kept), manifest, choices)
     if asked:

@@ -22,7 +22,8 @@ def given_manifest(path: str | None, library: Library, relations: Sequence[str])
     if path is None:
         return None
     manifest = Manifest.load(path)
-    manifest.check(path, library.graph.source_hash, library.names_hash, _treatments(library, relations))
+    treatments = _treatments(library, relations)
+    manifest.check(path, library.graph.source_hash, library.names_hash, treatments, library.kept)
     return manifest
 
 

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -102,7 +102,14 @@ class Manifest:
                 raise KedrecError(f"{path}: no treatment is in the {split} split")
         return cls(**origin, split_of=split_of, dates=dates)
 
-    def check(self, path: str | Path, graph: str, names: str | None, treatments: Collection[Edge]) -> None:
+    def check(
+        self,
+        path: str | Path,
+        graph: str,
+        names: str | None,
+        treatments: Collection[Edge],
+        kept: Callable[[str], str],
+    ) -> None:
         """Make sure that it is of a graph.
 
         Args:
@@ -110,9 +117,11 @@ class Manifest:
             graph: SHA-256 of the graph that it is used with.
             names: SHA-256 of the file of names that it is used with.
             treatments: those that the graph states, namesakes merged.
+            kept: from an id to the one that stands for it and its namesakes.
 
         Raises:
-            KedrecError: it is of another graph or other names, or lacks one of the treatments.
+            KedrecError: it is of another graph or other names, lacks one of the treatments, or has a line by an id
+                that stands for nothing, which would hold nothing out.
         """
         remedy = "take the graph that it was made of, or make a split of this one by a run without data.init_args.split"
         for what, mine, theirs in (("graph", self.graph, graph), ("entities.tsv", self.names, names)):
@@ -125,6 +134,12 @@ class Manifest:
                 f"{path}: {len(lacking)} of {len(treatments)} treatments are not in it, such as "
                 f"{' '.join(lacking[0])}; it was made with other data.init_args.relations"
             )
+        for edge in sorted(self.split_of):
+            if (meant := (kept(edge[0]), kept(edge[1]))) != edge:
+                raise KedrecError(
+                    f"{path}: {' '.join(edge)}: another id stands for one of the same name; write {' '.join(meant)}, "
+                    "in one line alone"
+                )
 
     def _text(self) -> str:
         origin = {name: getattr(self, name) for name in _ORIGIN}

@@ -115,14 +115,21 @@ def test_a_damaged_file_is_named_with_the_line(tmp_path, line, written, expected
 
 def test_a_manifest_of_another_graph_is_refused():
     manifest = _manifest()
-    stated = set(manifest.split_of)
-    manifest.check("split.tsv", GRAPH, NAMES, stated)
+    stated, kept = set(manifest.split_of), str
+    manifest.check("split.tsv", GRAPH, NAMES, stated, kept)
     with pytest.raises(KedrecError, match=r"split\.tsv: a split of another graph \(SHA-256 aaaaaaaaaaaa, here dddd"):
-        manifest.check("split.tsv", "d" * 64, NAMES, stated)
+        manifest.check("split.tsv", "d" * 64, NAMES, stated, kept)
     with pytest.raises(KedrecError, match=r"another entities\.tsv .*here None"):
-        manifest.check("split.tsv", GRAPH, None, stated)
+        manifest.check("split.tsv", GRAPH, None, stated, kept)
     with pytest.raises(KedrecError, match=r"1 of 5 treatments are not in it, such as Compound::9 Disease::9"):
-        manifest.check("split.tsv", GRAPH, NAMES, {*stated, ("Compound::9", "Disease::9")})
+        manifest.check("split.tsv", GRAPH, NAMES, {*stated, ("Compound::9", "Disease::9")}, kept)
+
+
+def test_a_line_by_an_id_that_stands_for_nothing_is_refused():
+    manifest = _manifest(split_of={**_manifest().split_of, ("Compound::1", "Disease::twin"): "test"})
+    stated = set(_manifest().split_of)
+    with pytest.raises(KedrecError, match=r"split\.tsv: Compound::1 Disease::twin: .*write Compound::1 Disease::1, in"):
+        manifest.check("split.tsv", GRAPH, NAMES, stated, lambda one: one.replace("twin", "1"))
 
 
 @pytest.mark.parametrize("by", ["pair", "disease", "drug"])
