@@ -5,6 +5,7 @@ Each guard is taken away in turn, and the search must then find the leak that wa
 
 import json
 import os
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ from kedrec.graph import holdout
 from kedrec.graph import pairs as drawing
 from kedrec.graph.knowledge_graph import load_graph
 from kedrec.graph.links import linked_pairs
+from kedrec.graph.manifest import Manifest
 from kedrec.graph.pairs import Pair, save_pairs
 from kedrec.nn.message_passing import MessageGraph
 from kedrec.sources.documents import read_documents
@@ -235,7 +237,7 @@ def test_likeness_of_drugs_sees_no_link_between_the_ends(planted, planted_studen
     assert seen == [[], [(DRUG, DISEASE)]]
 
 
-def test_embeddings_that_were_trained_on_the_test_are_refused(planted, planted_student, monkeypatch):
+def test_embeddings_that_were_trained_on_the_test_are_refused(planted, planted_student, monkeypatch, tmp_path):
     rows = np.random.default_rng(0).random((24, 8), dtype=np.float32)
     exported = SimpleNamespace(
         identity="x",
@@ -243,14 +245,28 @@ def test_embeddings_that_were_trained_on_the_test_are_refused(planted, planted_s
         entity_rows={},
         rows=lambda asked: np.resize(rows, (len(asked), 8)),
         score=lambda *_: None,
+        split=None,
     )
     monkeypatch.setattr(instructions.Exported, "load", lambda _: exported)
     with pytest.raises(KedrecError, match=r"trained on 2 of the 2 treatments .*split\.tsv"):
         planted_student(embeddings="run", negatives="similar")
     held = {tuple(line) for line in lines() if "Compound" in line[0] + line[2] and "Disease" in line[0] + line[2]}
-    exported.held_out = {line for line in held if line[1] != PREVENTS}
+    exported.held_out = {line for line in held if line[1] != PREVENTS}  # such as of a graph that its authors split
+    with pytest.raises(KedrecError, match=r"trained on 1 of the 2 treatments .*split\.tsv"):
+        planted_student(embeddings="run", negatives="similar")
+
+    # What a run's own split has held out is dropped under all relations, which held_out does not list.
+    exported.split = planted / "split.tsv"
     data = planted_student(embeddings="run", negatives="similar")
     assert data.facts["embeddings_were_trained_on"] == "0 of 2 test treatments"
+    own = Manifest.load(planted / "split.tsv")
+    exported.split = tmp_path / "split.tsv"
+    replace(own, split_of={**own.split_of, (DRUG, DISEASE): "train"}).save(exported.split)
+    with pytest.raises(KedrecError, match=r"trained on 1 of the 2 treatments .*split\.tsv"):
+        planted_student(embeddings="run", negatives="similar")
+    replace(own, graph="0" * 64).save(exported.split)
+    with pytest.raises(KedrecError, match=r"embeddings: that run is of another graph .*split\.tsv"):
+        planted_student(embeddings="run", negatives="similar")
 
 
 def test_by_date_training_and_its_teacher_read_nothing_of_later_times(planted, planted_student, student, monkeypatch):

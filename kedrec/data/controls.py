@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedrec.graph.knowledge_graph import KnowledgeGraph
+from kedrec.graph.links import linked_pairs
 from kedrec.graph.pairs import Pair
 from kedrec.graph.treatments import THERAPEUTIC
 from kedrec.nn.exported import Exported
@@ -78,5 +79,18 @@ def trained_treatments(
     return {
         frozenset((graph.entities[kept[head]], graph.entities[kept[tail]]))
         for head, relation, tail in graph.edges(names).tolist()
+        if (graph.entities[head], graph.relations[relation], graph.entities[tail]) not in exported.held_out
+    }
+
+
+def linked_treatments(exported: Exported, graph: KnowledgeGraph, kept: NDArray[np.int32]) -> set[frozenset[str]]:
+    """Return {drug, disease} of what a run may have been trained on, by whatever relation and namesake's id.
+
+    Arguments are those of ``embeddings_control``.
+    """
+    linked = np.flatnonzero(linked_pairs(graph) >= 0)
+    return {
+        frozenset((graph.entities[kept[head]], graph.entities[kept[tail]]))
+        for head, relation, tail in graph.triples[linked].tolist()
         if (graph.entities[head], graph.relations[relation], graph.entities[tail]) not in exported.held_out
     }

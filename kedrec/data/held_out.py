@@ -71,7 +71,7 @@ def held_out(
     stated = stated_edges(merged, merged.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC))
     given = load_pairs(pairs) if pairs else []
     choices = [pair for pair in given if pair.split == "test"]
-    keeper = dict(zip(graph.entities, (graph.entities[row] for row in kept.tolist()), strict=True))
+    keeper: dict[str, str] = dict(zip(graph.entities, (graph.entities[row] for row in kept.tolist()), strict=True))
 
     def stands_for(entity: str) -> str:
         return keeper.get(entity, entity)

@@ -297,7 +297,7 @@ class InstructionData(LightningDataModule):
         assert self.manifest is not None
         told: dict[str, Any] = {"split": self.manifest.facts}
         if exported is not None:
-            seen = check_embeddings(exported, library, self.relations, self.manifest, self.split)
+            seen = check_embeddings(exported, library, self.manifest, self.split)
             told["embeddings_were_trained_on"] = seen
         return told
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kedrec.data.controls import trained_treatments
+from kedrec.data.controls import linked_treatments
 from kedrec.data.evidence import Library
 from kedrec.errors import KedrecError
 from kedrec.graph.manifest import Manifest
@@ -33,24 +33,34 @@ def manifest_by_pairs(library: Library, relations: Sequence[str], pairs: Sequenc
     return manifest_of_pairs(pairs, stated, library.graph.source_hash, library.names_hash)
 
 
-def check_embeddings(
-    exported: Exported, library: Library, relations: Sequence[str], manifest: Manifest, given: str | None
-) -> str:
-    """Return, in words, how many of the test's treatments a run's embeddings were trained on.
+def check_embeddings(exported: Exported, library: Library, manifest: Manifest, given: str | None) -> str:
+    """Return, in words, how many of the test's treatments a run's embeddings may have been trained on.
+
+    A run that has split by itself, or obeyed a split, says in its ``split.tsv`` what it held out: of that it has seen
+    no link by any relation. Of another run, such as one on a graph that its authors split, each link between the ends
+    counts that it was not asked.
 
     Args:
         exported: the run, which says which drugs are similar.
         library: has the graph.
-        relations: therapeutic ones.
         manifest: of the split.
         given: where it was read; ``None`` where this experiment split by itself.
 
     Raises:
-        KedrecError: the split was given and the run did not obey it.
+        KedrecError: the split was given and the run did not obey it, or is of another graph.
     """
-    trained = trained_treatments(exported, library.graph, relations, library.kept_rows)
     tested = manifest.of("test")
-    seen = sum(frozenset(edge) in trained for edge in tested)
+    if exported.split is None:
+        linked = linked_treatments(exported, library.graph, library.kept_rows)
+        seen = sum(frozenset(edge) in linked for edge in tested)
+    else:
+        own = Manifest.load(exported.split)
+        if given is not None and (own.graph, own.names) != (manifest.graph, manifest.names):
+            raise KedrecError(
+                f"data.init_args.embeddings: that run is of another graph or other names than {given}; train it on "
+                "those with the same data.init_args.split"
+            )
+        seen = len(tested - own.of("validation", "test"))
     if seen and given is not None:
         raise KedrecError(
             f"data.init_args.embeddings: that run was trained on {seen} of the {len(tested)} treatments that {given} "

@@ -27,6 +27,7 @@ class Exported:
         relation_rows: relation -> row.
         held_out: (head, relation, tail) of the triples that validation and test have kept from training.
         identity: SHA-256 of the weights' file.
+        split: the run's ``split.tsv``; ``None`` where it has none.
     """
 
     scorer: Scorer
@@ -36,6 +37,7 @@ class Exported:
     relation_rows: dict[str, int]
     held_out: set[tuple[str, ...]]
     identity: str
+    split: Path | None = None
 
     @classmethod
     def load(cls, folder: str | Path) -> "Exported":
@@ -74,7 +76,8 @@ class Exported:
         held = place / "held_out.tsv"
         triples = {tuple(line.split("\t")) for _, line in text_lines(held) if line} if held.is_file() else set()
         tables = (tensors["entity"], tensors["relation"], ids["entities"], ids["relations"])
-        return cls(scorer, *tables, triples, file_hash(path))
+        split = place.parent / "split.tsv"
+        return cls(scorer, *tables, triples, file_hash(path), split if split.is_file() else None)
 
     def rows(self, entities: Sequence[str]) -> NDArray[np.float32]:
         """Return the rows of entities, ``(n, width)``; zeros for one that is not there."""

@@ -31,7 +31,10 @@ def _export(folder, scorer="distmult"):
 @pytest.mark.parametrize("part", ["", "embeddings"])
 def test_scores_are_those_of_the_model(scorer, part, tmp_path):
     model = _export(tmp_path / "run", scorer)
+    assert Exported.load(tmp_path / "run" / part).split is None
+    (tmp_path / "run" / "split.tsv").touch()
     found = Exported.load(tmp_path / "run" / part)
+    assert found.split == tmp_path / "run" / "split.tsv"
     entity, relation = model.entity.weight, model.relation.weight
     wanted = [float(model.scorer(entity[0], relation[kind], entity[2])) for kind in (0, 1)]
     assert found.score("Compound::a", ["binds"], "Disease::x") == pytest.approx(wanted[1], rel=1e-5)
