@@ -54,6 +54,8 @@ class Drawing:
             "limits": self.limits,
             "mentioned": self.mentioned,
             "seed": self.seed,
+            # Which names stand in one passage depends on where passages are cut, and that on the tokenizer.
+            "tokenizer": None if library.retriever is None else library.retriever.encoder.tokenizer_identity,
             "split": self.split.identity if isinstance(self.split, Manifest) else self.split,
         }
         place = store.get("pairs", {**settings, **library.identity}, lambda folder: self._draw(library, folder))
