@@ -7,6 +7,8 @@ import pytest
 
 from kedrec.batches import ChoiceBatch
 from kedrec.errors import KedrecError
+from kedrec.graph import pairs as drawing
+from kedrec.graph.manifest import Manifest
 from kedrec.graph.pairs import Pair, save_pairs
 from tests import leaks
 from tests.planting import DISEASE, DRUG, kept_for_test, plant, student_data, triple_data, world_of
@@ -88,3 +90,17 @@ def test_a_rationale_does_not_say_it_goes_without_saying(student, planted, tmp_p
     assert on_drug == {"It helps. So is other name. That is all."}
     assert on_disease == {"It helps. It is also given in illness. That is all."}
     assert on_neither == {said}
+
+
+def test_how_popular_a_drug_is_in_training_counts_nothing_of_the_test(student, planted, monkeypatch, tmp_path):
+    monkeypatch.setenv("KEDREC_STORE", str(tmp_path / "store"))
+    counted, vectors = [], drawing.popularity_vectors
+
+    def watched(stated, drugs):
+        counted.append(set(stated))
+        return vectors(stated, drugs)
+
+    monkeypatch.setattr(drawing, "popularity_vectors", watched)
+    student(split=str(planted / "split.tsv"), negatives="popular")
+    manifest = Manifest.load(planted / "split.tsv")
+    assert counted == [manifest.of("train"), manifest.of("train", "validation"), set(manifest.split_of)]

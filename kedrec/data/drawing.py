@@ -13,7 +13,7 @@ from kedrec.graph.treatments import SplitBy, split_treatments
 from kedrec.nn.exported import Exported
 from kedrec.store import Store, file_hash
 
-_SAMPLING = 2  # raise when pairs are sampled differently: those kept in stores are then made anew
+_SAMPLING = 3  # raise when pairs are sampled differently: those kept in stores are then made anew
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -115,15 +115,17 @@ def balanced_draw(
     ]
 
 
-def popularity_vectors(stated: Iterable[tuple[str, str]]) -> dict[str, npt.NDArray[np.float32]]:
+def popularity_vectors(stated: Iterable[tuple[str, str]], drugs: Collection[str]) -> dict[str, npt.NDArray[np.float32]]:
     """Return drug to a point on a quarter circle by how many diseases it treats.
 
     The cosine of two drugs falls with the difference in the rank of that number: the nearest are as popular.
 
     Args:
         stated: distinct (drug, disease).
+        drugs: all that may be drawn; one that ``stated`` lacks treats none.
     """
-    times = Counter(drug for drug, _ in stated)
+    counts = Counter(drug for drug, _ in stated)
+    times = {drug: counts[drug] for drug in drugs}
     levels = sorted(set(times.values()))
     angles = {number: level / max(1, len(levels) - 1) * np.pi / 2 for level, number in enumerate(levels)}
     return {

@@ -75,7 +75,7 @@ def sample_pairs(
     A (drug, disease) counts once, whatever relations state it and in whichever direction. The irrelevant drug has a
     therapeutic edge to some disease, and none of ``relations`` or ``THERAPEUTIC`` to this one or its kin, in either
     direction and any split. Names and seed alone decide, not the order of the graph. Likeness sees no edge, of whatever
-    relation, between the two ends of what the manifest holds out.
+    relation, between the two ends of what the manifest holds out; popularity none of a later split.
 
     Args:
         graph: where the edges come from, with namesakes merged.
@@ -102,15 +102,24 @@ def sample_pairs(
     stated, edges, pool = asked_treatments(graph, relations, eligible, drugs)
     homes, pools = manifest.split_of, _pools(manifest, pool, seed)
     hidden = graph.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC)
-    vector_of = drug_vectors(_without_held_out(graph, manifest), negatives, stated, hidden, embedding)
-    draw = chosen_draw(
-        pools, treating_drugs(stated, kin or {}), vector_of, balanced=balanced, hardness=hardness, seed=seed
-    )
+    guarded, treating = _without_held_out(graph, manifest), treating_drugs(stated, kin or {})
+    shared = None if negatives == "popular" else drug_vectors(guarded, negatives, stated, hidden, embedding)
+
+    def draw_of(name: Split) -> Draw:
+        vector_of = shared
+        if negatives == "popular":  # as far as this split may know
+            known = [edge for edge in stated if SPLITS.index(homes[edge]) <= SPLITS.index(name)]
+            vector_of = popularity_vectors(known, {drug for drug, _ in stated})
+        return chosen_draw(pools, treating, vector_of, balanced=balanced, hardness=hardness, seed=seed)
+
+    draws = {name: draw_of(name) for name in SPLITS}
     kind = f"{'balanced ' if balanced else ''}{negatives}"
     return [
         pair
         for name in SPLITS
-        for pair in drawn_pairs([edge for edge in edges if homes[edge] == name], name, stated, draw, kind, limit, seed)
+        for pair in drawn_pairs(
+            [edge for edge in edges if homes[edge] == name], name, stated, draws[name], kind, limit, seed
+        )
     ]
 
 
@@ -133,7 +142,8 @@ def drug_vectors(
     if negatives == "random":
         return None
     if negatives == "popular":
-        return popularity_vectors(stated)
+        treatments = list(stated)
+        return popularity_vectors(treatments, {drug for drug, _ in treatments})
     rows = neighbourhood_embedding(graph, without=hidden) if embedding is None else embedding
     return compound_vectors(graph, rows)
 
