@@ -5,8 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array  # type: ignore[import-untyped]
-from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
 from kedrec.graph.knowledge_graph import KnowledgeGraph
 
@@ -21,6 +19,9 @@ def kept_rows(graph: KnowledgeGraph, names: Callable[[str], Sequence[str]], kind
         names: the names of an entity; compared ignoring case. One that has no name gives its own id.
         kinds: entity types to merge, e.g. ``Disease``. The first of the ids stays, by sort order, MeSH before others.
     """
+    from scipy.sparse import coo_array  # type: ignore[import-untyped]
+    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+
     place = np.arange(len(graph.entities), dtype=np.int32)
     for kind in kinds:
         rows = sorted(
