@@ -181,9 +181,9 @@ class Store:
         partial = place.with_suffix(".partial")
         if not resumable:  # left by a process that was killed: the lock says nobody is in it
             shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(exist_ok=True)
-        (partial / _MANIFEST).unlink(missing_ok=True)  # of a process killed just before it renamed the folder
         try:
+            partial.mkdir(exist_ok=True)
+            (partial / _MANIFEST).unlink(missing_ok=True)  # of a process killed just before it renamed the folder
             build(partial)
             files = {
                 str(path.relative_to(partial)): {"bytes": path.stat().st_size, "sha256": file_hash(path)}

@@ -82,7 +82,7 @@ def test_two_processes_answer_each_question_once_and_as_one_does(alone, together
             assert theirs["scores"] == pytest.approx(mine["scores"], abs=2e-3)
             assert theirs.get("rationale") == mine.get("rationale")
     metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (alone, together[1])]
-    assert metrics[0] == pytest.approx(metrics[1])
+    assert metrics[0] == pytest.approx(metrics[1], rel=1e-4)  # a temperature is fitted to those scores
 
 
 def test_the_adapter_has_moved_and_gives_plain_peft_the_scores_of_the_run(together, tiny_base):

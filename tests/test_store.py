@@ -165,6 +165,20 @@ def test_a_resumable_build_killed_just_before_it_is_renamed_is_whole_after_the_n
     assert sorted(json.loads((place / "manifest.json").read_text())["files"]) == ["one", "three", "two"]
 
 
+def test_stopped_when_its_folder_has_just_been_made_a_build_leaves_none(tmp_path, monkeypatch):
+    make = Path.mkdir
+
+    def make_and_stop(path, *given, **named):
+        make(path, *given, **named)
+        if path.suffix == ".partial":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", make_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        Store(tmp_path).get("thing", {"a": 1}, _slow_build)
+    assert not list(tmp_path.glob("thing/*.partial"))
+
+
 def test_holds_is_of_whole_artefacts_of_this_key_and_kind(tmp_path):
     store = Store(tmp_path)
     assert not store.holds("thing", {"a": 1})
