@@ -1,4 +1,4 @@
-"""Choosing between two answers and continuing the better one, over one prompt cache."""
+"""Choosing between two answers and continuing one of them, over one prompt cache."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Decoded:
 
     Attributes:
         scores: (batch, 2) log-probability of each whole answer, nats.
-        continuation: for each row the token ids generated after the better answer, end token excluded; empty rows
-            where nothing was asked for.
+        continuation: for each row the token ids generated after the answer that is continued, end token excluded; empty
+            rows where nothing was asked for.
     """
 
     scores: Tensor
@@ -43,11 +43,12 @@ def choose_and_explain(
     max_new_tokens: int,
     end: int,
     any_process: Callable[[bool], bool] | None = None,
+    after: Tensor | None = None,
 ) -> Decoded:
-    """Score both answers of each row by log-probability, then continue the better one greedily.
+    """Score both answers of each row by log-probability, then continue one of them greedily.
 
-    The prompt is read once; its cache is repeated for the two answers, and the cache of the better one goes on into
-    the rationale.
+    The prompt is read once; its cache is repeated for the two answers, and the cache of the one that is continued goes
+    on into the rationale.
 
     Args:
         model: a transformers causal LM, or a PEFT model around one.
@@ -57,6 +58,7 @@ def choose_and_explain(
         end: id of the token that ends an answer.
         any_process: whether a flag is set in any process, where each has a part of the weights: then all of them
             call the model as often as the one that has most to say.
+        after: (batch,) which of the two answers is continued; ``None`` for the better one.
     """
     mask = batch.attention_mask
     # Padding is on the right: the prompt needs no mask, only what follows must not look at the gap.
@@ -78,7 +80,7 @@ def choose_and_explain(
     token_scores = before.log_softmax(dim=-1).gather(-1, answers[..., None])[..., 0]
     scores = (token_scores * answers_mask).sum(dim=-1).view(-1, 2)
     rows = torch.nonzero(explain)[:, 0]
-    chosen = rows * 2 + scores[rows].argmax(dim=1)
+    chosen = rows * 2 + (scores.argmax(dim=1) if after is None else after)[rows]
     if len(rows):
         cache.batch_select_indices(chosen)
     last = answers_mask[chosen].sum(dim=1) - 1

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -53,10 +53,9 @@ class Explainer:
         pairs = [Pair(disease, drug, other, "test", True, "") for drug, other in alternatives]
         gathered = self.library.gather(pairs, self.data.passages_per_drug) if self.library.sources else {}
         asked = [[self._encoded(pair, gathered, swapped) for swapped in (False, True)] for pair in pairs]
-        scores = self._scores([row for orders in asked for row, _ in orders])
-        rationales = self._rationales([orders[0][0] for orders in asked])
+        scores, rationales = self._answers([row for orders in asked for row, _ in orders])
         return [
-            self._explanation(pair, gathered, orders[0], scores[2 * at : 2 * at + 2], rationales[at])
+            self._explanation(pair, gathered, orders[0], scores[2 * at : 2 * at + 2], rationales[2 * at])
             for at, (pair, orders) in enumerate(zip(pairs, asked, strict=True))
         ]
 
@@ -87,26 +86,25 @@ class Explainer:
         shown = self.library.shown(pair, gathered, swapped, self.data.passage_words, self.data.passage_order)
         return self.chat.encode(self.library.question(pair, gathered, swapped), shown, ""), shown
 
-    def _scores(self, rows: Sequence[Encoded]) -> list[tuple[float, float]]:
-        """Return the log-probabilities of the relevant drug's answer and of the other's, for each row."""
-        found: list[tuple[float, float]] = []
-        for batch in self._batches(rows):
-            nothing = torch.zeros(len(batch.questions), dtype=torch.bool, device=batch.input_ids.device)
-            decoded = choose_and_explain(self.student.net, batch, nothing, 0, self._end)
-            for question, scores in zip(batch.questions, decoded.scores.tolist(), strict=True):
-                found.append((scores[question.correct], scores[1 - question.correct]))
-        return found
+    def _answers(self, rows: Sequence[Encoded]) -> tuple[list[tuple[float, float]], list[str]]:
+        """Return of each row the log-probabilities of the relevant drug's answer and of the other's, and a rationale.
 
-    def _rationales(self, rows: Sequence[Encoded]) -> list[str]:
-        """Return what the student writes after the relevant drug's answer."""
-        own = [replace(row, choices=(row.choices[row.question.correct],) * 2) for row in rows]  # nothing to choose
-        found: list[str] = []
-        for batch in self._batches(own):
-            each = torch.ones(len(batch.questions), dtype=torch.bool, device=batch.input_ids.device)
-            decoded = choose_and_explain(self.student.net, batch, each, self.student.max_new_tokens, self._end)
-            for tokens in decoded.continuation:
-                found.append(self.student.tokenizer.decode(tokens, skip_special_tokens=True).strip())
-        return found
+        That is what the student writes after the relevant drug's answer, preferred or not; nothing in the order in
+        which the drug comes second.
+        """
+        scores: list[tuple[float, float]] = []
+        rationales: list[str] = []
+        for batch in self._batches(rows):
+            device = batch.input_ids.device
+            correct = torch.tensor([question.correct for question in batch.questions], device=device)
+            first = torch.tensor([not question.swapped for question in batch.questions], device=device)
+            limit = self.student.max_new_tokens
+            decoded = choose_and_explain(self.student.net, batch, first, limit, self._end, after=correct)
+            own = decoded.scores.gather(1, torch.stack([correct, 1 - correct], dim=1))
+            scores += [(mine, other) for mine, other in own.tolist()]
+            texts = self.student.tokenizer.batch_decode(decoded.continuation, skip_special_tokens=True)
+            rationales += [text.strip() for text in texts]
+        return scores, rationales
 
     def _batches(self, rows: Sequence[Encoded]) -> list[QuestionBatch]:
         pad = self.student.tokenizer.pad_token_id

@@ -46,11 +46,12 @@ def test_scores_equal_one_forward_pass_an_answer(model, batch):
             assert decoded.scores[row, side].item() == pytest.approx(expected.item(), abs=1e-4)
 
 
-def test_continuation_equals_generate_on_the_row_alone(model, batch):
-    decoded = choose_and_explain(model, batch, torch.tensor([True, False, True]), 12, end=2)
+@pytest.mark.parametrize("after", [None, torch.tensor([0, 0, 0]), torch.tensor([1, 1, 1])])
+def test_continuation_equals_generate_on_the_row_alone(model, batch, after):
+    decoded = choose_and_explain(model, batch, torch.tensor([True, False, True]), 12, end=2, after=after)
     assert decoded.continuation[1] == []
     for row in (0, 2):
-        chosen = ANSWERS[row][int(decoded.scores[row].argmax())]
+        chosen = ANSWERS[row][int(decoded.scores[row].argmax() if after is None else after[row])]
         start = torch.tensor([PROMPTS[row] + chosen])
         out = model.generate(
             start,
