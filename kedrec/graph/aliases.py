@@ -19,27 +19,26 @@ def kept_rows(graph: KnowledgeGraph, names: Callable[[str], Sequence[str]], kind
         names: the names of an entity; compared ignoring case. One that has no name gives its own id.
         kinds: entity types to merge, e.g. ``Disease``. The first of the ids stays, by sort order, MeSH before others.
     """
-    from scipy.sparse import coo_array  # type: ignore[import-untyped]
-    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
-
     place = np.arange(len(graph.entities), dtype=np.int32)
     for kind in kinds:
         rows = sorted(
             graph.of_type(kind).tolist(), key=lambda row: ("MESH:" not in graph.entities[row], graph.entities[row])
         )
-        numbers: dict[str, int] = {}
-        links = [
-            (turn, numbers.setdefault(name.casefold(), len(rows) + len(numbers)))
-            for turn, row in enumerate(rows)
-            for name in names(graph.entities[row])
-        ]
-        size = len(rows) + len(numbers)
-        turns, called = np.array(links, dtype=np.int64).reshape(-1, 2).T
-        shared = coo_array((np.ones(len(turns), dtype=np.bool_), (turns, called)), shape=(size, size))
-        group = connected_components(shared, directed=False)[1][: len(rows)]
-        first, member = np.unique(group, return_index=True, return_inverse=True)[1:]
-        place[rows] = np.array(rows, dtype=np.int32)[first[member]]
+        named: dict[str, int] = {}
+        earlier = list(range(len(rows)))  # of each a namesake that comes earlier in ``rows``, or itself
+        for turn, row in enumerate(rows):
+            for name in names(graph.entities[row]):
+                one, other = (_first(earlier, each) for each in (named.setdefault(name.casefold(), turn), turn))
+                earlier[max(one, other)] = min(one, other)
+        place[rows] = [rows[_first(earlier, turn)] for turn in range(len(rows))]
     return place
+
+
+def _first(earlier: Sequence[int], turn: int) -> int:
+    """Return the first of all namesakes."""
+    while earlier[turn] != turn:
+        turn = earlier[turn]
+    return turn
 
 
 def merge_namesakes(graph: KnowledgeGraph, kept: NDArray[np.int32]) -> KnowledgeGraph:

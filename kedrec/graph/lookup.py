@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,16 @@ class Lookup:
         for row in graph.of_type(kind).tolist():
             self._groups.setdefault(graph.entities[kept[row]], []).append(graph.entities[row])
 
+    @cached_property
+    def _called(self) -> list[tuple[str, tuple[str, ...], bool]]:
+        """The one that stands for its namesakes, the words of a name of one of them, and whether it is preferred."""
+        return [
+            (keeper, _words(name), place == 0)
+            for keeper, ids in self._groups.items()
+            for one in ids
+            for place, name in enumerate(self.names(one))
+        ]
+
     def find(self, asked: str) -> list[str]:
         """Return the ids that are meant, namesakes of one another; the one that stands for them first.
 
@@ -64,15 +75,13 @@ class Lookup:
     def matching(self, asked: str) -> list[str]:
         """Return those that may be meant, of namesakes the one that stands for them."""
         by_id = [keeper for keeper, ids in self._groups.items() if any(_is_id(asked, one) for one in ids)]
-        wanted = _key(asked)
+        wanted = _words(asked)
         if by_id or not wanted:
             return by_id
         alike = [
-            (keeper, _words(name) == _words(asked), place == 0)
-            for keeper, ids in self._groups.items()
-            for one in ids
-            for place, name in enumerate(self.names(one))
-            if _key(name) == wanted
+            (keeper, words == wanted, preferred)
+            for keeper, words, preferred in self._called
+            if len(words) == len(wanted) and sorted(words) == sorted(wanted)
         ]
         # In the order asked for before any other, and of these preferred names before synonyms.
         best = max(((in_order, preferred) for _, in_order, preferred in alike), default=None)

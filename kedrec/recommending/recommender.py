@@ -74,6 +74,10 @@ class Recommender:
         """How often ranks are right."""
         return calibrate(self.ranking, self.library.names_hash, self._store)
 
+    @cached_property
+    def _lookup(self) -> Lookup:
+        return Lookup(self.graph, self.library.names, self.library.kept_rows, "Disease")
+
     def check_metapath(self, metapath: str) -> None:
         """Raise unless the graph has such paths from drugs to diseases.
 
@@ -92,7 +96,7 @@ class Recommender:
         Raises:
             KedrecError: several diseases are meant, or none; or the run has not embedded it.
         """
-        ids = Lookup(self.graph, self.library.names, self.library.kept_rows, "Disease").find(asked)
+        ids = self._lookup.find(asked)
         degrees = np.bincount(self.graph.triples[:, ::2].ravel(), minlength=len(self.graph.entities))
         edges = sum(int(degrees[self.graph.entity_rows[one]]) for one in ids)
         known = len(self.ranking.known.get(ids[0], {}))
@@ -147,8 +151,7 @@ class Recommender:
     def _published(self, ranked: Ranked) -> list[PublishedDrug]:
         """Return the drugs of the experiment's case, if it is on this disease, with their places in the ranking."""
         case: dict[str, Any] = self.run.experiment.tree.get("case") or {}
-        lookup = Lookup(self.graph, self.library.names, self.library.kept_rows, "Disease")
-        if not case or ranked.disease.id not in lookup.matching(str(case.get("disease", ""))):
+        if not case or ranked.disease.id not in self._lookup.matching(str(case.get("disease", ""))):
             return []
         place_of = {one.drug: one for one in ranked.candidates}
         published: dict[str, str] = case.get("published") or {}
