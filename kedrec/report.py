@@ -77,21 +77,20 @@ def report(folders: Sequence[Path], place: Path, results: Path | None = None) ->
     """
     from kedrec.reporting.runs import find_runs
     from kedrec.reporting.writing import check_place
+    from kedrec.store import check_named, file_hash, write_named
 
     check_place(place)
-    if results is not None and (results.is_dir() or not results.parent.is_dir()):
-        raise KedrecError(f"{results}: expected a file in a folder that is there, by --results=FILE")
+    if results is not None:
+        check_named(results)
     runs, left_out = find_runs(folders)
     from kedrec.reporting.groups import group_runs
     from kedrec.reporting.review_sheet import plain
     from kedrec.reporting.writing import write_report
-    from kedrec.store import disk_faults_named, file_hash, write_atomic
 
     sample = file_hash(Path(__file__).parent / "sample" / "triples.tsv")
     page = write_report(group_runs(runs, sample), left_out, place)
     if results is not None:
-        with disk_faults_named(results, "name another file with --results=FILE"):
-            write_atomic(results, page)
+        write_named(results, page)
     for folder, reason in left_out:
         print(plain(f"left out: {folder}: {reason}"))
     print(f"{len(runs)} runs reported: {place / 'report.html'}")

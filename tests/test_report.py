@@ -243,7 +243,7 @@ def test_what_a_killed_or_diverged_training_left(tmp_path):
         (["nowhere"], "nowhere: no such folder"),
         (["--to=x"], "command line: no run"),
         (["a", "--to=."], ".: expected the name of a folder"),
-        (["a", "--to=x", "--results=nowhere/R.md"], "nowhere/R.md: expected a file"),
+        (["a", "--to=x", "--results=."], ".: a folder; name a file in it"),
         (["a", "--nonsense"], "unrecognized arguments: --nonsense"),
         (["--reviewed", "a.csv"], "--reviewed FILE ... wants --key"),
     ],

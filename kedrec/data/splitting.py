@@ -17,11 +17,15 @@ def given_manifest(path: str | None, library: Library, relations: Sequence[str])
     """Return the manifest that is to be obeyed, if one is given.
 
     Raises:
-        KedrecError: it is damaged, or of another graph.
+        KedrecError: it is damaged, of another graph, or leaves nothing for validation.
     """
     if path is None:
         return None
     manifest = Manifest.load(path)
+    if not manifest.of("validation"):
+        raise KedrecError(
+            f"{path}: no treatment is in the validation split, which a student's best weights are taken by"
+        )
     treatments = _treatments(library, relations)
     manifest.check(path, library.graph.source_hash, library.names_hash, treatments, library.kept)
     return manifest

@@ -164,9 +164,16 @@ def _student(run: FinishedRun) -> tuple[Student, InstructionData]:
 
 
 def _temperature(run: FinishedRun) -> float | None:
-    """Return the temperature of the run's last test without overrides; ``None`` where none was fitted."""
+    """Return the temperature of the run's last test without overrides; ``None`` where none was fitted.
+
+    Raises:
+        KedrecError: its file is damaged.
+    """
     newer = run.path / "evaluations" / run.id / "metrics.json"
-    metrics: dict[str, float] = json.loads(newer.read_text(encoding="utf-8")) if newer.is_file() else run.metrics
+    try:
+        metrics: dict[str, float] = json.loads(newer.read_text(encoding="utf-8")) if newer.is_file() else run.metrics
+    except ValueError as fault:
+        raise KedrecError(f"{newer}: damaged ({fault}); test the run again with kedrec.evaluate") from fault
     return metrics.get("test/temperature")
 
 

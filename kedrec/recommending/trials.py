@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kedrec.sources.compressed import ENDINGS, text_lines
-from kedrec.text.excerpt import name_pattern
 from kedrec.text.passages import Passage
+from kedrec.text.spelling import ABBREVIATED, spelt
 
 STOPPED = ("terminated", "withdrawn", "suspended")
 # How `kedrec.sources.documents` and `kedrec.sources.trial_text` begin a trial's text.
@@ -52,7 +52,7 @@ def adverse_trials(
         drug: its names.
         texts: file or folder of the texts, which may hold that table.
     """
-    wanted = name_pattern(disease), name_pattern(drug)
+    wanted = spelt(disease, ABBREVIATED), spelt(drug, ABBREVIATED)
     found: list[tuple[Passage, str]] = []
     for passage in passages:
         if passage.id != passage.document or not (lead := _LEAD.match(passage.text)):

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+ABBREVIATED = 4
+"""Characters; most shorter names are abbreviations, which are a word of prose where their case is another."""
 _WORD = re.compile(r"[^\W_]+")
 _APART = r"[\W_]{1,3}"  # what stands between two words of a name: "beta-1a", "beta 1a", "beta (1a"
 _ENDING = r"(?:e?s|i[sz]ed|i[sz]ation)?"  # statins, heparinised

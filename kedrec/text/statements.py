@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from kedrec.sentences import sentences
-from kedrec.text.spelling import spelt
+from kedrec.text.spelling import ABBREVIATED, spelt
 
 _HELPS = (
     r"(?:treat(?:s|ed|ing|ments?)?|therap(?:y|ies|eutic)|indicated|approved|first[- ]line|standard|effective(?:ly)?|"
@@ -26,7 +26,6 @@ _DENIAL = re.compile(
     re.IGNORECASE,
 )
 _CLAUSES = re.compile(r"[;,]\s+|\s+(?:whereas|while|but|although)\s+")
-_ABBREVIATED = 4  # characters; a shorter name is found as it is written alone
 
 
 def states_treatment(text: str, disease: Sequence[str], drug: Sequence[str], other: Sequence[str] = ()) -> bool:
@@ -42,7 +41,7 @@ def states_treatment(text: str, disease: Sequence[str], drug: Sequence[str], oth
         drug: names that it goes by.
         other: names that the drug goes by with which it is compared, if any.
     """
-    sick, remedy, rival = (spelt(names, _ABBREVIATED) for names in (disease, drug, other))
+    sick, remedy, rival = (spelt(names, ABBREVIATED) for names in (disease, drug, other))
     for sentence in sentences(text):
         parts = [part for part in _CLAUSES.split(sentence) if remedy.search(part) or not rival.search(part)]
         part = ", ".join(parts)

@@ -5,6 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from kedrec.data.drawing import Drawing
+from kedrec.data.splitting import given_manifest
+from kedrec.errors import KedrecError
+from kedrec.graph.manifest import Manifest
 from kedrec.graph.treatments import THERAPEUTIC
 
 
@@ -32,3 +35,10 @@ def _key(tokenizer):
 def test_another_tokenizer_which_cuts_other_passages_draws_anew():
     assert _key("one") == _key("one")
     assert _key("one") != _key("other")
+
+
+def test_a_split_without_validation_is_no_students(tmp_path):
+    split_of = {("Compound::1", "Disease::1"): "train", ("Compound::2", "Disease::2"): "test"}
+    Manifest("pair", 0, "a" * 64, None, None, split_of).save(tmp_path / "split.tsv")
+    with pytest.raises(KedrecError, match=r"split\.tsv: no treatment is in the validation split"):
+        given_manifest(str(tmp_path / "split.tsv"), SimpleNamespace(), THERAPEUTIC)

@@ -113,6 +113,13 @@ def test_a_damaged_file_is_named_with_the_line(tmp_path, line, written, expected
         Manifest.load(path)
 
 
+def test_a_model_of_a_graph_may_do_without_validation(tmp_path):
+    whole = _manifest()
+    split_of = {edge: "train" if split == "validation" else split for edge, split in whole.split_of.items()}
+    replace(whole, split_of=split_of).save(tmp_path / "split.tsv")
+    assert not Manifest.load(tmp_path / "split.tsv").of("validation")
+
+
 def test_a_manifest_of_another_graph_is_refused():
     manifest = _manifest()
     stated, kept = set(manifest.split_of), str

@@ -150,3 +150,13 @@ def test_pairs_that_the_base_did_not_know_are_a_row_of_their_own():
 def test_a_base_that_was_asked_other_pairs_says_nothing():
     rows, again = asked(reads)
     assert unknown_to_base(rows, rows[:10], [row for row in again if row["pair"] in PAIRS[:5]]) == {}
+
+
+def test_a_pair_that_was_asked_in_one_order_alone_is_right_in_no_two():
+    rows, again = asked(remembers)
+    half = [row for row in again if row["audit"] != "closed_book" or not row["swapped"] or row["pair"] == PAIRS[0]]
+    found = audit_metrics(rows, half)
+    assert found["known_closed_book"] == 1.0
+    assert found["known_closed_book_high"] == pytest.approx(1.0)
+    only = audit_metrics(rows, [row for row in half if row["pair"] == PAIRS[0]])
+    assert found["known_closed_book_low"] == pytest.approx(only["known_closed_book_low"], nan_ok=True)

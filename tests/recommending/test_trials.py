@@ -51,6 +51,11 @@ def test_stopped_and_failed_trials_of_both_trip_and_no_others(table):
     assert "terminated, for this reason: slow accrual, and TOP" in told[0].text
 
 
+def test_an_abbreviation_is_no_word_of_another_case(table):
+    assert adverse_trials(passages(table), (*DISEASE, "MG"), DRUG, table)
+    assert not adverse_trials(passages(table), ("MG",), DRUG, table)  # of "5 mg"
+
+
 def test_the_table_itself_may_be_named(table):
     file = table / "trials_phase123.csv"
     assert len(adverse_trials(passages(file), DISEASE, DRUG, file)) == 3
