@@ -14,8 +14,9 @@ from kedrec.reporting.tables import Table, TableOf, file_part, shown
 Rows = Sequence[Mapping[str, Any]]
 _COLUMNS = (
     "compared", "metric", "first", "second", "difference", "p", "first only", "second only", "McNemar p", "examples",
-    "diseases", "seed",
+    "diseases", "seed", "experiments", "commits",
 )  # fmt: skip
+_WORDS = (1, 12, 13)  # columns of text
 _METRICS = {"f1": "F1", "consistent_f1": "consistent F1", "consistent_accuracy": "right in both orders"}
 
 
@@ -28,7 +29,7 @@ def student_comparisons(groups: Sequence[Group], data: str) -> Table | None:
     """
     names = names_of(groups)
     table = TableOf(
-        f"students_compared_{file_part(data)}", f"Students on the same questions, {data}", _COLUMNS, text=(1,)
+        f"students_compared_{file_part(data)}", f"Students on the same questions, {data}", _COLUMNS, text=_WORDS
     )
     refused: list[str] = []
     answers = {run: run.rows("predictions.jsonl") for group in groups for run in group.runs}
@@ -36,11 +37,11 @@ def student_comparisons(groups: Sequence[Group], data: str) -> Table | None:
         base = group.first.rows("predictions_base.jsonl")
         if base and answers[group.first]:
             words = f"{names[group]}: trained against base"
-            _add_students(table, words, group.first.seed, answers[group.first], base, refused)
+            _add_students(table, words, (group.first,), answers[group.first], base, refused)
     for one, other in combinations([group for group in groups if any(answers[run] for run in group.runs)], 2):
         for first, second in _same_seed(one, other):
             words = f"{names[other]} against {names[one]}"
-            _add_students(table, words, first.seed, answers[second], answers[first], refused)
+            _add_students(table, words, (second, first), answers[second], answers[first], refused)
     return _done(table, refused)
 
 
@@ -52,7 +53,7 @@ def rank_comparisons(groups: Sequence[Group], data: str) -> Table | None:
         data: what they were tested on.
     """
     names = names_of(groups)
-    table = TableOf(f"ranks_compared_{file_part(data)}", f"Models on the same triples, {data}", _COLUMNS, text=(1,))
+    table = TableOf(f"ranks_compared_{file_part(data)}", f"Models on the same triples, {data}", _COLUMNS, text=_WORDS)
     refused: list[str] = []
     for anchored in groups:
         for plain in groups:
@@ -69,11 +70,13 @@ def rank_comparisons(groups: Sequence[Group], data: str) -> Table | None:
                     refused.append(f"{words}: {fault}")
                     continue
                 for test, comparison in found.items():
-                    _add(table, words, f"{test}: MRR, typed", first.seed, comparison)
+                    _add(table, words, f"{test}: MRR, typed", (first, second), comparison)
     return _done(table, refused)
 
 
-def _add_students(table: TableOf, words: str, seed: int, first: Rows, second: Rows, refused: list[str]) -> None:
+def _add_students(
+    table: TableOf, words: str, runs: Sequence[Run], first: Rows, second: Rows, refused: list[str]
+) -> None:
     try:
         found = compare_students(first, second)
     except KedrecError as fault:
@@ -81,10 +84,10 @@ def _add_students(table: TableOf, words: str, seed: int, first: Rows, second: Ro
         return
     for metric, called in _METRICS.items():
         if metric in found:
-            _add(table, words, called, seed, found[metric])
+            _add(table, words, called, runs, found[metric])
 
 
-def _add(table: TableOf, words: str, metric: str, seed: int, found: Comparison) -> None:
+def _add(table: TableOf, words: str, metric: str, runs: Sequence[Run], found: Comparison) -> None:
     table.add(
         words,
         metric,
@@ -97,7 +100,9 @@ def _add(table: TableOf, words: str, metric: str, seed: int, found: Comparison) 
         _p(found.mcnemar),
         str(found.examples),
         str(found.diseases),
-        str(seed),
+        str(runs[0].seed),
+        ", ".join(dict.fromkeys(run.experiment for run in runs)),
+        ", ".join(dict.fromkeys(run.commit for run in runs)),
     )
 
 
