@@ -8,7 +8,7 @@ import sysconfig
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 Formula = TypeVar("Formula", bound=Callable[..., Any])
 
@@ -45,6 +45,16 @@ def prepare_environment() -> None:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def quickest_dtype(gpu: bool) -> Literal["bfloat16", "float32"]:
+    """Return in which numbers weights are multiplied quickest: bfloat16 on a GPU and on CPUs with instructions for it.
+
+    Other CPUs emulate it: on one with AVX2 alone SmolLM2 takes four times as long in bfloat16 as in float32.
+    """
+    import torch
+
+    return "bfloat16" if gpu or torch.cpu.get_capabilities().get("avx512_bf16", False) else "float32"
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """Give a student to servers: ``python -m kedrec.export RUN --to adapter|merged|gguf DIR``.
 
-    --dtype NAME       numbers of the weights: the base's own unless given; float32, bfloat16, float16, for gguf q8_0
+    --dtype NAME       numbers of the weights: unless given those that the student has on this machine; float32,
+                       bfloat16, float16, for gguf q8_0
     --converter FILE   llama.cpp's convert_hf_to_gguf.py; else it is looked for in $LLAMA_CPP and on the PATH
     --private          the run was trained on data of patients, and DIR is where those may be
     --force            replace an export that lies in DIR

@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 
+from kedrec.environment import quickest_dtype
 from tests.running import run
 from tests.serving.exporting import best_net, export, largest_difference, refused
 from tests.trained import trained
@@ -38,7 +39,8 @@ def test_the_adapter_loads_with_plain_peft_and_is_the_runs_to_the_bit(student, t
     assert "largest difference 0 (allowed 0), mean 0 (allowed 0), the same likeliest token at 100.00%" in done.stdout
     assert "choices: 6 of 6 test questions answered as by the run" in done.stdout
     net, tokenizer = best_net(student)
-    loaded = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.bfloat16), place)
+    base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=quickest_dtype(torch.cuda.is_available()))
+    loaded = PeftModel.from_pretrained(base, place)
     assert largest_difference(net, loaded.float(), tokenizer) == 0
     assert AutoTokenizer.from_pretrained(place).chat_template == tokenizer.chat_template
     assert json.loads((place / "adapter_config.json").read_text())["base_model_name_or_path"] == str(tiny_base)

@@ -97,7 +97,7 @@ def test_the_adapter_loads_with_plain_peft_and_gives_the_scores_of_the_run(unbro
     from transformers import AutoModelForCausalLM
 
     folder, _ = unbroken
-    base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.bfloat16)
+    base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, folder / "adapter")
     trained = dict(model.named_parameters())
     kept = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]

@@ -50,14 +50,18 @@ def base_config(base: str, trust_remote_code: bool = False) -> Any:
         raise KedrecError(f"{Path(base) / 'config.json'}: {str(fault).strip().splitlines()[0]}") from fault
 
 
-def decoder_of(student: Student) -> Decoder:
+def decoder_of(student: Student, gpu: bool = False) -> Decoder:
     """Return what a student would train: its base by the configuration alone, with PEFT's adapters on it.
+
+    Args:
+        student: as its experiment makes it.
+        gpu: whether on a GPU, or on this machine's CPU: in what numbers its weights are then.
 
     Raises:
         KedrecError: the base has no configuration, or is no decoder of layers; or LoRA does not fit it.
     """
     config = base_config(student.base, student.trust_remote_code)
-    dtype = getattr(torch, student.dtype_name)
+    dtype = getattr(torch, student.dtype_on(gpu))
     with torch.device("meta"):
         build: Any = AutoModelForCausalLM
         net = build.from_config(config, dtype=dtype, trust_remote_code=student.trust_remote_code)

@@ -88,11 +88,12 @@ def student_lines(student: Student, data: LightningDataModule, asked: Asked) -> 
     """Return the lines of a student."""
     if not isinstance(data, Conversations):
         raise KedrecError(f"data.class_path: {type(data).__name__} has no conversations; a student's plan needs them")
-    decoder = decoder_of(student)
+    gpu = asked.options.gpu != "cpu"
+    decoder = decoder_of(student, gpu)
     tokens = asked.options.tokens or data.max_tokens
     supervised = min(asked.options.supervised or student.max_new_tokens + 1, tokens)
     work = Work(data.batch_size, tokens, supervised)
-    base = 2 if asked.cast else _BYTES[student.dtype_name]
+    base = 2 if asked.cast else _BYTES[student.dtype_on(gpu)]
     compute = 2 if asked.sixteen else base
     trained = 4 if student.lora is not None and not asked.cast else base
     moments = 12 if asked.cast else 2 * trained  # beside the weights of the last and of the best checkpoint

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kedrec.environment import quickest_dtype
 from kedrec.errors import KedrecError
 from kedrec.processes import local_number
 from kedrec.sources.pretrained import BUNDLED_ENCODER, encoder_folder
@@ -124,11 +125,10 @@ class _Tower:
         cuda = device != "cpu" and torch.cuda.is_available()
         if device == "cuda" and not cuda:
             raise KedrecError("encoder: device: cuda was asked for, and there is no GPU; set it to auto or cpu")
-        bf16 = cuda or torch.cpu.get_capabilities().get("avx512_bf16", False)
         self.folder = folder
         # Each process of a node has a GPU of its own, whether it sees that one alone or all of them.
         self.device = torch.device("cuda", local_number() % torch.cuda.device_count()) if cuda else torch.device("cpu")
-        self.dtype = dtype if dtype != "auto" else "bfloat16" if bf16 else "float32"
+        self.dtype = quickest_dtype(cuda) if dtype == "auto" else dtype
         self.pooling = pooling or _declared_pooling(folder)
         declared = _settings(folder, "config_sentence_transformers.json")
         self.normalize = declared.get("similarity_fn_name") != "dot" if normalize is None else normalize

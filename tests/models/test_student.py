@@ -134,3 +134,12 @@ def test_without_the_answers_weight_choices_alone_are_learned(tiny_base, store):
 def test_weights_that_leave_nothing_to_learn_are_refused(tiny_base, weights):
     with pytest.raises(KedrecError, match="answer_weight"):
         Student(str(tiny_base), answer_weight=weights[0], choice_weight=weights[1])
+
+
+@pytest.mark.parametrize(("fast", "told"), [(True, "bfloat16"), (False, "float32")])
+def test_a_base_is_loaded_in_what_the_machine_is_quickest_in_unless_told_otherwise(monkeypatch, fast, told):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": fast})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert Student("smollm2").dtype_name == told
+    assert Student("smollm2").dtype_on(gpu=True) == "bfloat16"
+    assert Student("smollm2", dtype="float16").dtype_name == "float16"

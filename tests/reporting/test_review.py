@@ -218,7 +218,10 @@ def test_runs_that_cannot_be_reviewed(run, tmp_path):
             "unfinished: metrics.json: no such file.*without this one",
         ),
         ([good, run("copy/a", rows_of(1, 3))], "the run a/a-id is given twice"),
-        ([good, run("graph", [{"disease": "x", "compounds": []}])], "graph: no rationale in predictions.jsonl"),
+        (
+            [good, run("graph", [{"disease": "x", "compounds": []}], "transe_base")],
+            "graph: no rationale in predictions.jsonl",
+        ),
         ([good, run("none", None)], "none: no rationale in predictions.jsonl"),
     ):
         with pytest.raises(KedrecError, match=message):
