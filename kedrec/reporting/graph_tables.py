@@ -55,7 +55,8 @@ def paper_table(groups: Sequence[Group], data: str) -> Table:
         "Where a model has several published rows the difference is to the first. Ours anchor in the texts that the "
         "run names, which need not be a GPT's.",
         "In brackets 95 % intervals, diseases resampled whole; with several seeds, each with a split of its own, mean "
-        "± standard deviation over the seeds, and the mean of their intervals.",
+        "± standard deviation over the seeds, and the mean of their intervals. That of MR is too narrow, as a few hard "
+        "diseases decide it: simulated, such intervals hold the truth in 84 % of samples of 13 diseases, 91 % of 100.",
         f"Source: {published.RANKING_SOURCE}.",
     )
 
