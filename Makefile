@@ -13,7 +13,7 @@ fit: $(READY)
 	$(BIN)/python -m kedrec.fit experiments/both_sources.yaml $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .
