@@ -85,7 +85,6 @@ def test_training_changes_the_answers(unbroken):
 
 
 def test_a_checkpoint_holds_the_adapter_and_reloads_safely(unbroken):
-
     folder, _ = unbroken
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["state_dict"]
