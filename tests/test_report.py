@@ -158,9 +158,10 @@ return [...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRe
 """
 _BROKEN_NUMBERS = """
 const broken = [], range = document.createRange();
-for (const cell of document.querySelectorAll('.number')) {
-  const text = cell.firstChild;
-  for (const word of text ? text.data.matchAll(/\\S+/g) : []) {
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (texts.nextNode()) {
+  const text = texts.currentNode;
+  for (const word of text.parentElement.closest('.number') ? text.data.matchAll(/\\S+/g) : []) {
     range.setStart(text, word.index); range.setEnd(text, word.index + word[0].length);
     if (!word[0].includes('-') && range.getClientRects().length > 1) broken.push(word[0]);
   }
