@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lightning import Trainer
 
 _KIND = "base-answers"
-_SCORING = 4  # raise when a metric changes: kept answers are then given and scored anew
+_SCORING = 5  # raise when a metric changes: kept answers are then given and scored anew
 
 
 def score_untrained(built: Built, run: RunFolder) -> dict[str, float]:

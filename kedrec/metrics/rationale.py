@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
-import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
 
 from kedrec.citations import cited, without_citations
-from kedrec.metrics.bootstrap import Values, cluster_sums, figure, ratio
+from kedrec.metrics.bootstrap import cluster_sums, figure
 from kedrec.metrics.selection import disease_of
 
 ROUGE = ("rouge1", "rouge2", "rougeL")
@@ -25,7 +24,7 @@ def rationale_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
     Returns:
         ``rouge1``, ``rouge2``, ``rougeL``: 0 to 100. ``citation_validity``: share of the citations that name a passage
-        that was shown, 1.0 if nothing was cited. ``citing``: share of rationales with at least one valid citation.
+        that was shown, NaN if nothing was cited. ``citing``: share of rationales with at least one valid citation.
         ``rationale_words``: mean length, words. Nothing where there is no rationale.
     """
     explained = [row for row in rows if "rationale" in row]
@@ -39,7 +38,7 @@ def rationale_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     valid, made, citing, words, rationales = range(len(ROUGE), totals.shape[1])
     return {
         **found,
-        **figure("citation_validity", totals[:, [valid, made]], _valid),
+        **figure("citation_validity", totals[:, [valid, made]]),
         **figure("citing", totals[:, [citing, rationales]]),
         **figure("rationale_words", totals[:, [words, rationales]], bounds=(0.0, inf)),
     }
@@ -54,7 +53,3 @@ def _sums(row: Mapping[str, Any], scorer: RougeScorer) -> list[float]:
     good = [number for number in numbers if number in shown]
     rouge = [100 * scores[name].fmeasure for name in ROUGE]
     return [*rouge, len(good), len(numbers), bool(good), len(bare.split()), 1]
-
-
-def _valid(sums: Values) -> Values:
-    return np.where(sums[..., 1] > 0, ratio(sums), 1.0)

@@ -1,5 +1,7 @@
 """Metrics of choice and rationale on cases whose answer is known."""
 
+import math
+
 import pytest
 
 from kedrec.metrics.rationale import rationale_metrics
@@ -118,6 +120,12 @@ def test_citations_to_nothing_are_counted():
     metrics = rationale_metrics(rows)
     assert metrics["citation_validity"] == pytest.approx(1 / 3)
     assert metrics["citing"] == pytest.approx(1 / 3)
+
+
+def test_where_nothing_is_cited_no_share_of_the_citations_is_told():
+    metrics = rationale_metrics([_explained("No.", "x")])
+    assert math.isnan(metrics["citation_validity"])
+    assert metrics["citing"] == 0
 
 
 def test_rows_without_a_rationale_do_not_count():
