@@ -100,7 +100,7 @@ def test_it_learns(unbroken, small_lladr, tmp_path):
     done = run(small_lladr, f"out={tmp_path / 'one'}", "trainer.max_steps=1", "trainer.val_check_interval=1")
     assert done.returncode == 0, done.stderr
     before, after = (json.loads((place / "metrics.json").read_text()) for place in (tmp_path / "one", folder))
-    assert after["test/pairs/typed/mrr"] > 2 * before["test/pairs/typed/mrr"]
+    assert after["test/pairs/typed/mrr"] > 1.5 * before["test/pairs/typed/mrr"]
 
 
 def test_unseen_entities_are_settled_before_they_are_ranked_and_saved(small_lladr, tmp_path):

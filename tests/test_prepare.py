@@ -185,6 +185,7 @@ def test_a_model_is_asked_once_and_only_what_passes_is_kept(experiment, tmp_path
             "init_args": {"model": "m", "base_url": server.url, "prices": {"input": 1.0, "output": 2.0}},
         }
         settings = [f"data.init_args.teacher={json.dumps(teacher)}", "data.init_args.max_cost=5.0"]
+        settings += ["data.init_args.limits.validation=8", "data.init_args.limits.test=8"]  # some are right in each
         plan = prepare(experiment, "--dry-run", *settings, store=tmp_path / "store")
         assert plan.returncode == 0, plan.stderr
         assert "questions to ask" in plan.stdout
