@@ -95,12 +95,16 @@ def test_the_saved_rows_are_the_scored_rows(unbroken):
             assert 12 - np.abs(head + kind - tail).sum() == pytest.approx(compound["score"], abs=1e-4)
 
 
-def test_it_learns(unbroken, small_lladr, tmp_path):
-    folder, _ = unbroken
-    done = run(small_lladr, f"out={tmp_path / 'one'}", "trainer.max_steps=1", "trainer.val_check_interval=1")
-    assert done.returncode == 0, done.stderr
-    before, after = (json.loads((place / "metrics.json").read_text()) for place in (tmp_path / "one", folder))
-    assert after["test/pairs/typed/mrr"] > 1.5 * before["test/pairs/typed/mrr"]
+def test_it_learns(small_lladr, tmp_path):
+    """After 1,200 steps: after the 150 of the other tests eleven pairs tell as much where a seed began."""
+    found = []
+    for steps in (1, 1200):
+        folder = tmp_path / str(steps)
+        done = run(small_lladr, f"out={folder}", f"trainer.max_steps={steps}", f"trainer.val_check_interval={steps}")
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads((folder / "metrics.json").read_text()))
+    before, after = found
+    assert after["test/pairs/typed/mrr"] > 3 * before["test/pairs/typed/mrr"]
 
 
 def test_unseen_entities_are_settled_before_they_are_ranked_and_saved(small_lladr, tmp_path):
