@@ -1,13 +1,20 @@
-"""The typed batches in which data modules and models meet; neither imports the other."""
+"""The typed batches in which data modules and models meet; neither imports the other.
+
+Nor does this import torch, which takes seconds, before there is a tensor: a ranking is read without one.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Side = Literal["head", "tail"]
 
@@ -17,6 +24,8 @@ class Batch:
 
     def to(self, device: torch.device, **options: Any) -> Self:
         """Return the batch with its tensors on ``device``."""
+        from torch import Tensor
+
         moved = {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
         tensors = {name: value.to(device, **options) for name, value in moved.items() if isinstance(value, Tensor)}
         return replace(self, **tensors)  # type: ignore[type-var]
@@ -158,6 +167,8 @@ class RankingBatch(Batch):
 
     def among_candidates(self) -> Self:
         """Return the same with the candidates as all there is: entities that may answer are given by their places."""
+        import torch
+
         inside = torch.isin(self.known, self.candidates)
         return replace(
             self,

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedrec.batches import Question
 from kedrec.citations import renumber
 from kedrec.errors import KedrecError
-from kedrec.nn.distillation import TokenDistribution
 from kedrec.sources.pretrained import load_tokenizer
+
+if TYPE_CHECKING:
+    from kedrec.nn.distillation import TokenDistribution
 
 SYSTEM = (
     "You compare two drugs, A and B, for a disease. Exactly one of them treats it. Name it, then explain, citing "
@@ -53,7 +55,7 @@ class Encoded:
     choices: tuple[list[int], list[int]]
     answer: list[int]
     question: Question
-    expected: TokenDistribution | None = None
+    expected: "TokenDistribution | None" = None
 
 
 class ChatEncoder:

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from kedrec.errors import KedrecError
-from kedrec.nn.scorers import SCORERS, Scorer
+from kedrec.nn.numpy_scorers import NUMPY_SCORERS, Rows, Scorer
 from kedrec.sources.compressed import text_lines
 from kedrec.store import file_hash
 
@@ -31,8 +29,8 @@ class Exported:
     """
 
     scorer: Scorer
-    entity: Tensor
-    relation: Tensor
+    entity: Rows
+    relation: Rows
     entity_rows: dict[str, int]
     relation_rows: dict[str, int]
     held_out: set[tuple[str, ...]]
@@ -52,7 +50,7 @@ class Exported:
         place = place / "embeddings" if (place / "embeddings").is_dir() else place
         path = place / "embeddings.safetensors"
         try:
-            with safe_open(path, framework="pt") as file:
+            with safe_open(path, framework="np") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
                 name = (file.metadata() or {}).get("scorer")
         except FileNotFoundError as fault:
@@ -61,18 +59,16 @@ class Exported:
             ) from fault
         except (OSError, SafetensorError) as fault:
             raise KedrecError(f"{path}: cannot be read ({fault}); export the run again") from fault
-        if name not in SCORERS or not {"entity", "relation", "scorer.gamma", "scorer.range"} <= tensors.keys():
+        kind = NUMPY_SCORERS.get(name or "")
+        numbers = ("gamma", "range", *(kind.own if kind else ()))
+        if kind is None or not {"entity", "relation", *(f"scorer.{one}" for one in numbers)} <= tensors.keys():
             raise KedrecError(f"{path}: not the embeddings of a run; expected entity, relation and a scorer")
-        ids = {kind: _ids(place / f"{kind}.tsv") for kind in ("entities", "relations")}
-        for kind, table in (("entities", "entity"), ("relations", "relation")):
-            if len(ids[kind]) != len(tensors[table]):
-                raise KedrecError(
-                    f"{place / kind}.tsv: {len(ids[kind])} lines for {len(tensors[table])} rows of {path}"
-                )
-        scorer = SCORERS[name](1, float(tensors["scorer.gamma"]), False)
-        scorer.range = float(tensors["scorer.range"])
-        learned = {key.removeprefix("scorer."): tensors[key] for key in tensors if key.startswith("scorer.")}
-        scorer.load_state_dict({key: learned[key] for key, _ in scorer.named_parameters()})
+        ids = {one: _ids(place / f"{one}.tsv") for one in ("entities", "relations")}
+        for one, table in (("entities", "entity"), ("relations", "relation")):
+            if len(ids[one]) != len(tensors[table]):
+                raise KedrecError(f"{place / one}.tsv: {len(ids[one])} lines for {len(tensors[table])} rows of {path}")
+        gamma, first, *learned = (float(tensors[f"scorer.{one}"].item()) for one in numbers)
+        scorer = kind(gamma, first, dict(zip(kind.own, learned, strict=True)))
         held = place / "held_out.tsv"
         triples = {tuple(line.split("\t")) for _, line in text_lines(held) if line} if held.is_file() else set()
         tables = (tensors["entity"], tensors["relation"], ids["entities"], ids["relations"])
@@ -81,11 +77,9 @@ class Exported:
 
     def rows(self, entities: Sequence[str]) -> NDArray[np.float32]:
         """Return the rows of entities, ``(n, width)``; zeros for one that is not there."""
-        found = torch.tensor([self.entity_rows.get(one, -1) for one in entities])
-        table: NDArray[np.float32] = torch.where((found >= 0).unsqueeze(1), self.entity[found], 0.0).numpy()
-        return table
+        found = np.array([self.entity_rows.get(one, -1) for one in entities], dtype=np.int64)
+        return np.where((found >= 0)[:, None], self.entity[found], np.float32(0))
 
-    @torch.no_grad()
     def score(self, head: str, relations: Sequence[str], tail: str) -> float | None:
         """Return the best score over several relations; ``None`` where an entity, or each relation, is not there.
 
@@ -97,8 +91,8 @@ class Exported:
         rows = [self.relation_rows[name] for name in relations if name in self.relation_rows]
         if not rows or head not in self.entity_rows or tail not in self.entity_rows:
             return None
-        ends = [self.entity[self.entity_rows[one]].expand(len(rows), -1) for one in (head, tail)]
-        return float(self.scorer(ends[0], self.relation[rows], ends[1]).max())
+        known, asked = (self.entity[self.entity_rows[one]] for one in (head, tail))
+        return float(self.scorer.pairs(self.scorer.query(known, self.relation[rows], "tail"), asked).max())
 
 
 def _ids(path: Path) -> dict[str, int]:

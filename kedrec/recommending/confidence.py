@@ -99,10 +99,7 @@ def calibrate(ranking: DrugRanking, names: str | None, store: Store) -> Calibrat
     held = sorted("\t".join(one) for one in exported.held_out)
 
     def build(folder: Path) -> None:
-        ranking.exported.scorer.compiled = True  # hundreds of diseases are worth it; for one it is not
-        told = asdict(_count(ranking))
-        ranking.exported.scorer.compiled = False
-        (folder / "counts.json").write_text(json.dumps(told), encoding="utf-8")
+        (folder / "counts.json").write_text(json.dumps(asdict(_count(ranking))), encoding="utf-8")
 
     place = store.get("confidence", {**key, "held_out": held}, build)
     read = json.loads((place / "counts.json").read_text(encoding="utf-8"))

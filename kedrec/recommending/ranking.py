@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from kedrec.batches import Side
@@ -73,7 +72,7 @@ class DrugRanking:
             raise KedrecError(f"the run's embeddings have none of the graph's {what}; give the run's own graph=PATH")
         keepers, group = np.unique(kept[rows], return_inverse=True)
         self.drugs: list[str] = [graph.entities[row] for row in keepers]
-        self._group = torch.from_numpy(group.astype(np.int64))
+        self._group = group
         self._table = exported.entity[[exported.entity_rows[graph.entities[row]] for row in rows]]
         self._by_name = np.argsort(np.argsort(np.array(self.drugs)))
 
@@ -101,11 +100,12 @@ class DrugRanking:
             KedrecError: the embeddings have none of them.
         """
         queries = self._queries(disease)
-        each = self.exported.scorer.tiles(queries.unsqueeze(0), self._table.unsqueeze(0)).squeeze(0)
-        best = torch.full((len(queries), len(self.drugs)), -torch.inf)
-        best.scatter_reduce_(1, self._group.expand(len(queries), -1), each, "amax")
-        score, by = best.max(0)
-        return score.numpy(), by.numpy() % len(self._asked)
+        best = np.full((len(queries), len(self.drugs)), -np.inf, dtype=np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):  # who ranks looks for what is no number
+            for row, query in zip(best, queries, strict=True):
+                np.maximum.at(row, self._group, self.exported.scorer.pairs(query, self._table))
+        by = best.argmax(0)
+        return best[by, np.arange(len(self.drugs))], by % len(self._asked)
 
     @cached_property
     def places(self) -> Mapping[str, int]:
@@ -116,7 +116,6 @@ class DrugRanking:
         """Return places in ``drugs`` by falling score, ``(drugs,)``; equal ones by their ids."""
         return np.lexsort((self._by_name, -score))
 
-    @torch.no_grad()
     def rank(self, disease: Sequence[str]) -> list[Candidate]:
         """Return all drugs, best first.
 
@@ -149,7 +148,7 @@ class DrugRanking:
             )
         return found
 
-    def _queries(self, disease: Sequence[str]) -> torch.Tensor:
+    def _queries(self, disease: Sequence[str]) -> NDArray[np.float32]:
         """Return where a drug of the disease should lie: ``(namesakes * relations, width)``."""
         rows = [self.exported.entity_rows[one] for one in disease if one in self.exported.entity_rows]
         if not rows:
@@ -159,7 +158,7 @@ class DrugRanking:
             for name, missing in self._asked:
                 relation = self.exported.relation[self.exported.relation_rows[name]]
                 queries.append(self.exported.scorer.query(self.exported.entity[row], relation, missing))
-        return torch.stack(queries)
+        return np.stack(queries)
 
     def _sides(self, relation: str) -> list[tuple[str, Side]]:
         """Return a relation with the side, or sides, on which drugs stand."""

@@ -1,5 +1,8 @@
 """What a run exports scores as the model did."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +15,7 @@ from kedrec.nn.scorers import SCORERS
 
 ENTITIES = ["Compound::a", "Compound::b", "Disease::x", "Gene::y"]
 RELATIONS = ["treats", "binds"]
+NAME = "embeddings.safetensors"
 
 
 def _export(folder, scorer="distmult"):
@@ -42,6 +46,24 @@ def test_scores_are_those_of_the_model(scorer, part, tmp_path):
     assert found.score("Compound::a", ["other"], "Disease::x") is None
     assert found.score("Compound::c", RELATIONS, "Disease::x") is None
     assert found.held_out == {("Compound::a", "treats", "Disease::x"), ("Gene::y", "binds", "Compound::b")}
+
+
+@pytest.mark.parametrize("missing", ["head", "tail"])
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_one_query_against_all_entities_scores_as_the_tiles_of_the_model(scorer, missing, tmp_path):
+    model = _export(tmp_path / "run", scorer)
+    with torch.no_grad():
+        wanted = model.answer_scores(torch.tensor([2, 3]), torch.tensor([1, 1]), missing).numpy()
+    found = Exported.load(tmp_path / "run")
+    for row, scores in zip((2, 3), wanted, strict=True):
+        query = found.scorer.query(found.entity[row], found.relation[1], missing)
+        assert found.scorer.pairs(query, found.entity) == pytest.approx(scores, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("command", ["import kedrec.nn.exported", "import kedrec.recommending.recommender"])
+def test_reading_embeddings_does_not_wait_for_torch(command):
+    done = subprocess.run([sys.executable, "-c", f"{command}, sys; sys.exit('torch' in sys.modules)"], check=False)
+    assert done.returncode == 0
 
 
 def test_rows_come_as_asked_and_zero_where_there_are_none(tmp_path):
@@ -75,6 +97,9 @@ def test_what_is_damaged_is_named(harm, expected, tmp_path):
 def test_other_tensors_are_refused(tmp_path):
     from safetensors.torch import save_file
 
-    save_file({"entity": torch.zeros(2, 2)}, tmp_path / "embeddings.safetensors")
-    with pytest.raises(KedrecError, match="not the embeddings of a run"):
-        Exported.load(tmp_path)
+    tables = {"entity": torch.zeros(2, 2), "relation": torch.zeros(1, 2), "scorer.gamma": torch.ones(())}
+    for lacking, kind in (({"scorer.range"}, "distmult"), (set(), "protate"), (set(), "other")):
+        given = {**tables, "scorer.range": torch.ones(())}
+        save_file({one: given[one] for one in given if one not in lacking}, tmp_path / NAME, {"scorer": kind})
+        with pytest.raises(KedrecError, match="not the embeddings of a run"):
+            Exported.load(tmp_path)
