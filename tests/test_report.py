@@ -129,6 +129,7 @@ def test_in_chromium(page, tmp_path):
         assert browser.run("return document.scripts.length") == 0
         browser.open(page, width=400)
         assert min(browser.run(_LETTERS)) >= 9  # pixels: a figure's letters can be read on a telephone
+        assert browser.run(_SCROLLED) == [0, 0]  # what a row is about stays where it was
 
 
 def test_by_keyboard_and_on_paper(page, tmp_path):
@@ -153,6 +154,14 @@ def test_by_keyboard_and_on_paper(page, tmp_path):
         assert browser.printed(tmp_path / "report.pdf").stat().st_size > 50_000
 
 
+_SCROLLED = """
+const region = document.querySelector('.scroll')
+const heads = [...region.querySelectorAll('tbody th[scope="row"], tr.group span')].slice(0, 2)
+const left = () => heads.map(head => head.getBoundingClientRect().left)
+const before = left()
+region.scrollLeft = 160
+return region.scrollLeft === 160 ? left().map((place, one) => place - before[one]) : "not wide"
+"""
 _LETTERS = """
 return [...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRect().height).filter(height => height);
 """
