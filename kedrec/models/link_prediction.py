@@ -80,17 +80,17 @@ class LinkPredictor(Ranker):
         return loss(positive, negative, batch.weight, self.adversarial_temperature, batch.false)
 
     def export(self, folder: Path) -> None:
-        """Write ``embeddings/``: the rows that are scored, ids in their order, the scorer's name, what was held out."""
+        """Write ``embeddings/``: float32 rows that are scored, ids in their order, the scorer, what was held out."""
         from safetensors.torch import save_file
 
         place = folder / "embeddings"
         place.mkdir()
         tables = {
-            "entity": self.entity_table().contiguous(),
-            "relation": self.relation_table().contiguous(),
+            "entity": self.entity_table().float().contiguous(),
+            "relation": self.relation_table().float().contiguous(),
             "scorer.gamma": torch.tensor(self.scorer.gamma),
             "scorer.range": torch.tensor(self.scorer.range),
-            **{f"scorer.{name}": value.detach() for name, value in self.scorer.named_parameters()},
+            **{f"scorer.{name}": value.detach().float() for name, value in self.scorer.named_parameters()},
         }
         # One entry: safetensors writes several in an order that changes from process to process.
         save_file(tables, place / "embeddings.safetensors", {"scorer": self.scorer_name})

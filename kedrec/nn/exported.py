@@ -57,7 +57,7 @@ class Exported:
             raise KedrecError(
                 f"{path}: no such file; expected the folder of a finished run of a KGE or a GNN"
             ) from fault
-        except (OSError, SafetensorError) as fault:
+        except (OSError, SafetensorError, TypeError) as fault:  # numpy knows no bfloat16
             raise KedrecError(f"{path}: cannot be read ({fault}); export the run again") from fault
         kind = NUMPY_SCORERS.get(name or "")
         numbers = ("gamma", "range", *(kind.own if kind else ()))

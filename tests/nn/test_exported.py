@@ -66,6 +66,23 @@ def test_reading_embeddings_does_not_wait_for_torch(command):
     assert done.returncode == 0
 
 
+def test_rows_are_exported_in_numbers_that_numpy_knows(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    model = _export(tmp_path / "run", "hake")
+    model.to(torch.bfloat16)
+    (tmp_path / "short").mkdir()
+    model.export(tmp_path / "short")
+    found = Exported.load(tmp_path / "short")
+    assert found.entity.dtype == found.relation.dtype == np.float32
+    assert np.array_equal(found.entity, model.entity.weight.detach().float().numpy())
+    tables = load_file(tmp_path / "short" / "embeddings" / NAME)
+    short = {one: table.to(torch.bfloat16) for one, table in tables.items()}
+    save_file(short, tmp_path / "short" / "embeddings" / NAME, {"scorer": "hake"})
+    with pytest.raises(KedrecError, match="bfloat16"):
+        Exported.load(tmp_path / "short")
+
+
 def test_rows_come_as_asked_and_zero_where_there_are_none(tmp_path):
     model = _export(tmp_path / "run")
     rows = Exported.load(tmp_path / "run").rows(["Gene::y", "Compound::c", "Compound::a"])
