@@ -5,8 +5,8 @@
 A disease has 1 to 15 pairs, few as often as not, and its own difficulty: its answers are alike. What is simulated is a
 metric's sums a disease; the truth is the metric of 300,000 diseases. Of each method the table says in how many per
 cent of the sets its interval holds the truth, and how wide it is on average. ``shipped`` is
-`kedrec.metrics.bootstrap.interval`; of the others, which are here to compare, none but its union with bootstrap-t has a
-width at the bounds.
+`kedrec.evaluation.bootstrap.interval`; of the others, which are here to compare, none but its union with bootstrap-t
+has a width at the bounds.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr, ndtri
 from scipy.stats import t as student
 
-from kedrec.metrics.bootstrap import Bounds, Function, Values, interval, ratio, resampled
-from kedrec.metrics.selection import f1_of
+from kedrec.evaluation.bootstrap import Bounds, Function, Values, interval, ratio, resampled
+from kedrec.evaluation.choice_metrics import f1_of
 
 MOST = 15  # pairs of a disease
 LAST = 10_000  # the worst rank
@@ -182,7 +182,7 @@ def percentile(totals: Values, function: Function, bounds: Bounds) -> Bounds:
 
 def expanded(totals: Values, function: Function, bounds: Bounds) -> Bounds:
     """Return the expanded percentile interval (Hesterberg, 2015)."""
-    from kedrec.metrics.bootstrap import resampled_interval
+    from kedrec.evaluation.bootstrap import resampled_interval
 
     return resampled_interval(totals, function)
 

@@ -32,7 +32,7 @@ DRKG_TYPES = {  # entities a type, for the made-up list
 def drkg_like_names() -> tuple[list[str], list[str]]:
     """Return entities and relations: DRKG's own where the real data lies, made-up ones otherwise."""
     if folder := os.environ.get("KEDREC_REAL_DATA"):
-        from kedrec.sources.names import line_blocks
+        from kedrec.sources.graph.entity_names import line_blocks
 
         graph = Path(folder) / "graph"
         rows = b"".join(line_blocks(graph / "drkg_entities.tsv.zst")).decode().splitlines()
@@ -85,7 +85,7 @@ def load_with_pandas(path: str) -> tuple[int, int, int]:
 def load_with_kedrec(path: str, store: str) -> tuple[int, int, int]:
     """Load through the store; return distinct triples, entities, relations."""
     from kedrec.graph.knowledge_graph import load_graph
-    from kedrec.store import Store
+    from kedrec.storage.artifact_store import Store
 
     graph = load_graph(path, Store(store))
     return len(graph.triples), len(graph.entities), len(graph.relations)

@@ -18,7 +18,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kedrec.environment import prepare_environment
+from kedrec.runtime.environment import prepare_environment
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def split(graph: Path, held_out: int, scratch: Path) -> Path:
     import numpy as np
 
     from kedrec.graph.knowledge_graph import load_graph
-    from kedrec.graph.split_folder import is_split_folder
-    from kedrec.store import Store
+    from kedrec.splits.split_folder import is_split_folder
+    from kedrec.storage.artifact_store import Store
 
     if is_split_folder(graph):
         return graph
@@ -101,8 +101,8 @@ def run(
     """Train; return the MRR of validation, MRR and Hits@10 of the test, and the seconds of the training."""
     from lightning import Trainer
 
-    from kedrec.data.triples import TripleData
-    from kedrec.models.kge import KGE
+    from kedrec.lladr.kge import KGE
+    from kedrec.lladr.triple_data import TripleData
 
     data = TripleData(
         str(folder),
@@ -144,7 +144,7 @@ def measure(model, loader, relations):  # type: ignore[no-untyped-def]
     """Return the metrics of full filtered ranking."""
     import torch
 
-    from kedrec.metrics.ranking_report import RankingReport
+    from kedrec.evaluation.link_prediction_metrics import RankingReport
 
     report = RankingReport(0, relations)
     with torch.inference_mode():

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kedrec.environment import prepare_environment
+from kedrec.runtime.environment import prepare_environment
 
 DRUGS, DISEASES, RELATIONS = 5000, 5100, 3
 
@@ -82,7 +82,7 @@ class Work:
 
     def model(self, scorer: str):
         """Return kedrec's model with its first values."""
-        from kedrec.models.kge import KGE
+        from kedrec.lladr.kge import KGE
 
         model = KGE(scorer, dim=self.dim, optimizer="adam")
         model.make_tables(self.entities, self.relations)
@@ -90,7 +90,7 @@ class Work:
 
     def batches(self, triples: np.ndarray):
         """Return the queries of triples."""
-        from kedrec.data.queries import KnownAnswers, ranking_batches
+        from kedrec.lladr.ranking_queries import KnownAnswers, ranking_batches
 
         known = KnownAnswers(self.train, self.relations)
         return ranking_batches("test", triples, self.types, np.ones(self.entities, np.int64), known, 512)
@@ -99,7 +99,7 @@ class Work:
         """Rank both sides; return triples a second, the making of queries and of metrics included."""
         import torch
 
-        from kedrec.metrics.ranking_report import RankingReport
+        from kedrec.evaluation.link_prediction_metrics import RankingReport
 
         model = self.model(scorer)
 

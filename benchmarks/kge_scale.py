@@ -9,7 +9,7 @@ import argparse
 import statistics
 import time
 
-from kedrec.environment import prepare_environment
+from kedrec.runtime.environment import prepare_environment
 
 
 def main() -> None:
@@ -45,8 +45,8 @@ class Run:
         import numpy as np
         import torch
 
-        from kedrec.data.sampling import TripleBatches
-        from kedrec.models.kge import KGE
+        from kedrec.lladr.kge import KGE
+        from kedrec.lladr.negative_sampling import TripleBatches
 
         draw = np.random.default_rng(0)
         triples = draw.integers(0, [entities, 100, entities], (1_000_000, 3), dtype=np.int32)

@@ -34,7 +34,7 @@ def main() -> None:
     if options.by_kind:
         show_by_kind(kinds, options.by_kind)
         return
-    from kedrec.graph.audit import contested, load_indications
+    from kedrec.kedrec_lm.indications import contested, load_indications
 
     told = load_indications(options.indications) if options.indications else set()
     print("| negatives | pairs | distinct drugs | contested | of the true pairs, told by the same source |")
@@ -50,13 +50,13 @@ def sampled(options: argparse.Namespace):
     """Return kind -> pairs."""
     from named_graph import load_named
 
-    from kedrec.graph.aliases import merge_namesakes
-    from kedrec.graph.pairs import sample_pairs
-    from kedrec.graph.treatments import split_treatments
-    from kedrec.nn.exported import Exported
+    from kedrec.graph.synonyms import merge_synonyms
+    from kedrec.graph.trained_embeddings import Exported
+    from kedrec.kedrec_lm.pair_sampling import sample_pairs
+    from kedrec.splits.treatment_split import split_treatments
 
     graph, _, kept = load_named(options.graph)
-    graph = merge_namesakes(graph, kept)
+    graph = merge_synonyms(graph, kept)
     compounds = [graph.entities[row] for row in graph.of_type("Compound")]
     sources = {"random": ("random", None), "popular": ("popular", None), "similar": ("similar", None)}
     for told in options.run:
@@ -81,7 +81,7 @@ def sampled(options: argparse.Namespace):
 
 def write(kinds, folder: Path) -> None:
     """Write the pairs of each kind, with the tests of all."""
-    from kedrec.graph.pairs import save_pairs
+    from kedrec.splits.pairs import save_pairs
 
     folder.mkdir(parents=True, exist_ok=True)
     tests = [pair for pairs in kinds.values() for pair in pairs if pair.split == "test"]
@@ -93,7 +93,7 @@ def write(kinds, folder: Path) -> None:
 
 def show_by_kind(kinds, predictions: Path) -> None:
     """Print the metrics of the choice on the test pairs of each kind."""
-    from kedrec.metrics.selection import selection_metrics
+    from kedrec.evaluation.choice_metrics import selection_metrics
 
     rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
     print("| tested on | pairs | F1 | interval | flip rate | nearest passage |\n|---|---|---|---|---|---|")

@@ -17,7 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from kedrec.environment import prepare_environment
+from kedrec.runtime.environment import prepare_environment
 
 SOURCES = ["clinical_trials", "pmc"]
 
@@ -39,8 +39,8 @@ def compare_encoders(texts: list[str], repeats: int) -> None:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    from kedrec.sources.pretrained import BUNDLED_ENCODER, encoder_folder
-    from kedrec.text.encoder import Encoder
+    from kedrec.retrieval.bi_encoder import Encoder
+    from kedrec.sources.weights import BUNDLED_ENCODER, encoder_folder
 
     folder = str(encoder_folder(BUNDLED_ENCODER))
     peer = {
@@ -81,14 +81,14 @@ def main() -> None:
     options = parser.parse_args()
     prepare_environment()
 
-    from kedrec.data.evidence import Library
     from kedrec.graph.knowledge_graph import load_graph
-    from kedrec.graph.pairs import sample_pairs
-    from kedrec.graph.treatments import split_treatments
-    from kedrec.store import Store
-    from kedrec.text.encoder import Encoder
-    from kedrec.text.index import recall
-    from kedrec.text.retriever import open_corpus, query_text
+    from kedrec.kedrec_lm.evidence import Library
+    from kedrec.kedrec_lm.pair_sampling import sample_pairs
+    from kedrec.retrieval.bi_encoder import Encoder
+    from kedrec.retrieval.retriever import open_corpus, query_text
+    from kedrec.retrieval.vector_index import recall
+    from kedrec.splits.treatment_split import split_treatments
+    from kedrec.storage.artifact_store import Store
 
     store = Store(options.store)
 
@@ -117,7 +117,7 @@ def main() -> None:
             lambda source=source: library.retriever.index(source),
             lambda index: f"{len(index):,} passages, {'exact' if index.exact else 'hnswlib'}",
         )
-    graph = library.merged_graph
+    graph = library.named.merged
     asked = {"drugs": library.mentioned(), "eligible": library.mentioned_together, "seed": 0}
     pairs = stage(
         "pairs of a train split",
@@ -132,7 +132,7 @@ def main() -> None:
         lambda pairs: f"{len(pairs):,} pairs",
     )
     queries = [
-        query_text(library.names(pair.disease)[0], library.names(drug)[0])
+        query_text(library.named.names(pair.disease)[0], library.named.names(drug)[0])
         for pair in pairs
         for drug in (pair.relevant, pair.irrelevant)
     ][: options.queries]

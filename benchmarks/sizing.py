@@ -62,10 +62,10 @@ Bytes = dict[str, float]
 
 def planned_student(spec: Spec) -> Bytes:
     """Return what the plan says of a student."""
-    from kedrec.models.student import Student
-    from kedrec.sizing.counting import decoder_of
-    from kedrec.sizing.decoder import Work, activations, logits
-    from kedrec.sizing.states import states
+    from kedrec.commands.plan.decoder_costs import Work, activations, logits
+    from kedrec.commands.plan.model_states import states
+    from kedrec.commands.plan.parameter_counts import decoder_of
+    from kedrec.kedrec_lm.student import Student
 
     with tempfile.TemporaryDirectory() as folder:
         shape_config(spec).save_pretrained(folder)
@@ -83,9 +83,9 @@ def planned_student(spec: Spec) -> Bytes:
 
 def planned_tables(spec: Spec) -> Bytes:
     """Return what the plan says of embeddings."""
-    from kedrec.models.kge import KGE
-    from kedrec.sizing.states import States
-    from kedrec.sizing.tables import Batch, Tables, activation_bytes, gradient_bytes
+    from kedrec.commands.plan.model_states import States
+    from kedrec.commands.plan.table_costs import Batch, Tables, activation_bytes, gradient_bytes
+    from kedrec.lladr.kge import KGE
 
     scorer = KGE("transe_l1", dim=spec["dim"]).scorer
     widths = (scorer.entity_width, scorer.relation_width)
@@ -140,8 +140,8 @@ def measured_tables(spec: Spec) -> Bytes:
     import numpy as np
     import torch
 
-    from kedrec.data.sampling import TripleBatches
-    from kedrec.models.kge import KGE
+    from kedrec.lladr.kge import KGE
+    from kedrec.lladr.negative_sampling import TripleBatches
 
     sizes = (spec["triples"], spec["negatives"], spec["chunks"])
     draw = np.random.default_rng(0)
@@ -208,11 +208,10 @@ def kept_bytes(module: Any, loss: Callable[[], Any]) -> float:
 
 def run_case(name: str, scale: float) -> dict[str, Bytes]:
     """Plan and measure a case in this process, the plan second: it must not warm anything up."""
-    from kedrec.environment import prepare_environment
+    from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()
-    import kedrec.models.kge
-    import kedrec.models.student  # noqa: F401  (before memory is looked at)
+    import kedrec.kedrec_lm.student  # noqa: F401  (before memory is looked at)
 
     spec = dict(CASES[name])
     grown = "entities" if "entities" in spec else "layers"

@@ -13,9 +13,9 @@ fields, conversations of random tokens in one order, all of one length so that n
 tool at its defaults. That they train alike is shown by the mean loss of all steps, which must agree within 2 %.
 "cores" is processor time over wall time; on a CPU that others use too, the ratio by processor time is the steadier one.
 
-MFU counts what the mathematics needs (kedrec/sizing/decoder.py: PaLM's appendix B, without the gradients of what is
-frozen, the vocabulary where there is a label) over the device's peak: that of its data sheet for an A100, H100 or H200,
-else what the largest of some plain matrix products reaches here, or ``--peak-tflops``.
+MFU counts what the mathematics needs (kedrec/commands/plan/decoder_costs.py: PaLM's appendix B, without the
+gradients of what is frozen, the vocabulary where there is a label) over the device's peak: that of its data sheet for
+an A100, H100 or H200, else what the largest of some plain matrix products reaches here, or ``--peak-tflops``.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def measured_peak(spec: Spec) -> dict[str, Any]:
     """Return the device's name and its FLOP/s in the base's type."""
     import torch
 
-    from kedrec.sizing.devices import device
+    from kedrec.commands.plan.devices import device
 
     if on_gpu():
         name = torch.cuda.get_device_name()
@@ -63,9 +63,9 @@ def measured_peak(spec: Spec) -> dict[str, Any]:
 
 def model_flops(spec: Spec) -> float:
     """Return the operations of a step, by the formulas of ``--plan``."""
-    from kedrec.models.student import Student
-    from kedrec.sizing.counting import decoder_of
-    from kedrec.sizing.decoder import Work, flops
+    from kedrec.commands.plan.decoder_costs import Work, flops
+    from kedrec.commands.plan.parameter_counts import decoder_of
+    from kedrec.kedrec_lm.student import Student
 
     with tempfile.TemporaryDirectory() as folder:
         shape_config(spec).save_pretrained(folder)

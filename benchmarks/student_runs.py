@@ -84,7 +84,7 @@ def random_student(spec: Spec) -> Any:
     import torch
     from peft import get_peft_model
 
-    from kedrec.models.student import Student
+    from kedrec.kedrec_lm.student import Student
 
     lora = adapter(spec)
     student: Any = Student(
@@ -111,7 +111,7 @@ def chat_batches(spec: Spec) -> list[Any]:
     """Return the conversations as kedrec's students take them."""
     import torch
 
-    from kedrec.batches import ChatBatch
+    from kedrec.kedrec_lm.question_batches import ChatBatch
 
     ids, labels = conversations(spec)
     decisive = torch.zeros_like(ids, dtype=torch.bool)
@@ -123,7 +123,7 @@ def chat_batches(spec: Spec) -> list[Any]:
 
 def run_kedrec(spec: Spec, clock: Clock) -> float:
     """Train by kedrec; return the mean loss."""
-    from kedrec.environment import prepare_environment
+    from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()
     import torch

@@ -41,7 +41,7 @@ TOOLS = ("kedrec", "TRL")
 THREADS = 2
 IGNORED = -100
 
-Row = dict[str, Any]  # a tokenized conversation: the fields of kedrec.data.chat.Encoded
+Row = dict[str, Any]  # a tokenized conversation: the fields of kedrec.kedrec_lm.chat_encoding.Encoded
 Spec = dict[str, Any]  # what a run is told: see `prepare`
 
 
@@ -59,7 +59,7 @@ class Clock:
 
 def kedrec_run(spec: Spec, rows: list[Row], clock: Clock) -> tuple[Any, Callable[[], Any]]:
     """Return the experiment's own student's network, and what trains it under Lightning's Trainer."""
-    from kedrec.environment import prepare_environment
+    from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()
     from functools import partial
@@ -67,10 +67,10 @@ def kedrec_run(spec: Spec, rows: list[Row], clock: Clock) -> tuple[Any, Callable
     from lightning import Callback, Trainer
     from torch.utils.data import DataLoader
 
-    from kedrec.batches import Question
     from kedrec.config import build, compose
-    from kedrec.data.batching import collate_chats
-    from kedrec.data.chat import Encoded
+    from kedrec.kedrec_lm.chat_batching import collate_chats
+    from kedrec.kedrec_lm.chat_encoding import Encoded
+    from kedrec.kedrec_lm.question_batches import Question
 
     class Noting(Callback):
         def on_train_batch_end(self, trainer: Any, student: Any, outputs: Any, *_: Any) -> None:
@@ -200,12 +200,12 @@ def evaluate(spec: Spec) -> dict[str, float]:
 
 def prepare(folder: Path, steps: int, batch_size: int) -> Spec:
     """Write the conversations, those of training in the order of their batches; return what both tools are told."""
-    from kedrec.environment import prepare_environment
+    from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()
     from kedrec.config import build, compose
-    from kedrec.sources.pretrained import base_folder
-    from kedrec.store import Store
+    from kedrec.sources.weights import base_folder
+    from kedrec.storage.artifact_store import Store
 
     changes = [f"data.init_args.batch_size={batch_size}"]
     experiment = compose(EXPERIMENT, changes)

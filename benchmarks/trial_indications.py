@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("trials", type=Path, help="CSV with the columns diseases and drugs, plain, .gz or .zst")
     options = parser.parse_args()
 
-    from kedrec.sources.compressed import text_lines
+    from kedrec.storage.compressed_text import text_lines
 
     rows = list(csv.DictReader(f"{content}\n" for _, content in text_lines(options.trials)))
     ids = ids_of_names(options.graph)

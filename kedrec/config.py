@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kedrec.errors import KedrecError, nearest
-from kedrec.store import key_hash
+from kedrec.storage.hashing import key_hash
 
 if TYPE_CHECKING:
     from lightning import LightningDataModule, LightningModule

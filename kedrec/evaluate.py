@@ -12,19 +12,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedrec.commands import run_command
 from kedrec.config import build
 from kedrec.errors import KedrecError
-from kedrec.finished import FinishedRun, load_best, make_ready, open_run
-from kedrec.folders import appearing_whole
-from kedrec.run import HasFacts, answers_of, jsonl, provenance
-from kedrec.testing import numbers_of, show, trainer_for_tests
+from kedrec.runtime.command_line import run_command
+from kedrec.storage.atomic_folder import appearing_whole
+from kedrec.storage.jsonl import jsonl
+from kedrec.training.evaluation_trainer import numbers_of, show, trainer_for_tests
+from kedrec.training.loaded_run import FinishedRun, load_best, make_ready, open_run
+from kedrec.training.run_folder import HasFacts, answers_of, provenance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from kedrec.batches import Vocabulary
     from kedrec.config import Built
+    from kedrec.graph.vocabulary import Vocabulary
 
 _NAMED = 5  # numbers that are named where some differ
 
@@ -40,11 +41,11 @@ def _run(arguments: list[str]) -> None:
 
 def evaluate(run: FinishedRun) -> dict[str, float]:
     """Test the run's weights as its experiment says; return the numbers, ``test/NAME`` -> number."""
-    from kedrec.environment import prepare_environment
+    from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()
-    from kedrec.baseline import compared_with_base
-    from kedrec.judging import judged_answers
+    from kedrec.evaluation.citation_support import judged_answers
+    from kedrec.training.base_answers import compared_with_base
 
     started = time.monotonic()
     built = build(run.experiment)
@@ -128,8 +129,8 @@ def _what_training_saw(run: FinishedRun, built: "Built") -> dict[str, str]:
     """
     import numpy as np
 
-    from kedrec.batches import HasTriples, HasVocabulary
-    from kedrec.data.instructions import InstructionData
+    from kedrec.graph.vocabulary import HasTriples, HasVocabulary
+    from kedrec.kedrec_lm.instruction_data import InstructionData
 
     data = built.data
     if isinstance(data, HasVocabulary):

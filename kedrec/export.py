@@ -18,19 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedrec.commands import Arguments, run_command
+from kedrec.commands.export.gguf_converter import OUTTYPES, find_converter
 from kedrec.config import build
 from kedrec.errors import KedrecError
-from kedrec.finished import FinishedRun, load_best, make_ready, open_run
-from kedrec.folders import appearing_whole
-from kedrec.run import Private
-from kedrec.serving.converter import OUTTYPES, find_converter
-from kedrec.store import file_hash
+from kedrec.runtime.command_line import Arguments, run_command
+from kedrec.storage.atomic_folder import appearing_whole
+from kedrec.storage.hashing import file_hash
+from kedrec.training.loaded_run import FinishedRun, load_best, make_ready, open_run
+from kedrec.training.run_folder import Private
 
 if TYPE_CHECKING:
-    from kedrec.models.student import Student
-    from kedrec.serving.fidelity import Choices, Logits
-    from kedrec.serving.formats import Form
+    from kedrec.commands.export.export_fidelity import Choices, Logits
+    from kedrec.commands.export.export_formats import Form
+    from kedrec.kedrec_lm.student import Student
 
 _RECORD = "export.json"
 _FORMS = ("adapter", "merged", "gguf")
@@ -101,11 +101,11 @@ def export(run: FinishedRun, options: argparse.Namespace) -> None:
     Raises:
         KedrecError: it does not, or the run cannot be exported so.
     """
-    from kedrec.environment import prepare_environment
+    from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()
-    from kedrec.models.student import Student
-    from kedrec.serving.card import told
+    from kedrec.commands.export.export_card import told
+    from kedrec.kedrec_lm.student import Student
 
     built = build(run.experiment)
     student = built.model
@@ -135,8 +135,9 @@ def _write(job: _Job, folder: Path) -> "tuple[Logits, Choices]":
     Raises:
         KedrecError: they are not the run's.
     """
-    from kedrec.progress import shown_as_bars
-    from kedrec.serving import fidelity, formats
+    from kedrec.commands.export import export_fidelity as fidelity
+    from kedrec.commands.export import export_formats as formats
+    from kedrec.runtime.progress import shown_as_bars
 
     # An answer is an answer: what the audits ask again tells no more of the weights.
     student, batches = job.student, [one for one in job.data.test_dataloader() if not one.questions[0].audit]
@@ -176,7 +177,7 @@ def _write(job: _Job, folder: Path) -> "tuple[Logits, Choices]":
 
 def _describe(job: _Job, folder: Path, found: "tuple[Logits, Choices]") -> None:
     """Write the card, the example and the record with a checksum for each file."""
-    from kedrec.serving.card import example_request, model_card
+    from kedrec.commands.export.export_card import example_request, model_card
 
     private = isinstance(job.data, Private)
     card = model_card(job.run, job.student, job.form, job.dtype, found, private)

@@ -8,14 +8,24 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kedrec.commands import run_command
 from kedrec.config import Built, Experiment, build, compose
 from kedrec.errors import KedrecError
-from kedrec.processes import is_first, process_number
-from kedrec.progress import shown_as_bars
-from kedrec.run import Asks, Exports, HasBaseline, HasFacts, HoldsOut, InManyProcesses, Private, RunFolder, answers_of
-from kedrec.signals import preemptible
-from kedrec.testing import numbers_of, show
+from kedrec.runtime.command_line import run_command
+from kedrec.runtime.distributed import is_first, process_number
+from kedrec.runtime.progress import shown_as_bars
+from kedrec.runtime.signals import preemptible
+from kedrec.training.evaluation_trainer import numbers_of, show
+from kedrec.training.run_folder import (
+    Asks,
+    Exports,
+    HasBaseline,
+    HasFacts,
+    HoldsOut,
+    InManyProcesses,
+    Private,
+    RunFolder,
+    answers_of,
+)
 
 if TYPE_CHECKING:
     from lightning import Callback, Trainer
@@ -28,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> None:
     if "--plan" in arguments:
-        from kedrec.sizing.report import show_plan
+        from kedrec.commands.plan.plan_report import show_plan
 
         show_plan(arguments)
         return
@@ -51,15 +61,15 @@ def fit(experiment: Experiment) -> dict[str, float]:
 
 
 def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
-    from kedrec.environment import prepare_environment
+    from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()
     from lightning import seed_everything
 
-    from kedrec.baseline import compared_with_base, score_untrained, score_untrained_together
-    from kedrec.judging import judged_answers
-    from kedrec.nn.sharded import is_sharded
-    from kedrec.tracking import report_to_wandb
+    from kedrec.evaluation.citation_support import judged_answers
+    from kedrec.training.base_answers import compared_with_base, score_untrained, score_untrained_together
+    from kedrec.training.sharded_weights import is_sharded
+    from kedrec.training.wandb_report import report_to_wandb
 
     built = build(experiment)
     trainer = _trainer(built, experiment, run)
@@ -100,9 +110,9 @@ def _fit(experiment: Experiment, run: RunFolder) -> dict[str, float]:
 def _trainer(built: Built, experiment: Experiment, run: RunFolder) -> "Trainer":
     from lightning import Trainer
 
-    from kedrec.callbacks import checkpoint_callbacks
-    from kedrec.preemption import StopAtSignal, slurm_plugins
-    from kedrec.zero import keep_batches
+    from kedrec.training.checkpoints import checkpoint_callbacks
+    from kedrec.training.deepspeed_batches import keep_batches
+    from kedrec.training.preemption import StopAtSignal, slurm_plugins
 
     # The best checkpoint is settled before the last one is saved, which tells it.
     callbacks: list[Callback] = [

@@ -20,16 +20,17 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from kedrec.bundle import unbundle, write_bundle
-from kedrec.commands import Arguments, run_command
 from kedrec.config import Experiment, build, compose
 from kedrec.errors import KedrecError
-from kedrec.processes import is_first
-from kedrec.progress import shown_as_bars
-from kedrec.run import Private
-from kedrec.signals import preemptible
-from kedrec.stages import Stage
-from kedrec.store import PlanningStore, Store, artefacts_recorded, key_hash
+from kedrec.runtime.command_line import Arguments, run_command
+from kedrec.runtime.distributed import is_first
+from kedrec.runtime.preparation_plan import Stage
+from kedrec.runtime.progress import shown_as_bars
+from kedrec.runtime.signals import preemptible
+from kedrec.storage.artifact_store import PlanningStore, Store, artefacts_recorded
+from kedrec.storage.bundle import unbundle, write_bundle
+from kedrec.storage.hashing import key_hash
+from kedrec.training.run_folder import Private
 
 
 @runtime_checkable
@@ -75,7 +76,7 @@ def _run(arguments: list[str]) -> int:
 
 def run(experiment: Experiment, options: argparse.Namespace) -> None:
     """Prepare, or show the plan."""
-    from kedrec.environment import prepare_environment
+    from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()
     data: Any = build(experiment).data

@@ -24,15 +24,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kedrec.commands import Arguments, run_command
 from kedrec.errors import KedrecError
-from kedrec.finished import FinishedRun, open_run
-from kedrec.printable import printable
-from kedrec.progress import shown_as_bars
-from kedrec.store import Store, check_named, write_named
+from kedrec.runtime.command_line import Arguments, run_command
+from kedrec.runtime.printable import printable
+from kedrec.runtime.progress import shown_as_bars
+from kedrec.storage.artifact_store import Store
+from kedrec.storage.atomic_files import check_named, write_named
+from kedrec.training.loaded_run import FinishedRun, open_run
 
 if TYPE_CHECKING:
-    from kedrec.recommending.answer import Answer
+    from kedrec.commands.recommend.recommendation import Answer
 
 _STARTED = time.monotonic()
 _PRINTED = "-"
@@ -137,7 +138,7 @@ def _recommend(options: Options) -> int:
         answer, seconds = _answered(options, run, student, disease)
     _write(answer, options)
     if options.json != _PRINTED:
-        from kedrec.recommending.terminal import show
+        from kedrec.commands.recommend.recommendation_table import show
 
         show(answer)
         if options.explain and answer.student is None:
@@ -148,7 +149,7 @@ def _recommend(options: Options) -> int:
 
 def _answered(options: Options, run: FinishedRun, student: FinishedRun | None, disease: str) -> tuple["Answer", float]:
     """Return the answer, and after how many seconds the ranking was there."""
-    from kedrec.recommending.recommender import Recommender, Wanted
+    from kedrec.commands.recommend.recommender import Recommender, Wanted
 
     store = Store()
     recommender = Recommender(run, options.graph, store)
@@ -159,11 +160,11 @@ def _answered(options: Options, run: FinishedRun, student: FinishedRun | None, d
     seconds = time.monotonic() - _STARTED
     if not recommender.to_explain(ranked, wanted):
         return recommender.answer(ranked, wanted), seconds
-    from kedrec.environment import prepare_environment
+    from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()  # imports lightning, which ranking does without
-    from kedrec.recommending.details import Investigator
-    from kedrec.recommending.explainer import open_explainer
+    from kedrec.commands.recommend.explainer import open_explainer
+    from kedrec.commands.recommend.investigator import Investigator
 
     explainer = open_explainer(student, recommender.graph_path, options.texts, store)
     return recommender.answer(ranked, wanted, Investigator(explainer, recommender.therapeutic)), seconds
@@ -211,7 +212,7 @@ def _write(answer: "Answer", options: Options) -> None:
     elif options.json:
         write_named(Path(options.json), text)
     if options.html:
-        from kedrec.recommending.page import page
+        from kedrec.commands.recommend.recommendation_page import page
 
         write_named(Path(options.html), page(answer))
 

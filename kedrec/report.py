@@ -14,8 +14,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from kedrec.commands import Arguments, run_command
 from kedrec.errors import KedrecError
+from kedrec.runtime.command_line import Arguments, run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def _work(arguments: list[str]) -> None:
     if options.reviewed:
         _tell_reviews(options)
     elif options.review is not None:
-        from kedrec.reporting.review import write_review
+        from kedrec.commands.report.blinded_review import write_review
 
         write_review(
             options.runs,
@@ -75,17 +75,18 @@ def report(folders: Sequence[Path], place: Path, results: Path | None = None) ->
         KedrecError: a folder holds no finished run, a file of one is damaged, the place holds something else, or there
             is no place for the page of results.
     """
-    from kedrec.reporting.runs import find_runs
-    from kedrec.reporting.writing import check_place
-    from kedrec.store import check_named, file_hash, write_named
+    from kedrec.commands.report.report_files import check_place
+    from kedrec.commands.report.reported_runs import find_runs
+    from kedrec.storage.atomic_files import check_named, write_named
+    from kedrec.storage.hashing import file_hash
 
     check_place(place)
     if results is not None:
         check_named(results)
     runs, left_out = find_runs(folders)
-    from kedrec.reporting.groups import group_runs
-    from kedrec.reporting.review_sheet import plain
-    from kedrec.reporting.writing import write_report
+    from kedrec.commands.report.report_files import write_report
+    from kedrec.commands.report.review_sheet import plain
+    from kedrec.commands.report.run_groups import group_runs
 
     sample = file_hash(Path(__file__).parent / "sample" / "triples.tsv")
     page = write_report(group_runs(runs, sample), left_out, place)
@@ -97,13 +98,13 @@ def report(folders: Sequence[Path], place: Path, results: Path | None = None) ->
 
 
 def _tell_reviews(options: Namespace) -> None:
-    from kedrec.reporting.review_answers import read_reviews
-    from kedrec.reporting.review_report import review_report
+    from kedrec.commands.report.review_answers import read_reviews
+    from kedrec.commands.report.review_report import review_report
 
     told = review_report(read_reviews(options.reviewed, options.key))
     print(told.as_markdown())
     if options.to is not None:
-        from kedrec.reporting.writing import write_review_results
+        from kedrec.commands.report.report_files import write_review_results
 
         write_review_results(told.as_markdown(), told.as_json(), options.to)
 

@@ -18,14 +18,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kedrec.commands import Arguments, run_command
+from kedrec.commands.sweep.sweep_file import SweepFile, read_sweep
+from kedrec.commands.sweep.sweep_results import tables, write_results
+from kedrec.commands.sweep.sweep_trials import Trial, Trials
+from kedrec.commands.sweep.trial_workers import run_preparation, run_trials
 from kedrec.config import compose
 from kedrec.errors import KedrecError
-from kedrec.search.results import tables, write_results
-from kedrec.search.sweep_file import SweepFile, read_sweep
-from kedrec.search.trials import Trial, Trials
-from kedrec.search.workers import run_preparation, run_trials
-from kedrec.store import disk_faults_named, key_hash, write_atomic
+from kedrec.runtime.command_line import Arguments, run_command
+from kedrec.storage.atomic_files import disk_faults_named, write_atomic
+from kedrec.storage.hashing import key_hash
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -73,7 +73,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_experiment(tmp_path_factory, tiny_base, tiny_encoder_folder, store):
     """The default experiment in little: the sample, cut to a few pairs, and the tiny models."""
-    from kedrec.graph.pairs import load_pairs, save_pairs
+    from kedrec.splits.pairs import load_pairs, save_pairs
 
     folder = tmp_path_factory.mktemp("experiment")
     pairs = load_pairs(REPOSITORY / "kedrec" / "sample" / "pairs.parquet")
@@ -100,9 +100,12 @@ def tiny_experiment(tmp_path_factory, tiny_base, tiny_encoder_folder, store):
         },
     }
     content["trainer"]["callbacks"] = [
-        {"class_path": "kedrec.callbacks.KeepLast", "init_args": {"folder": "${run_dir}/checkpoints", "every": 3}},
-        {"class_path": "tests.killing.Kill"},
-        {"class_path": "tests.gathering.Watch"},
+        {
+            "class_path": "kedrec.training.checkpoints.KeepLast",
+            "init_args": {"folder": "${run_dir}/checkpoints", "every": 3},
+        },
+        {"class_path": "tests.support.kill_at_step.Kill"},
+        {"class_path": "tests.support.watch_gathered_parameters.Watch"},
     ]
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(content))

@@ -25,14 +25,14 @@ def test_every_experiment_composes_and_builds(path, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     built = build(compose(path, [f"out={tmp_path}", *_needed(path)]))
     assert type(built.model).__module__.startswith("kedrec.models.")
-    assert type(built.data).__module__.startswith("kedrec.data.")
+    assert type(built.data).__module__.startswith(("kedrec.kedrec_lm.", "kedrec.lladr.", "kedrec.mimic."))
 
 
 @pytest.mark.parametrize("path", GROUP_FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_group_file_builds(path, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     using = [one for one in EXPERIMENTS if yaml.safe_load(one.read_text())["use"][path.parent.name] == path.stem]
-    other = "transe_base" if "kedrec.models.kge" in path.read_text() else "both_sources"
+    other = "transe_base" if "kedrec.lladr.kge" in path.read_text() else "both_sources"
     experiment = using[0] if using else REPOSITORY / "experiments" / f"{other}.yaml"
     overrides = [f"use.{path.parent.name}={path.stem}", f"out={tmp_path}", *_needed(experiment)]
     composed = compose(experiment, overrides)
@@ -108,7 +108,7 @@ def test_faults_of_composition_are_one_line(tmp_path, content, overrides, words)
         ({"model": {"init_args": {"dtype": "int8"}}}, [], ["model.init_args.dtype", "bfloat16"]),
         ({}, ["trainer.max_step=3"], ["command line", "trainer.max_step", "'max_steps'"]),
         ({}, ["trainer.max_steps=many"], ["command line", "trainer.max_steps", "int"]),
-        ({"model": {"class_path": "kedrec.models.student.Studnt"}}, [], ["model.class_path", "Studnt"]),
+        ({"model": {"class_path": "kedrec.kedrec_lm.student.Studnt"}}, [], ["model.class_path", "Studnt"]),
         ({"data": {"init_args": {"graph": None}}}, [], ["data.init_args", "graph"]),
     ],
 )

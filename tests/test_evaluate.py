@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from kedrec.evaluate import main
-from tests.running import REPOSITORY, run
-from tests.trained import trained
+from tests.support.command_process import REPOSITORY, run
+from tests.support.trained_runs import trained
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_overrides_ask_for_another_test_in_a_folder_of_their_own(copied, capsys)
 def test_questions_that_the_run_was_trained_on_are_counted(copied, tiny_experiment, tmp_path, capsys):
     from dataclasses import replace
 
-    from kedrec.graph.pairs import load_pairs, save_pairs
+    from kedrec.splits.pairs import load_pairs, save_pairs
 
     pairs = load_pairs(tiny_experiment.parent / "p")
     exchanged = {"train": "test", "test": "train", "validation": "validation"}

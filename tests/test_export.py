@@ -7,10 +7,10 @@ import pytest
 import torch
 import yaml
 
-from kedrec.environment import quickest_dtype
-from tests.running import run
-from tests.serving.exporting import best_net, export, largest_difference, refused
-from tests.trained import trained
+from kedrec.runtime.environment import quickest_dtype
+from tests.support.command_process import run
+from tests.support.exported_forms import best_net, export, largest_difference, refused
+from tests.support.trained_runs import trained
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_the_example_is_a_test_question_as_the_run_saw_it(student, tmp_path):
 
 
 def test_what_patients_taught_is_exported_on_demand_alone_and_says_so(student, tmp_path, capsys, monkeypatch):
-    from kedrec.data.instructions import InstructionData
+    from kedrec.kedrec_lm.instruction_data import InstructionData
 
     monkeypatch.setattr(InstructionData, "private", True, raising=False)
     place = tmp_path / "out"
@@ -130,7 +130,7 @@ def test_a_run_without_an_adapter_is_exported_whole(whole, tmp_path, capsys):
 @pytest.mark.parametrize("form", ["adapter", "merged"])
 def test_a_byte_that_turns_on_the_disk_is_noticed(student, tmp_path, capsys, monkeypatch, form):
     """Between writing and reading back one bit of one weight turns, which no logit would show."""
-    from kedrec.serving import formats
+    from kedrec.commands.export import export_formats as formats
 
     writes = getattr(formats, f"write_{form}")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from kedrec.environment import quickest_dtype
-from kedrec.graph.pairs import load_pairs, save_pairs
-from tests.running import REPOSITORY, run
+from kedrec.runtime.environment import quickest_dtype
+from kedrec.splits.pairs import load_pairs, save_pairs
+from tests.support.command_process import REPOSITORY, run
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def test_a_run_leaves_everything_behind(unbroken):
 
 
 def test_the_test_is_audited_and_what_is_held_out_is_written_down(unbroken):
-    from kedrec.graph.manifest import Manifest
+    from kedrec.splits.manifest import Manifest
 
     folder, _ = unbroken
     asked, base = (
@@ -89,7 +89,7 @@ def test_a_checkpoint_holds_the_adapter_and_reloads_safely(unbroken):
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["state_dict"]
     assert all("lora" in name for name in checkpoint["state_dict"])
-    assert "class_path: kedrec.models.student.Student" in checkpoint["kedrec"]["settings"]
+    assert "class_path: kedrec.kedrec_lm.student.Student" in checkpoint["kedrec"]["settings"]
 
 
 def test_the_adapter_loads_with_plain_peft_and_gives_the_scores_of_the_run(unbroken, tiny_base):

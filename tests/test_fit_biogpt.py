@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers import BioGptConfig, BioGptForCausalLM, BioGptTokenizer
 
-from kedrec.batches import Question
-from kedrec.data.chat import ChatEncoder, Shown
 from kedrec.errors import KedrecError
-from tests.running import run
+from kedrec.kedrec_lm.chat_encoding import ChatEncoder, Shown
+from kedrec.kedrec_lm.question_batches import Question
+from tests.support.command_process import run
 
 
 @pytest.fixture(scope="module")

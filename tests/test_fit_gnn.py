@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.running import REPOSITORY, run
+from tests.support.command_process import REPOSITORY, run
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,10 @@ def small(tmp_path_factory, store):
             "enable_model_summary": False,
             "callbacks": [
                 {
-                    "class_path": "kedrec.callbacks.KeepLast",
+                    "class_path": "kedrec.training.checkpoints.KeepLast",
                     "init_args": {"folder": "${run_dir}/checkpoints", "every": 10},
                 },
-                {"class_path": "tests.killing.Kill"},
+                {"class_path": "tests.support.kill_at_step.Kill"},
             ],
         }
         path = tmp_path_factory.mktemp("gnn") / "small.yaml"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.running import REPOSITORY, run
+from tests.support.command_process import REPOSITORY, run
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,11 @@ def small_lladr(tmp_path_factory, tiny_encoder_folder, store):
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "callbacks": [
-            {"class_path": "kedrec.callbacks.KeepLast", "init_args": {"folder": "${run_dir}/checkpoints", "every": 10}},
-            {"class_path": "tests.killing.Kill"},
+            {
+                "class_path": "kedrec.training.checkpoints.KeepLast",
+                "init_args": {"folder": "${run_dir}/checkpoints", "every": 10},
+            },
+            {"class_path": "tests.support.kill_at_step.Kill"},
         ],
     }
     path = tmp_path_factory.mktemp("lladr") / "small.yaml"

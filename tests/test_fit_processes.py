@@ -6,11 +6,11 @@ import json
 import pytest
 import torch
 
-from tests.running import run
+from tests.support.command_process import run
 
 # As `use.trainer=zero3` and nothing else is on a cluster, but for the device and a precision in which sums can be told.
 ON_CPU = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true")
-DEEPSPEED = "trainer.strategy.class_path=tests.cpu_deepspeed.CPUDeepSpeed"
+DEEPSPEED = "trainer.strategy.class_path=tests.support.cpu_deepspeed.CPUDeepSpeed"
 SETTINGS = (
     "trainer.log_every_n_steps=1",
     "trainer.max_epochs=-1",

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from tests.running import REPOSITORY, run
+from tests.support.command_process import REPOSITORY, run
 
 MODELS = ("kgt5", "csprom")
 
@@ -30,10 +30,10 @@ def small(tmp_path_factory, tiny_encoder_folder, store):
             "enable_model_summary": False,
             "callbacks": [
                 {
-                    "class_path": "kedrec.callbacks.KeepLast",
+                    "class_path": "kedrec.training.checkpoints.KeepLast",
                     "init_args": {"folder": "${run_dir}/checkpoints", "every": 5},
                 },
-                {"class_path": "tests.killing.Kill"},
+                {"class_path": "tests.support.kill_at_step.Kill"},
             ],
         }
         path = tmp_path_factory.mktemp(model) / "small.yaml"

@@ -13,12 +13,12 @@ import time
 import pytest
 import yaml
 
-from tests.running import REPOSITORY, run
-from tests.sources.loopback import Answer, Loopback
-from tests.sources.test_clinical_trials import study
-from tests.sources.test_entrez import Ncbi, record
-from tests.sources.test_pmc import Bucket
-from tests.teacher.server import Reply, chat, serving
+from tests.sources.text.test_clinical_trials import study
+from tests.sources.text.test_entrez import Ncbi, record
+from tests.sources.text.test_pmc import Bucket
+from tests.support.command_process import REPOSITORY, run
+from tests.support.loopback_server import Answer, Loopback
+from tests.support.misbehaving_llm_server import Reply, chat, serving
 
 SAMPLE = REPOSITORY / "kedrec" / "sample"
 IN_PMC = "<PubmedData><ArticleIdList><ArticleId IdType='pmc'>PMC7</ArticleId></ArticleIdList></PubmedData>"
@@ -181,7 +181,7 @@ def test_a_model_is_asked_once_and_only_what_passes_is_kept(experiment, tmp_path
 
     with serving(rule=rule) as server:
         teacher = {
-            "class_path": "kedrec.teacher.endpoint.EndpointModel",
+            "class_path": "kedrec.llm.endpoint_model.EndpointModel",
             "init_args": {"model": "m", "base_url": server.url, "prices": {"input": 1.0, "output": 2.0}},
         }
         settings = [f"data.init_args.teacher={json.dumps(teacher)}", "data.init_args.max_cost=5.0"]
@@ -212,7 +212,7 @@ def test_a_model_is_asked_once_and_only_what_passes_is_kept(experiment, tmp_path
 
 def test_a_teacher_of_whom_nothing_passes_is_told_with_the_reasons(experiment, tmp_path):
     with serving(rule=lambda *_: Reply(chat("I cannot say."))) as server:
-        model = {"class_path": "kedrec.teacher.endpoint.EndpointModel"}
+        model = {"class_path": "kedrec.llm.endpoint_model.EndpointModel"}
         model["init_args"] = {"model": "m", "base_url": server.url}
         done = prepare(experiment, f"data.init_args.teacher={json.dumps(model)}", store=tmp_path / "store")
     assert done.returncode == 2
@@ -264,7 +264,7 @@ def test_entities_are_described_by_a_model_and_anchored_in_what_it_says(tmp_path
     settings = [f"data.init_args.encoder={tiny_encoder_folder}", "trainer.max_steps=4", "trainer.val_check_interval=4"]
     settings += ["model.init_args.dim=8", "trainer.enable_progress_bar=false", f"out={tmp_path / 'run'}"]
     with serving(rule=rule) as server:
-        model = {"class_path": "kedrec.teacher.endpoint.EndpointModel"}
+        model = {"class_path": "kedrec.llm.endpoint_model.EndpointModel"}
         model["init_args"] = {"model": "m", "base_url": server.url}
         describe = {"model": model, "types": ["Disease"], "settings": {"style": "structured"}}
         settings.append(f"data.init_args.describe={json.dumps(describe)}")

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import yaml
 
+from kedrec.commands.recommend.recommendation import NOTICE
 from kedrec.config import build, compose
-from kedrec.finished import open_run
 from kedrec.graph.knowledge_graph import load_graph
 from kedrec.recommend import main, read_options
-from kedrec.recommending.answer import NOTICE
-from kedrec.store import Store
-from tests.recommending.planted import TREATS, write_graph, write_run
-from tests.running import REPOSITORY, run
+from kedrec.storage.artifact_store import Store
+from kedrec.training.loaded_run import open_run
+from tests.support.command_process import REPOSITORY, run
+from tests.support.known_distances_run import TREATS, write_graph, write_run
 
 SAMPLE = REPOSITORY / "kedrec" / "sample"
 ALZHEIMER = "Disease::MESH:D000544"

@@ -12,11 +12,11 @@ from safetensors.numpy import save_file
 
 from kedrec.errors import KedrecError
 from kedrec.report import main, report
-from tests.browser import chromium
-from tests.reporting import planted
-from tests.reporting.planted import EVIL, graph_model, log, student
-from tests.running import REPOSITORY, run
-from tests.trained import trained
+from tests.support import written_runs as planted
+from tests.support.browser import chromium
+from tests.support.command_process import REPOSITORY, run
+from tests.support.trained_runs import trained
+from tests.support.written_runs import EVIL, graph_model, log, student
 
 SETTINGS = {"vanilla": (), "clinical_trials": ("clinical_trials",), "pmc": ("pmc",), "both": ("clinical_trials", "pmc")}
 

@@ -8,9 +8,9 @@ import sys
 import pytest
 from filelock import FileLock
 
-from kedrec.search.sweep_file import read_sweep
+from kedrec.commands.sweep.sweep_file import read_sweep
 from kedrec.sweep import main
-from tests.sweeping import rows, written
+from tests.support.sweep_files import rows, written
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
 
-    from kedrec.environment import prepare_environment
+    from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()
     measure(options)
@@ -42,9 +42,9 @@ def measure(options: argparse.Namespace) -> None:
     from lightning import Callback, LightningDataModule, Trainer
     from lightning.pytorch.loggers import CSVLogger
 
-    from kedrec.batches import Modality, Vocabulary
-    from kedrec.data.sampling import TripleBatches, subsampling_weights
-    from kedrec.models.kge import KGE
+    from kedrec.graph.vocabulary import Modality, Vocabulary
+    from kedrec.lladr.kge import KGE
+    from kedrec.lladr.negative_sampling import TripleBatches, subsampling_weights
 
     torch.set_num_threads(options.threads)
     triples = np.load(options.data / "train.npy").astype(np.int32)

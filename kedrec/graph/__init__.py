@@ -1,1 +1,1 @@
-"""Ids and triples as arrays; pairs with hard negatives and their splits."""
+"""The knowledge graph: ids and triples as arrays, lookup, synonyms, paths, similarity, trained embeddings."""

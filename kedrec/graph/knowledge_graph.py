@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kedrec.errors import KedrecError, nearest
-from kedrec.sources.compressed import ENDINGS, find_beside
-from kedrec.store import Store, file_hash, key_hash, write_atomic
+from kedrec.storage.artifact_store import Store
+from kedrec.storage.atomic_files import write_atomic
+from kedrec.storage.compressed_text import ENDINGS, find_beside
+from kedrec.storage.hashing import file_hash, key_hash
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +141,7 @@ def remembered_hash(source: Path, store: Store) -> str:
 
 
 def _parse_into(source: Path, place: Path) -> None:
-    from kedrec.graph.parsing import parse_files
+    from kedrec.graph.triple_parsing import parse_files
 
     lines, entities, relations, _ = parse_files([source])
     if not len(lines):

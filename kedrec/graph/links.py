@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kedrec.graph.knowledge_graph import KnowledgeGraph
-from kedrec.graph.negatives import Edge
+
+Edge = tuple[str, str]  # drug, disease
 
 
 def linked_pairs(graph: KnowledgeGraph, kept: npt.NDArray[np.int32] | None = None) -> npt.NDArray[np.int64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kedrec.errors import KedrecError, nearest
 from kedrec.graph.knowledge_graph import KnowledgeGraph
-from kedrec.graph.path_tally import Tally, blocks, rarest, rarity
+from kedrec.graph.path_scores import Tally, blocks, rarest, rarity
 
 DAMPING = 0.4  # w of Himmelstein and Baranzini
 _BLOCK = 1 << 20  # edges that are looked at together: 40 MB or so

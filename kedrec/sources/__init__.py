@@ -1,1 +1,1 @@
-"""Readers of outside material: files, and the network where a source needs it."""
+"""Readers of outside material: graphs, texts, HTTP, and model weights."""

@@ -1,1 +1,1 @@
-"""Passages, the bi-encoder, the index and the retriever."""
+"""Text without models: passages, sentences, citations, mentions."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from kedrec.sentences import sentences
+from kedrec.text.sentences import sentences
 
 
 def name_pattern(names: Sequence[str]) -> re.Pattern[str]:

@@ -3,30 +3,10 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from kedrec.sources.names import EntityInfo
-from kedrec.text.passages import Passage
+from kedrec.text.passage import Passage
 
 _WORD = re.compile(r"[^\W_]+")
 _SHORTEST = 4  # letters; shorter names are mostly abbreviations that mean other things
-
-
-def spoken_names(entity: str, info: EntityInfo | None) -> tuple[str, ...]:
-    """Return the names an entity goes by in prose, the preferred one first; its id where it has none.
-
-    MeSH writes some names with the noun first; their spoken order is put before the written one.
-
-    >>> spoken_names("Disease::MESH:D003865", EntityInfo("Depressive Disorder, Major", (), ""))
-    ('Major Depressive Disorder', 'Depressive Disorder, Major')
-    """
-    if info is None or not info.name:
-        return (entity,)
-    names: list[str] = []
-    for name in (info.name, *info.synonyms):
-        parts = name.split(", ")
-        if len(parts) == 2:
-            names.append(f"{parts[1]} {parts[0]}")
-        names.append(name)
-    return tuple(dict.fromkeys(names))
 
 
 def find_mentions(passages: Sequence[Passage], names: Mapping[str, Iterable[str]]) -> dict[str, set[int]]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from kedrec.sentences import sentences
+from kedrec.text.sentences import sentences
 from kedrec.text.spelling import ABBREVIATED, spelt
 
 _HELPS = (

@@ -9,8 +9,9 @@ import zstandard
 
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import load_graph
-from kedrec.sources.compressed import line_blocks
-from kedrec.store import Store, file_hash
+from kedrec.storage.artifact_store import Store
+from kedrec.storage.compressed_text import line_blocks
+from kedrec.storage.hashing import file_hash
 
 TREATS = "DRUGBANK::treats::Compound:Disease"
 BINDS = "Hetionet::CbG::Compound:Gene"
@@ -110,7 +111,7 @@ def test_a_header_is_refused_at_line_one(tmp_path):
 
 
 def test_line_numbers_count_on_over_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("kedrec.graph.parsing.line_blocks", lambda path: line_blocks(path, size=100))
+    monkeypatch.setattr("kedrec.graph.triple_parsing.line_blocks", lambda path: line_blocks(path, size=100))
     lines = [f"Gene::{i}\tr\tGene::{i + 1}" for i in range(500)]
     assert len(_load(tmp_path, _content(lines), "whole.tsv").triples) == 500
     lines[321] = "Gene::1\tr"
@@ -147,7 +148,7 @@ def test_the_second_load_neither_parses_nor_hashes(tmp_path, monkeypatch):
     store = Store(tmp_path / "store")
     monkeypatch.setattr(time, "time_ns", lambda: path.stat().st_ctime_ns + 10**10)
     first = load_graph(path, store)
-    monkeypatch.setattr("kedrec.graph.parsing.line_blocks", None)
+    monkeypatch.setattr("kedrec.graph.triple_parsing.line_blocks", None)
     monkeypatch.setattr("kedrec.graph.knowledge_graph.file_hash", None)
     second = load_graph(path, store)
     assert np.array_equal(first.triples, second.triples)

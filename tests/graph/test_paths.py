@@ -158,7 +158,7 @@ def test_entities_that_are_not_there_or_not_linked():
 @pytest.mark.skipif(REAL is None, reason="KEDREC_REAL_DATA is not set")
 def test_a_drug_of_the_real_graph_takes_less_than_half_a_second(store):
     from kedrec.graph.knowledge_graph import load_graph
-    from kedrec.store import Store
+    from kedrec.storage.artifact_store import Store
 
     found = load_graph(Path(REAL) / "graph", Store())
     finder = PathFinder(found, found.match_relations([TREATS]))

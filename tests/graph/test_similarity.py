@@ -7,8 +7,8 @@ import pytest
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import load_graph
 from kedrec.graph.similarity import nearest_first, neighbourhood_embedding
-from kedrec.graph.treatments import THERAPEUTIC
-from kedrec.store import Store
+from kedrec.graph.therapeutic import THERAPEUTIC
+from kedrec.storage.artifact_store import Store
 
 TREATS = THERAPEUTIC[0]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import REPOSITORY
+from tests.support.command_process import REPOSITORY
 
 # Root runs everything, and trusts itself: neither munge nor a database. The GPUs are copies of /dev/null.
 SLURM_CONF = """

@@ -6,7 +6,7 @@ import shlex
 import pytest
 import yaml
 
-from tests.trained import trained
+from tests.support.trained_runs import trained
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 
@@ -17,7 +17,7 @@ STEP = "4"  # no multiple of those after which the run saves of itself
 def experiment(tiny_experiment, tmp_path_factory):
     """The tiny student, which halts at the moment that SIGNAL_AT names until it is signalled."""
     content = yaml.safe_load(tiny_experiment.read_text())
-    content["trainer"]["callbacks"].append({"class_path": "tests.signalling.Signal"})
+    content["trainer"]["callbacks"].append({"class_path": "tests.support.signal_at_step.Signal"})
     path = tmp_path_factory.mktemp("slurm") / "tiny.yaml"
     path.write_text(yaml.safe_dump(content))
     return path

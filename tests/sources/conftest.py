@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kedrec.sources.web import Web
-from tests.sources.faulty_server import FaultyServer
+from kedrec.sources.http.client import Web
+from tests.support.faulty_server import FaultyServer
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """Who is named where, and what of a passage is shown."""
 
-from kedrec.sources.names import EntityInfo
+from kedrec.graph.named_graph import spoken_names
+from kedrec.sources.graph.entity_names import EntityInfo
 from kedrec.text.excerpt import excerpt, name_pattern
-from kedrec.text.mentions import find_mentions, spoken_names
-from kedrec.text.passages import Passage
+from kedrec.text.mentions import find_mentions
+from kedrec.text.passage import Passage
 
 TEXT = (
     "Airways narrow in asthma. Salbutamol relaxes them within minutes. Patients keep a diary. "

@@ -1,0 +1,47 @@
+"""ConvE as a scorer: a query is a convolution over the rows of entity and relation."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from kedrec.graph.vocabulary import Side
+from kedrec.lladr.scorers import DistMult
+
+
+class ConvE(DistMult):
+    """<f(vec(f([h; r] * filters)) W), t> (Dettmers et al., AAAI 2018, eq. 1); no margin.
+
+    The two rows are laid out as pictures whose lines alternate. The two sides of a triple are not alike to it: for the
+    head, give it the reversed relation's row.
+
+    Args:
+        dim: of rows.
+        filters: of 3 x 3 cells.
+        dropout: of the convolution's output and of the query in training.
+    """
+
+    def __init__(self, dim: int, filters: int = 32, dropout: float = 0.2) -> None:
+        super().__init__(dim, gamma=1.0)  # that of a dot product is for first values alone
+        self.height = next(part for part in range(math.isqrt(dim), 0, -1) if dim % part == 0)
+        self.width = dim // self.height
+        self.first_norm = nn.BatchNorm2d(1)
+        self.convolution = nn.Sequential(
+            nn.Conv2d(1, filters, 3, padding=1, bias=False),
+            nn.BatchNorm2d(filters),
+            nn.ReLU(),
+            nn.Dropout2d(dropout),
+        )
+        self.projection = nn.Sequential(
+            nn.Linear(filters * 2 * dim, dim, bias=False),
+            nn.Dropout(dropout),
+            nn.BatchNorm1d(dim),
+            nn.ReLU(),
+        )
+
+    def query(self, entity: Tensor, relation: Tensor, missing: Side) -> Tensor:
+        """Return ``(n, dim)`` queries of ``(n, dim)`` entities and relations, whichever side is missing."""
+        pictures = [row.view(-1, 1, self.height, 1, self.width) for row in (entity, relation)]
+        both = torch.cat(pictures, dim=3).flatten(2, 3)
+        query: Tensor = self.projection(self.convolution(self.first_norm(both)).flatten(1))
+        return query

@@ -1,0 +1,189 @@
+"""Link prediction by graph neural networks: R-GCN, GraphSAGE and GAT under a scorer of triples."""
+
+from collections.abc import Sequence
+
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+
+from kedrec.baselines.message_passing import Encoder, Layer, MessageGraph
+from kedrec.errors import KedrecError, check_least
+from kedrec.graph.vocabulary import HasTriples, Modality
+from kedrec.lladr.anchor_projection import Anchors
+from kedrec.lladr.link_predictor import LinkPredictor
+from kedrec.lladr.scorers import ScorerName
+from kedrec.lladr.triple_batches import TripleBatch
+
+
+class GNN(LinkPredictor):
+    """A graph neural network that encodes entities, under a scorer of triples.
+
+    The edges between the two ends of a triple that is predicted, whatever their relation and direction, carry no
+    message in that step. Validation and test read the training graph alone. Where data have anchors, their learned
+    projections are added to the rows that the first layer reads.
+
+    Args:
+        layer: rgcn (with relations, in basis decomposition), sage (mean) or gat.
+        scorer: as in KGE.
+        dim: of the scorer.
+        width: of the hidden rows.
+        layers: how often messages pass.
+        bases: matrices that the relations of an R-GCN share.
+        heads: of attention, for gat.
+        dropout: share of a hidden layer's output that is dropped in training.
+        fanouts: neighbours that a layer samples for each node, first layer first; ``null`` passes messages over the
+            whole graph in each step, which is the faster way up to some million edges.
+        gamma: margin of the distances.
+        adversarial_temperature: of self-adversarial negatives; ``null`` weighs negatives alike.
+        learning_rate: of Adam.
+        weight_decay: of Adam.
+        compiled: as in KGE.
+        seed: of first values and of the candidates that LLaDR's protocol draws.
+    """
+
+    def __init__(
+        self,
+        layer: Layer,
+        scorer: ScorerName = "distmult",
+        dim: int = 128,
+        width: int = 128,
+        layers: int = 2,
+        bases: int = 8,
+        heads: int = 4,
+        dropout: float = 0.1,
+        fanouts: list[int] | None = None,
+        gamma: float = 12.0,
+        adversarial_temperature: float | None = None,
+        learning_rate: float = 0.01,
+        weight_decay: float = 0.0,
+        compiled: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(scorer, dim, gamma, adversarial_temperature, compiled, seed)
+        check_least("model", 1, width=width, layers=layers, bases=bases, heads=heads)
+        if layer == "gat" and (width % heads or self.scorer.entity_width % heads):
+            raise KedrecError(
+                f"model.init_args.heads: {heads} do not divide the widths {width} and {self.scorer.entity_width}"
+            )
+        if fanouts is not None and len(fanouts) != layers:
+            raise KedrecError(f"model.init_args.fanouts: {fanouts}; expected one number for each of {layers} layers")
+        self.layer: Layer = layer
+        self.width, self.layers, self.bases, self.heads, self.dropout = width, layers, bases, heads, dropout
+        self.fanouts = fanouts
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.graph: MessageGraph | None = None
+        self.entity: nn.Embedding
+        self.relation: nn.Embedding
+        self.encoder: Encoder
+        self.anchors: Anchors | None = None
+        self._encoded: Tensor | None = None
+
+    def configure_model(self) -> None:
+        """Make graph, tables and layers, once the data are there."""
+        if self.graph is not None:
+            return
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, HasTriples):
+            raise KedrecError(
+                f"data.class_path: {type(data).__name__} has no triples to pass messages on; use TripleData"
+            )
+        self.vocabulary = data.vocabulary
+        entities, relations = len(self.vocabulary.entities), len(self.vocabulary.relations)
+        triples = torch.from_numpy(data.training_triples)
+        self.make_layers(triples, entities, relations, self.vocabulary.anchors)
+
+    def make_layers(self, triples: Tensor, entities: int, relations: int, modalities: Sequence[Modality] = ()) -> None:
+        """Make the message graph of ``(n, 3)`` triples and everything that is learned."""
+        self.graph = MessageGraph(triples, entities, relations, grouped=self.layer == "rgcn")
+        if modalities:
+            self.anchors = Anchors(modalities, self.width, "learned", self.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.entity = nn.Embedding(entities, self.width)
+            nn.init.xavier_uniform_(self.entity.weight)
+            relation = torch.empty(relations, self.scorer.relation_width)
+            self.scorer.first_relations(relation, torch.Generator().manual_seed(self.seed))
+            self.relation = nn.Embedding(relations, relation.shape[1], _weight=relation)
+            self.encoder = Encoder(
+                self.layer,
+                self.width,
+                self.scorer.entity_width,
+                self.layers,
+                2 * relations,
+                self.bases,
+                self.heads,
+                self.dropout,
+            )
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Adam, at a tenth of the rate for the last quarter of the steps."""
+        optimizer = torch.optim.Adam(self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True)
+        steps = self.trainer.estimated_stepping_batches
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(0.75 * steps)], gamma=0.1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, batch: TripleBatch, _: int) -> Tensor:
+        """Return the links' loss."""
+        loss = self.loss(batch)
+        self.log("train/link_loss", loss.detach(), prog_bar=True, batch_size=len(batch.head))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin a report, of entities that are encoded anew."""
+        self._encoded = None
+        super().on_validation_epoch_start()
+
+    def on_test_epoch_start(self) -> None:
+        """Begin a report, of entities that are encoded anew: the weights may be those of another checkpoint."""
+        self._encoded = None
+        super().on_test_epoch_start()
+
+    def loss(self, batch: TripleBatch) -> Tensor:
+        """Return the loss of true and corrupted triples, a scalar, by messages that do not run between true ends."""
+        head, tail, negatives = self._encode(batch)
+        return self.link_loss(batch, head, self.relation(batch.relation), tail, negatives)
+
+    def _encode(self, batch: TripleBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the encoded rows of heads, tails and negatives."""
+        assert self.graph is not None
+        asked = torch.cat([batch.head, batch.tail, batch.negatives.flatten()])
+        hidden = self.graph.between(batch.head.cpu(), batch.tail.cpu())
+        if self.fanouts is None:
+            messages = self.graph.without(hidden).to(self.device)
+            rows = self.encoder([messages] * self.layers, self._first_rows())[asked]
+        else:
+            distinct, place = asked.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+            read, layers = self.graph.sampled(distinct.cpu(), self.fanouts, hidden)
+            layers = [layer.to(self.device) for layer in layers]
+            rows = self.encoder(layers, self._first_rows(read.to(self.device)))[place]
+        head, tail, negatives = torch.split(rows, [len(batch.head), len(batch.tail), batch.negatives.numel()])
+        return head, tail, negatives
+
+    def _first_rows(self, entities: Tensor | None = None) -> Tensor:
+        """Return what the first layer reads of some entities, or of all: ``(n, width)``."""
+        rows: Tensor = self.entity.weight if entities is None else self.entity(entities)
+        if self.anchors is None:
+            return rows
+        if entities is None:
+            entities = torch.arange(len(rows), device=rows.device)
+        anchor, known = self.anchors(entities)
+        read: Tensor = rows + anchor * known
+        return read
+
+    def entity_table(self) -> Tensor:
+        """Return all entities, encoded over the whole training graph, ``(entities, width)``."""
+        assert self.graph is not None
+        if self._encoded is None:
+            was = self.encoder.training
+            self.encoder.eval()
+            with torch.no_grad():
+                messages = self.graph.whole.to(self.device)
+                table: Tensor = self.encoder([messages] * self.layers, self._first_rows())
+            self.encoder.train(was)
+            self._encoded = table
+        return self._encoded
+
+    def relation_table(self) -> Tensor:
+        """Return the relations' rows, ``(relations, width)``."""
+        return self.relation.weight.detach()

@@ -1,0 +1,1 @@
+"""A student in the formats that servers load: written, read back, compared with the run, and described."""

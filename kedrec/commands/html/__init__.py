@@ -1,0 +1,1 @@
+"""Self-contained HTML pages: templates, and figures as inline SVG."""

@@ -1,0 +1,1 @@
+"""What `kedrec.recommend` is made of: a ranking, explanations, objections, and their display."""

@@ -1,0 +1,189 @@
+"""A student asked why a recommended drug should treat the disease, rather than one that is like it."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from kedrec.commands.recommend.recommendation import Citation, Explanation, ShownPassage, StudentFacts
+from kedrec.config import build
+from kedrec.errors import KedrecError
+from kedrec.evaluation.calibration import confidence, margin
+from kedrec.evaluation.citation_metrics import checked_citations
+from kedrec.kedrec_lm.chat_batching import collate_questions, in_batches
+from kedrec.kedrec_lm.chat_encoding import ChatEncoder, Encoded, Shown
+from kedrec.kedrec_lm.decoding import choose_and_explain
+from kedrec.kedrec_lm.evidence import Gathered, Library
+from kedrec.kedrec_lm.instruction_data import InstructionData
+from kedrec.kedrec_lm.question_batches import Question, QuestionBatch
+from kedrec.kedrec_lm.student import Student
+from kedrec.sources.weights import base_folder
+from kedrec.splits.pairs import Pair
+from kedrec.storage.artifact_store import Store
+from kedrec.training.loaded_run import FinishedRun, load_best
+
+BUNDLED = "smollm2"
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """A student with the texts that it reads; `open_explainer` makes one.
+
+    Attributes:
+        student: with its weights.
+        data: how questions are put: passages of a drug, their length and order, tokens.
+        library: of the graph and the texts.
+        chat: writes questions for the student's base.
+        facts: what explains.
+    """
+
+    student: Student
+    data: InstructionData
+    library: Library
+    chat: ChatEncoder
+    facts: StudentFacts
+
+    def explain(self, disease: str, alternatives: Sequence[tuple[str, str]]) -> list[Explanation]:
+        """Return an explanation of each (drug, other drug) for a disease.
+
+        Each question is put in both orders; the rationale is that of the order in which the drug comes first.
+        """
+        pairs = [Pair(disease, drug, other, "test", True, "") for drug, other in alternatives]
+        gathered = self.library.gather(pairs, self.data.passages_per_drug) if self.library.sources else {}
+        asked = [[self._encoded(pair, gathered, swapped) for swapped in (False, True)] for pair in pairs]
+        scores, rationales = self._answers([row for orders in asked for row, _ in orders])
+        return [
+            self._explanation(pair, gathered, orders[0], scores[2 * at : 2 * at + 2], rationales[2 * at])
+            for at, (pair, orders) in enumerate(zip(pairs, asked, strict=True))
+        ]
+
+    def _explanation(
+        self,
+        pair: Pair,
+        gathered: Gathered,
+        asked: tuple[Encoded, list[Shown]],
+        scores: Sequence[tuple[float, float]],
+        rationale: str,
+    ) -> Explanation:
+        question = asked[0].question
+        checked = checked_citations({**vars(question), "rationale": rationale})
+        temperature = self.facts.temperature
+        return Explanation(
+            alternative=pair.irrelevant,
+            alternative_name=self.library.named.names(pair.irrelevant)[0],
+            margin=round(margin(scores), 5),
+            prefers_drug=margin(scores) > 0,
+            agreed=len({own > other for own, other in scores}) == 1,
+            confidence=None if temperature is None else round(confidence(scores, temperature), 5),
+            rationale=rationale,
+            passages=_passages(gathered, question, asked[1], {one.passage for one in checked if one.passage}),
+            citations=tuple(Citation(one.written, one.passage or "", one.supported) for one in checked),
+        )
+
+    def _encoded(self, pair: Pair, gathered: Gathered, swapped: bool) -> tuple[Encoded, list[Shown]]:
+        shown = self.library.shown(pair, gathered, swapped, self.data.passage_words, self.data.passage_order)
+        return self.chat.encode(self.library.question(pair, gathered, swapped), shown, ""), shown
+
+    def _answers(self, rows: Sequence[Encoded]) -> tuple[list[tuple[float, float]], list[str]]:
+        """Return of each row the log-probabilities of the relevant drug's answer and of the other's, and a rationale.
+
+        That is what the student writes after the relevant drug's answer, preferred or not; nothing in the order in
+        which the drug comes second.
+        """
+        scores: list[tuple[float, float]] = []
+        rationales: list[str] = []
+        for batch in self._batches(rows):
+            device = batch.input_ids.device
+            correct = torch.tensor([question.correct for question in batch.questions], device=device)
+            first = torch.tensor([not question.swapped for question in batch.questions], device=device)
+            limit = self.student.max_new_tokens
+            decoded = choose_and_explain(self.student.net, batch, first, limit, self._end, after=correct)
+            own = decoded.scores.gather(1, torch.stack([correct, 1 - correct], dim=1))
+            scores += [(mine, other) for mine, other in own.tolist()]
+            texts = self.student.tokenizer.batch_decode(decoded.continuation, skip_special_tokens=True)
+            rationales += [text.strip() for text in texts]
+        return scores, rationales
+
+    def _batches(self, rows: Sequence[Encoded]) -> list[QuestionBatch]:
+        pad = self.student.tokenizer.pad_token_id
+        device = next(self.student.net.parameters()).device
+        batches = in_batches(rows, self.data.test_batch_size)
+        return [collate_questions(some, self._end if pad is None else pad).to(device) for some in batches]
+
+    @property
+    def _end(self) -> int:
+        return int(self.student.tokenizer.eos_token_id)
+
+
+def open_explainer(run: FinishedRun | None, graph: str, texts: str | None, store: Store) -> Explainer:
+    """Load a finished student, or the untouched bundled one, and the texts that it reads.
+
+    Args:
+        run: of a student; ``None`` for the bundled base.
+        graph: as ``load_graph`` takes it.
+        texts: as ``open_corpus`` takes them; ``None`` for those of the run.
+        store: keeps what is prepared.
+
+    Raises:
+        KedrecError: it is another model's run, or the texts are absent or not of their form.
+    """
+    student, data = _student(run) if run else (Student(BUNDLED), InstructionData(BUNDLED, graph, "", []))
+    texts = texts or data.texts or None
+    if texts and not Path(texts).exists():
+        raise KedrecError(f"{texts}: no such file or folder; say by --texts=PATH where the student's texts lie now")
+    sources = data.sources if run and texts else ()
+    # Without a run nobody says what is worth indexing: passages that name a drug, as no query is of anything else.
+    naming = texts is not None and (data.mentioned if run else True)
+    library = Library(graph, texts, sources, data.encoder_name, data.chunk_tokens, None, naming, store, data.before)
+    read = library.retriever
+    if run is None and read is not None:
+        library.sources = read.sources
+    student.configure_model()
+    if run is not None:
+        load_best(run, student)
+    student.net.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    facts = StudentFacts(
+        path=str(run.path) if run else "",
+        base=student.base,
+        temperature=_temperature(run) if run else None,
+        texts=texts or "",
+        sources=tuple(library.sources),
+        passages=len(library.passages),
+    )
+    return Explainer(student, data, library, ChatEncoder(base_folder(student.base, store), data.max_tokens), facts)
+
+
+def _student(run: FinishedRun) -> tuple[Student, InstructionData]:
+    built = build(run.experiment)
+    if not isinstance(built.model, Student) or not isinstance(built.data, InstructionData):
+        names = f"{type(built.model).__name__} on {type(built.data).__name__}"
+        raise KedrecError(f"{run.path}: a run of {names}; --student wants that of a student, as both_sources.yaml's is")
+    return built.model, built.data
+
+
+def _temperature(run: FinishedRun) -> float | None:
+    """Return the temperature of the run's last test without overrides; ``None`` where none was fitted.
+
+    Raises:
+        KedrecError: its file is damaged.
+    """
+    newer = run.path / "evaluations" / run.id / "metrics.json"
+    try:
+        metrics: dict[str, float] = json.loads(newer.read_text(encoding="utf-8")) if newer.is_file() else run.metrics
+    except ValueError as fault:
+        raise KedrecError(f"{newer}: damaged ({fault}); test the run again with kedrec.evaluate") from fault
+    return metrics.get("test/temperature")
+
+
+def _passages(
+    gathered: Gathered, question: Question, shown: Sequence[Shown], cited: Collection[str]
+) -> tuple[ShownPassage, ...]:
+    known = {hit.passage.id: hit.passage for hits in gathered.values() for hit in hits}
+    found = []
+    for number, (one, text) in enumerate(zip(shown, question.texts, strict=True), start=1):
+        passage = known[one.id]
+        about = (passage.title, text, passage.date, passage.license, passage.url)
+        found.append(ShownPassage(number, one.id, one.source, one.drug, *about, one.id in cited))
+    return tuple(found)

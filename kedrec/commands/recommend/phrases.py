@@ -1,0 +1,77 @@
+"""What is said of an answer in the terminal and on the page alike."""
+
+from kedrec.commands.recommend.rank_confidence import Confidence
+from kedrec.commands.recommend.recommendation import Answer, Explanation, NamedPath
+
+
+def percent(confidence: Confidence) -> str:
+    """Return the share in per cent, two digits of it."""
+    return f"{100 * confidence.share:.2g} %"
+
+
+def confidence_note(answer: Answer) -> str:
+    """Return what the confidence of the ranking means."""
+    if not any(one.confidence for one in answer.recommendations):
+        return "The run holds out no treatments, so that nothing can be said of how often such ranks are right."
+    return (
+        "Held-out share: of the drugs at such ranks, for diseases like this one, how many are treatments that training "
+        "was not shown. Most treatments are shown, and unknown ones count as wrong: a lower bound. Lift: against any "
+        "rank."
+    )
+
+
+def student_note(answer: Answer) -> str:
+    """Return what explained, and what it read."""
+    student = answer.student
+    assert student is not None
+    who = (
+        f"the student of {student.path}" if student.path else f"the untouched base {student.base}, which is not trained"
+    )
+    if student.temperature is None:
+        who += "; no temperature was fitted, so its confidence is not told"
+    if not student.texts:
+        return f"Explained by {who}. It read no texts: name some by --texts=PATH."
+    shown = f"passages of {', '.join(student.sources)} were shown" if student.sources else "it was shown none of them"
+    return f"Explained by {who}. {student.passages:,} passages of {student.texts} were searched; {shown}."
+
+
+def choice_text(found: Explanation) -> str:
+    """Return the student's choice in words."""
+    sure = "" if found.confidence is None else f", confidence {found.confidence:.2f}"
+    told = f"(margin {found.margin:+.2f}{sure})"
+    how = "" if found.agreed else ", but its choice depends on the order in which it is asked"
+    if found.prefers_drug:
+        return f"It prefers this drug to {found.alternative_name} {told}{how}."
+    return f"It prefers {found.alternative_name} {told}{how}. Asked all the same why this drug, it says:"
+
+
+def unsupported_text(found: Explanation) -> str:
+    """Return which citations do not hold, in words; nothing where all do."""
+    missing = [one.written for one in found.citations if not one.passage]
+    weak = [one.written for one in found.citations if one.passage and not one.supports]
+    told = [f"no passage has the number {', '.join(missing)}"] if missing else []
+    if weak:
+        told.append(f"passage {', '.join(weak)} shares hardly a word with the sentence that cites it")
+    if not found.citations and found.passages:
+        told.append("the rationale cites nothing")
+    return f"Citations: {'; '.join(told)}." if told else ""
+
+
+def no_path_text(metapath: str | None) -> str:
+    """Return what is said where no path was found, of the types wanted or of any."""
+    return f"No path of the types {metapath}." if metapath else "No path through one or two other entities."
+
+
+def path_text(path: NamedPath) -> str:
+    """Return a path on one line: names, and between them the relations with their sources."""
+    text = path.nodes[0].name
+    for node, links in zip(path.nodes[1:], path.steps, strict=True):
+        named = ", ".join(f"{link.source} {kind(link.relation)}" for link in links)
+        text += f" -[{named}]-> {node.name}" if links[0].forward else f" <-[{named}]- {node.name}"
+    return text
+
+
+def kind(relation: str) -> str:
+    """Return what a relation is called within its source: ``treats`` of ``DRUGBANK::treats::Compound:Disease``."""
+    source, _, rest = relation.partition("::")
+    return rest.partition("::" if "::" in rest else ":")[0] or source

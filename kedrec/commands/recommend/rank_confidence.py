@@ -1,0 +1,157 @@
+"""How often a drug at such a rank turned out to be a treatment that had been kept from training.
+
+Nobody knows which drugs do not treat a disease. What can be counted is how many of the treatments that a run's
+validation and test have held out stand at each rank: of the drugs there that training had not shown, that share is
+known to be right. Few treatments are held out, and a graph knows few of all, so the share is a lower bound of the
+chance that such a drug treats the disease. How much larger it is than over all drugs, the lift, depends on neither.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from kedrec.commands.recommend.drug_ranking import DrugRanking
+from kedrec.storage.artifact_store import Store
+
+_COUNTING = 1  # raise when it is counted differently: counts kept in stores are then made anew
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """What was counted at ranks like a drug's, for diseases like the one asked for.
+
+    Attributes:
+        share: of the drugs at these ranks that are treatments held out: a lower bound.
+        lift: the share over that of all drugs.
+        found: treatments held out at these ranks.
+        counted: drugs at these ranks, over all diseases.
+        first_rank: of those counted together, among drugs that training has not shown as treatments.
+        last_rank: likewise.
+    """
+
+    share: float
+    lift: float
+    found: int
+    counted: int
+    first_rank: int
+    last_rank: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Runs of ranks with one share each, which never rises from rank to rank.
+
+    Attributes:
+        diseases: how many were counted.
+        last_ranks: the last rank of each run.
+        found: the treatments held out in each run.
+    """
+
+    diseases: int
+    last_ranks: tuple[int, ...]
+    found: tuple[int, ...]
+
+    def at(self, rank: int) -> Confidence | None:
+        """Return what was counted at a rank; ``None`` where nothing was held out."""
+        if not sum(self.found):
+            return None
+        place = min(int(np.searchsorted(self.last_ranks, rank)), len(self.last_ranks) - 1)
+        first = self.last_ranks[place - 1] + 1 if place else 1
+        counted = self.diseases * (self.last_ranks[place] - first + 1)
+        share = self.found[place] / counted
+        overall = sum(self.found) / (self.diseases * self.last_ranks[-1])
+        return Confidence(
+            round(share, 6), round(share / overall, 2), self.found[place], counted, first, self.last_ranks[place]
+        )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Counts for diseases of two kinds.
+
+    Attributes:
+        treated: those of which training has shown a treatment.
+        untreated: those of which it has shown none.
+    """
+
+    treated: Counts
+    untreated: Counts
+
+    def at(self, rank: int, *, treated: bool) -> Confidence | None:
+        """Return what was counted at a rank, for diseases of a kind."""
+        return (self.treated if treated else self.untreated).at(rank)
+
+
+def calibrate(ranking: DrugRanking, names: str | None, store: Store) -> Calibration:
+    """Count where a run ranks the treatments that it has not been shown; counted once, then kept in the store.
+
+    Args:
+        ranking: of the run.
+        names: hash of the file that says which entities are namesakes.
+        store: keeps the counts.
+    """
+    exported, graph = ranking.exported, ranking.graph
+    key = {"run": exported.identity, "graph": graph.source_hash, "names": names, "counting": _COUNTING}
+    held = sorted("\t".join(one) for one in exported.held_out)
+
+    def build(folder: Path) -> None:
+        (folder / "counts.json").write_text(json.dumps(asdict(_count(ranking))), encoding="utf-8")
+
+    place = store.get("confidence", {**key, "held_out": held}, build)
+    read = json.loads((place / "counts.json").read_text(encoding="utf-8"))
+    return Calibration(
+        **{kind: Counts(one["diseases"], tuple(one["last_ranks"]), tuple(one["found"])) for kind, one in read.items()}
+    )
+
+
+def _count(ranking: DrugRanking) -> Calibration:
+    namesakes: dict[str, list[str]] = {}
+    for row in ranking.graph.of_type("Disease").tolist():
+        namesakes.setdefault(ranking.graph.entities[ranking.kept[row]], []).append(ranking.graph.entities[row])
+    positions: dict[bool, list[int]] = {True: [], False: []}
+    diseases = {True: 0, False: 0}
+    for disease, known in sorted(ranking.known.items()):
+        treated = "training" in known.values()
+        diseases[treated] += 1
+        if "held out" in known.values():
+            positions[treated] += held_out_ranks(ranking, namesakes[disease], known)
+    counts = {kind: pooled(positions[kind], diseases[kind], len(ranking.drugs)) for kind in (True, False)}
+    return Calibration(counts[True], counts[False])
+
+
+def held_out_ranks(ranking: DrugRanking, disease: Sequence[str], known: Mapping[str, str]) -> list[int]:
+    """Return the ranks of a disease's held-out treatments among the drugs that training has not shown as such.
+
+    Args:
+        ranking: of the run.
+        disease: ids of the disease and its namesakes.
+        known: drug -> whether it is of ``training`` or ``held out``.
+    """
+    order = ranking.order(ranking.scores(disease)[0])
+    shown, held = (
+        [ranking.places[drug] for drug, told in known.items() if told == kind and drug in ranking.places]
+        for kind in ("training", "held out")
+    )
+    asked = order[~np.isin(order, shown)]
+    found: list[int] = (np.flatnonzero(np.isin(asked, held)) + 1).tolist()
+    return found
+
+
+def pooled(ranks: Sequence[int], diseases: int, drugs: int) -> Counts:
+    """Pool neighbouring ranks until the share of treatments found never rises: isotonic regression on the rank.
+
+    Args:
+        ranks: of the treatments held out, over all diseases, from 1.
+        diseases: how many there are.
+        drugs: how many are ranked for each.
+    """
+    from scipy.optimize import isotonic_regression  # type: ignore[import-untyped]
+
+    found = np.bincount(np.asarray(ranks, dtype=np.int64), minlength=drugs + 1)[1:].astype(np.float64)
+    blocks = isotonic_regression(found, increasing=False).blocks
+    sums = [int(found[first:end].sum()) for first, end in pairwise(blocks)]
+    return Counts(max(diseases, 1), tuple(int(end) for end in blocks[1:]), tuple(sums))

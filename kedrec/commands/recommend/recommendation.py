@@ -1,0 +1,256 @@
+"""What `kedrec.recommend` answers: all that its table, its JSON and its page show."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kedrec.commands.recommend.drug_ranking import Candidate
+from kedrec.commands.recommend.objections import Objection
+from kedrec.commands.recommend.rank_confidence import Confidence
+from kedrec.graph.paths import Edge, MetaPath
+
+NOTICE = "Research use, not medical advice."
+
+
+@dataclass(frozen=True)
+class Disease:
+    """What was asked for.
+
+    Attributes:
+        asked: as the user wrote it.
+        id: that stands for it and its namesakes.
+        ids: of it and its namesakes.
+        name: of it.
+        edges: of all its ids in the graph.
+        known: how many drugs the graph calls its treatments, of training and held out.
+    """
+
+    asked: str
+    id: str
+    ids: tuple[str, ...]
+    name: str
+    edges: int
+    known: int
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """All drugs, ranked for a disease."""
+
+    disease: Disease
+    candidates: list[Candidate]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What ranked.
+
+    Attributes:
+        path: run folder.
+        id: of the run.
+        scorer: such as ``TransE``.
+        graph: file or folder.
+        graph_hash: SHA-256 of its triples.
+        relations: therapeutic ones that scores are taken over, the best counts.
+        drugs: how many are ranked, namesakes as one.
+    """
+
+    path: str
+    id: str
+    scorer: str
+    graph: str
+    graph_hash: str
+    relations: tuple[str, ...]
+    drugs: int
+
+
+@dataclass(frozen=True)
+class StudentFacts:
+    """What explained.
+
+    Attributes:
+        path: run folder; empty of the untouched bundled student.
+        base: its base model.
+        temperature: of its confidence, nats; ``None`` where nobody has fitted one.
+        texts: file or folder; empty where it reads none.
+        sources: whose passages it is shown.
+        passages: how many are searched.
+    """
+
+    path: str
+    base: str
+    temperature: float | None
+    texts: str
+    sources: tuple[str, ...]
+    passages: int
+
+
+@dataclass(frozen=True)
+class ShownPassage:
+    """A passage as the student was shown it.
+
+    Attributes:
+        number: as citations name it, from 1.
+        id: of the passage.
+        source: ``clinical_trials``, ``pmc``, or another.
+        drug: name of the drug it was found for.
+        title: of its document.
+        excerpt: what was shown of it.
+        date: of its document.
+        license: its terms.
+        url: where a reader finds it.
+        cited: whether the rationale cites it.
+    """
+
+    number: int
+    id: str
+    source: str
+    drug: str
+    title: str
+    excerpt: str
+    date: str
+    license: str
+    url: str
+    cited: bool
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A citation of a rationale, checked.
+
+    Attributes:
+        written: as it stands between the brackets.
+        passage: id of the passage; empty where none of that number was shown.
+        supports: whether the passage shares enough of the words of the sentence that cites it.
+    """
+
+    written: str
+    passage: str
+    supports: bool
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a student says of a drug for a disease, asked in both orders to choose between it and another.
+
+    Attributes:
+        alternative: id of the other drug.
+        alternative_name: its name.
+        margin: how much more likely the drug's answer is than the other's, nats, mean over both orders.
+        prefers_drug: whether the margin is for the drug.
+        agreed: whether both orders lead to the same choice.
+        confidence: of the student's choice, 0.5 to 1; ``None`` where no temperature is known.
+        rationale: continued from the drug's answer, whichever the student prefers.
+        passages: that it was shown.
+        citations: of the rationale, in order.
+    """
+
+    alternative: str
+    alternative_name: str
+    margin: float
+    prefers_drug: bool
+    agreed: bool
+    confidence: float | None
+    rationale: str
+    passages: tuple[ShownPassage, ...]
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """An entity on a path: its id and its name."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class NamedPath:
+    """A path of `kedrec.graph.paths` with names: types, score, nodes, and the links between them, each kind once."""
+
+    types: str
+    score: float
+    nodes: tuple[Node, ...]
+    steps: tuple[tuple[Edge, ...], ...]
+
+
+@dataclass(frozen=True)
+class Details:
+    """What there is on a drug for the disease.
+
+    Attributes:
+        explanation: the student's; ``None`` where no drug is comparable.
+        paths: the best in the graph, without the therapeutic link itself.
+        metapaths: all there are, by types.
+        direct: other links between drug and disease.
+        naming_both: passages that name both; ``None`` where no texts are searched.
+        against: what speaks against it.
+    """
+
+    explanation: Explanation | None
+    paths: tuple[NamedPath, ...]
+    metapaths: tuple[MetaPath, ...]
+    direct: tuple[Edge, ...]
+    naming_both: int | None
+    against: tuple[Objection, ...]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A drug of the list.
+
+    Attributes:
+        name: of the drug.
+        candidate: its id, ranks, score, and whether it is known.
+        confidence: counted at ranks like its own; ``None`` of a treatment that training has shown, or of a run that
+            holds none out.
+        details: of the first that are new; ``None`` of the others.
+    """
+
+    name: str
+    candidate: Candidate
+    confidence: Confidence | None
+    details: Details | None
+
+
+@dataclass(frozen=True)
+class PublishedDrug:
+    """A drug of a published list, beside our ranking.
+
+    Attributes:
+        place: in the published list, from 1.
+        drug: as published.
+        candidate: in our ranking; ``None`` where the graph lacks it.
+    """
+
+    place: int
+    drug: str
+    candidate: Candidate | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All of it.
+
+    Attributes:
+        disease: what was asked for.
+        run: what ranked.
+        dropped_known: whether known treatments are left out of the list.
+        metapath: the only types of paths that were wanted; ``None`` for all.
+        recommendations: best first.
+        student: what explained; ``None`` where nothing was explained.
+        published: of the experiment's case, if it has one for this disease.
+        notice: what this is for.
+    """
+
+    disease: Disease
+    run: Run
+    dropped_known: bool
+    metapath: str | None
+    recommendations: tuple[Recommendation, ...]
+    student: StudentFacts | None
+    published: tuple[PublishedDrug, ...]
+    notice: str = NOTICE
+
+    def json(self) -> dict[str, Any]:
+        """Return it as JSON's objects; ``docs/recommend.md`` says what they hold."""
+        return asdict(self)

@@ -1,0 +1,168 @@
+"""From a finished run and a disease to the answer: the ranking first, then what there is on the first of it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kedrec.commands.recommend.drug_ranking import Candidate, DrugRanking
+from kedrec.commands.recommend.rank_confidence import Calibration, calibrate
+from kedrec.commands.recommend.recommendation import Answer, Disease, PublishedDrug, Ranked, Recommendation, Run
+from kedrec.errors import KedrecError
+from kedrec.graph.entity_lookup import Lookup
+from kedrec.graph.paths import types_between
+from kedrec.graph.therapeutic import THERAPEUTIC
+from kedrec.graph.trained_embeddings import Exported
+from kedrec.kedrec_lm.evidence import Library
+from kedrec.splits.split_folder import is_split_folder
+from kedrec.storage.artifact_store import Store
+from kedrec.training.loaded_run import FinishedRun
+
+if TYPE_CHECKING:  # with it comes all that explaining takes
+    from kedrec.commands.recommend.investigator import Investigator
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How long and how deep an answer is.
+
+    Attributes:
+        top: drugs listed.
+        explain: of the listed drugs that are new and have a name, how many are looked into.
+        drop_known: leave known treatments out of the list.
+        metapath: types of the paths that are wanted; ``None`` for all.
+    """
+
+    top: int = 10
+    explain: int = 3
+    drop_known: bool = False
+    metapath: str | None = None
+
+
+class Recommender:
+    """Ranks drugs by a finished run of a KGE or GNN.
+
+    Args:
+        run: the run.
+        graph: where its graph lies now; ``None`` where its ``config.yaml`` says.
+        store: keeps the graph and what is counted.
+
+    Raises:
+        KedrecError: it is no such run, or the graph is absent or another.
+    """
+
+    def __init__(self, run: FinishedRun, graph: str | None, store: Store) -> None:
+        settings = run.experiment.tree["data"]["init_args"]
+        self.run = run
+        self.graph_path = graph or str(settings["graph"])
+        if is_split_folder(self.graph_path):
+            raise KedrecError(f"{self.graph_path}: a graph that is split; name the whole one by graph=PATH")
+        self.library = Library(self.graph_path, None, (), "minilm", 200, None, False, store)
+        self.graph = self.library.named.graph
+        names = settings.get("relations", list(THERAPEUTIC))
+        if not names:
+            raise KedrecError(f"{run.path}: data.init_args.relations names no therapeutic relation to rank by")
+        self.relations = self.graph.match_relations(names, optional=THERAPEUTIC)
+        self.therapeutic = self.graph.match_relations([*names, *THERAPEUTIC], optional=THERAPEUTIC)
+        exported = Exported.load(run.path)
+        self.ranking = DrugRanking(
+            exported, self.graph, self.library.named.canonical_rows, self.therapeutic, self.relations
+        )
+        self._store = store
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How often ranks are right."""
+        return calibrate(self.ranking, self.library.named.names_hash, self._store)
+
+    @cached_property
+    def _lookup(self) -> Lookup:
+        return Lookup(self.graph, self.library.named.names, self.library.named.canonical_rows, "Disease")
+
+    def check_metapath(self, metapath: str) -> None:
+        """Raise unless the graph has such paths from drugs to diseases.
+
+        Raises:
+            KedrecError: a type is none of the graph's, or the ends are others.
+        """
+        kinds = {entity.partition("::")[0] for entity in self.graph.entities}
+        types_between(metapath, sorted(kinds), "Compound", "Disease")
+
+    def rank(self, asked: str) -> Ranked:
+        """Return all drugs, ranked.
+
+        Args:
+            asked: the disease: a name, a synonym, an id.
+
+        Raises:
+            KedrecError: several diseases are meant, or none; or the run has not embedded it.
+        """
+        ids = self._lookup.find(asked)
+        degrees = np.bincount(self.graph.triples[:, ::2].ravel(), minlength=len(self.graph.entities))
+        edges = sum(int(degrees[self.graph.entity_rows[one]]) for one in ids)
+        known = len(self.ranking.known.get(ids[0], {}))
+        disease = Disease(asked, ids[0], tuple(ids), self.library.named.names(ids[0])[0], edges, known)
+        return Ranked(disease, self.ranking.rank(ids))
+
+    def to_explain(self, ranked: Ranked, wanted: Wanted) -> list[str]:
+        """Return the first listed drugs that are new and have a name: another says nothing to student or reader."""
+        new = [one.drug for one in _listed(ranked, wanted) if one.known is None]
+        return [drug for drug in new if self.library.named.names(drug) != (drug,)][: wanted.explain]
+
+    def answer(self, ranked: Ranked, wanted: Wanted, investigator: "Investigator | None" = None) -> Answer:
+        """Return what is shown of a ranking, looked into by an investigator.
+
+        Args:
+            ranked: as `rank` returns it.
+            wanted: how much of it.
+            investigator: looks into those `to_explain`; ``None`` ranks alone.
+        """
+        details = investigator.details(ranked, self.to_explain(ranked, wanted), wanted.metapath) if investigator else {}
+        treated = "training" in self.ranking.known.get(ranked.disease.id, {}).values()
+        recommendations = [
+            Recommendation(
+                name=self.library.named.names(one.drug)[0],
+                candidate=one,
+                confidence=None if one.asked_rank is None else self.calibration.at(one.asked_rank, treated=treated),
+                details=details.get(one.drug),
+            )
+            for one in _listed(ranked, wanted)
+        ]
+        return Answer(
+            disease=ranked.disease,
+            run=self._facts(),
+            dropped_known=wanted.drop_known,
+            metapath=wanted.metapath,
+            recommendations=tuple(recommendations),
+            student=investigator.explainer.facts if investigator else None,
+            published=tuple(self._published(ranked)),
+        )
+
+    def _facts(self) -> Run:
+        return Run(
+            path=str(self.run.path),
+            id=self.run.experiment.run_id,
+            scorer=type(self.ranking.exported.scorer).__name__,
+            graph=self.graph_path,
+            graph_hash=self.graph.source_hash,
+            relations=tuple(self.relations),
+            drugs=len(self.ranking.drugs),
+        )
+
+    def _published(self, ranked: Ranked) -> list[PublishedDrug]:
+        """Return the drugs of the experiment's case, if it is on this disease, with their places in the ranking."""
+        case: dict[str, Any] = self.run.experiment.tree.get("case") or {}
+        if not case or ranked.disease.id not in self._lookup.matching(str(case.get("disease", ""))):
+            return []
+        place_of = {one.drug: one for one in ranked.candidates}
+        published: dict[str, str] = case.get("published") or {}
+        ids = [f"Compound::{identifier}" for identifier in published.values()]
+        return [
+            PublishedDrug(place, name, place_of.get(self.library.named.canonical_id(drug)))
+            for place, (name, drug) in enumerate(zip(published, ids, strict=True), start=1)
+        ]
+
+
+def _listed(ranked: Ranked, wanted: Wanted) -> list[Candidate]:
+    return [one for one in ranked.candidates if one.known is None or not wanted.drop_known][: wanted.top]

@@ -1,0 +1,1 @@
+"""What `kedrec.report` is made of: tables, plots, and the sheets of blinded reviews."""

@@ -1,0 +1,141 @@
+"""A blinded review: rationales of several models in shuffled order, under names that tell nothing, and the key."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kedrec.commands.report.review_runs import (
+    Answer,
+    Asked,
+    Voice,
+    all_passages,
+    cite_alike,
+    read_voices,
+    shared_questions,
+)
+from kedrec.commands.report.review_sheet import (
+    Item,
+    Sheet,
+    instructions,
+    label_studio_config,
+    label_studio_tasks,
+    plain,
+    sheet_csv,
+)
+from kedrec.errors import KedrecError
+from kedrec.storage.atomic_folder import appearing_whole
+
+KEY = "key.json"
+# No vowels, no digits: no word and no name of a month, nothing that a spreadsheet takes for a number or a date.
+_LETTERS = "bcdfghjklmnpqrstvwxz"
+
+
+def write_review(
+    runs: Sequence[Path],
+    folder: Path,
+    *,
+    pairs: int | None = None,
+    seed: int = 0,
+    base: bool = False,
+    private: bool = False,
+) -> None:
+    """Write what reviewers get into ``folder/reviewers``, and ``folder/key.json``, which they must not see.
+
+    The same runs and seed give the same bytes. Order and ids follow from the seed and from what the runs answered, so
+    that nobody can work them out who does not have the runs.
+
+    Args:
+        runs: folders of students' runs with the same test pairs, or that hold some.
+        folder: empty or to be made.
+        pairs: questions, drawn at random from those that all models explained, the diseases in turn, as what is of
+            one disease says little more than one question of it; ``None`` takes them all.
+        seed: of the draw, of orders and ids.
+        base: whether the untouched bases and the teachers are reviewed beside the runs.
+        private: whether runs on data of patients may be reviewed.
+
+    Raises:
+        KedrecError: the folder is not empty, or the runs cannot be reviewed together.
+    """
+    if pairs is not None and pairs < 1:
+        raise KedrecError(f"pairs: {pairs}; expected 1 or more")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise KedrecError(f"{folder}: not an empty folder; name another, so that no filled sheet loses its key")
+    voices = read_voices(runs, base=base, private=private)
+    asked = shared_questions(voices)
+    salt = _salt(voices, asked, seed)
+    draw = np.random.default_rng(int(salt, 16))
+    chosen = _drawn(asked, pairs, draw)
+    named = [_blinded(question, voices, salt, draw) for question in chosen]
+    sheets = [sheet for sheet, _ in named]
+    key = {
+        "seed": seed,
+        "salt": salt,
+        "private": private,
+        "models": [voice.name for voice in voices],
+        "questions": {
+            sheet.id: {"pair": pair, "disease": sheet.disease, "items": items}
+            for (pair, _), (sheet, items) in zip(chosen, named, strict=True)
+        },
+    }
+    with appearing_whole(folder) as partial:
+        given = partial / "reviewers"
+        given.mkdir()
+        (given / "sheet.csv").write_bytes(sheet_csv(sheets))
+        (given / "tasks.json").write_text(label_studio_tasks(sheets), encoding="utf-8")
+        (given / "labelling_config.xml").write_text(label_studio_config(len(voices)), encoding="utf-8")
+        (given / "README.md").write_text(instructions(sheets, private), encoding="utf-8")
+        (partial / KEY).write_text(json.dumps(key, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _drawn(asked: Sequence[Asked], pairs: int | None, draw: np.random.Generator) -> list[Asked]:
+    """Return some of the questions in random order: a second one of a disease only after one of each."""
+    before: dict[str, int] = {}
+    turns: list[tuple[int, int, int]] = []
+    for place in draw.permutation(len(asked)).tolist():
+        disease = asked[place][0].partition("|")[0]
+        turns.append((before.setdefault(disease, 0), len(turns), place))
+        before[disease] += 1
+    chosen = [asked[place] for _, _, place in sorted(turns)[:pairs]]
+    return [chosen[place] for place in draw.permutation(len(chosen))]
+
+
+def _salt(voices: Sequence[Voice], asked: Sequence[Asked], seed: int) -> str:
+    """Return 64 hex digits that only who has the runs can compute."""
+    said = [[voice.name, *(voice.answers[one].rationale for one in asked)] for voice in voices]
+    return hashlib.sha256(json.dumps([seed, said]).encode()).hexdigest()
+
+
+def _id(salt: str, *of: str) -> str:
+    digest = hmac.digest(salt.encode(), "\n".join(of).encode("utf-8", "replace"), "sha256")
+    return "".join(_LETTERS[byte % len(_LETTERS)] for byte in digest[:10])
+
+
+def _blinded(
+    asked: Asked, voices: Sequence[Voice], salt: str, draw: np.random.Generator
+) -> tuple[Sheet, Mapping[str, Any]]:
+    """Return a question as reviewers see it, and which model each of its items is of."""
+    pair, drugs = asked
+    answers = [voice.answers[asked] for voice in voices]
+    texts = all_passages(answers)
+    passages = [sorted(texts)[place] for place in draw.permutation(len(texts))]
+    numbers = {passage: number for number, passage in enumerate(passages, start=1)}
+    order = draw.permutation(len(voices))
+    items = [_item(_id(salt, pair, voices[place].name), answers[place], numbers) for place in order]
+    sheet = Sheet(
+        id=_id(salt, pair),
+        disease=plain(answers[0].disease),
+        drugs=(plain(drugs[0]), plain(drugs[1])),
+        passages=[(plain(passage), plain(texts[passage])) for passage in passages],
+        items=items,
+    )
+    return sheet, {item.id: voices[place].name for item, place in zip(items, order, strict=True)}
+
+
+def _item(name: str, answer: Answer, numbers: Mapping[str, int]) -> Item:
+    rationale = plain(cite_alike(answer.rationale, list(answer.passages), numbers))
+    return Item(name, plain(answer.recommended), rationale or "(no text)")

@@ -1,0 +1,285 @@
+"""Runs of one experiment over several seeds, what they are of, and their numbers: mean, spread, interval."""
+
+import json
+import math
+import re
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeGuard
+
+from kedrec.commands.html.page_rendering import anchor
+from kedrec.commands.report.reported_runs import Run
+from kedrec.evaluation.significance import over_seeds
+from kedrec.storage.hashing import key_hash
+
+Kind = Literal["student", "graph", "other"]
+
+SETTINGS = {"vanilla": "vanilla", "clinical_trials": "ClinicalTrials", "pmc": "PubMedCentral", "both": "both sources"}
+"""A student's sources -> what the paper calls them; the order of its rows."""
+_SOURCES = {(): "vanilla", ("clinical_trials",): "clinical_trials", ("pmc",): "pmc", ("clinical_trials", "pmc"): "both"}
+_MODELS = {
+    "transe_l1": "TransE",
+    "transe_l2": "TransE (L2)",
+    "distmult": "DistMult",
+    "complex": "ComplEx",
+    "rotate": "RotatE",
+    "protate": "pRotatE",
+    "hake": "HAKE",
+    "sage": "GraphSAGE",
+    "gat": "GAT",
+    "rgcn": "R-GCN",
+}
+# What does not decide a number: places, and how a run is watched.
+_UNTOLD = ("seed", "run_dir", "run_id", "logger")
+_UNTOLD_OF_TRAINER = ("callbacks", "accelerator", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number of one or several seeds.
+
+    Attributes:
+        mean: over the seeds.
+        low: of the 95 % interval of a run; the mean of the seeds' bounds where there are several. ``None`` where the
+            runs tell none.
+        high: likewise.
+        sd: sample standard deviation over the seeds; ``None`` of a single one, and where all are equal.
+        seeds: how many.
+    """
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    sd: float | None = None
+    seeds: int = 1
+
+    def times(self, factor: float) -> "Figure":
+        """Return the figure in another unit."""
+        low, high, sd = (None if value is None else value * factor for value in (self.low, self.high, self.sd))
+        return Figure(self.mean * factor, low, high, sd, self.seeds)
+
+    def less(self, other: float) -> "Figure":
+        """Return the difference to a number that is known without spread."""
+        low, high = (None if value is None else value - other for value in (self.low, self.high))
+        return Figure(self.mean - other, low, high, self.sd, self.seeds)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Runs that differ in nothing but their seeds, ascending.
+
+    Attributes:
+        runs: at least one.
+        kind: a student, a model of a graph, or another.
+        model: what its row is called: of a student its setting (a key of `SETTINGS`, or the sources with ``+``), of a
+            model of a graph its scorer, with ``+ LLaDR`` where it is anchored in text.
+        data: what it was tested on, by a name that people know.
+    """
+
+    runs: tuple[Run, ...]
+    kind: Kind
+    model: str
+    data: str
+
+    @property
+    def first(self) -> Run:
+        """The run of the lowest seed."""
+        return self.runs[0]
+
+    @cached_property
+    def label(self) -> str:
+        """What it is called among others: its row, and its experiment."""
+        return f"{SETTINGS.get(self.model, self.model)} ({', '.join(self.experiments)})"
+
+    @property
+    def experiments(self) -> list[str]:
+        """The experiments' names; several where folders are named after seeds."""
+        return list(dict.fromkeys(run.experiment for run in self.runs))
+
+    @property
+    def commits(self) -> list[str]:
+        """Of the code that made the numbers."""
+        return list(dict.fromkeys(run.commit for run in self.runs))
+
+    @property
+    def varied(self) -> dict[str, float]:
+        """Noise and masking of the graph's data that are on: ``delete``, ``add``, ``masked``."""
+        settings = self.first.settings("data")
+        return {name: float(settings[name]) for name in ("delete", "add", "masked") if settings.get(name)}
+
+    def settings_but(self, varied: str) -> str:
+        """Return the settings without one of the data's, as one text; equal for runs that differ in nothing else."""
+        told = _told(self.first)
+        data = {name: value for name, value in (told["data"].get("init_args") or {}).items() if name != varied}
+        return json.dumps({**told, "data": data}, sort_keys=True, default=str)
+
+    def figure(self, name: str) -> Figure | None:
+        """Return a metric over the seeds; ``None`` where no run has it."""
+        values = list(self._numbers(name))
+        if not values:
+            return None
+        bounds = [(run.metrics.get(f"{name}_low"), run.metrics.get(f"{name}_high")) for run in self.runs]
+        told = [(low, high) for low, high in bounds if _finite(low) and _finite(high)]
+        low, high = (statistics.fmean(side) for side in zip(*told, strict=True)) if told else (None, None)
+        # What does not depend on the seed, as a base's answers, has no spread.
+        spread = over_seeds(values)
+        sd = spread.deviation if len(set(values)) > 1 else None
+        return Figure(spread.mean, low, high, sd, len(values))
+
+    def _numbers(self, name: str) -> Iterator[float]:
+        for run in self.runs:
+            value = run.metrics.get(name)
+            if _finite(value):
+                yield float(value)
+
+
+def _finite(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def group_runs(runs: Sequence[Run], sample: str) -> list[Group]:
+    """Return the runs by experiment, in the order of the papers' tables.
+
+    Args:
+        runs: as `find_runs` returns them.
+        sample: SHA-256 of the graph of the sample that comes with the package.
+    """
+    labels = _data_labels(runs, sample)
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(json.dumps([labels[run.path], _told(run)], sort_keys=True, default=str), []).append(run)
+    groups = [
+        Group(one, *_role(one[0]), labels[one[0].path]) for alike in found.values() for one in _each_seed_once(alike)
+    ]
+    return sorted(groups, key=_place)
+
+
+def differing(groups: Sequence[Group]) -> dict[Group, str]:
+    """Return for each of the groups what sets it apart from the others in its settings, in words; briefly."""
+    flat = {group.first.path: dict(_flat(_told(group.first))) for group in groups}
+    names = dict.fromkeys(name for settings in flat.values() for name in settings)
+    apart = [name for name in names if len({str(settings.get(name)) for settings in flat.values()}) > 1]
+    return {
+        group: ", ".join(f"{name.rpartition('.')[2]} {flat[group.first.path].get(name, 'default')}" for name in apart)
+        for group in groups
+    }
+
+
+def told_apart(groups: Sequence[Group]) -> dict[Group, str]:
+    """Return what tells each group from the others of its model and data; an empty string where it is the only one."""
+    found: dict[Group, str] = {}
+    for group in groups:
+        alike = [
+            other for other in groups if (other.kind, other.model, other.data) == (group.kind, group.model, group.data)
+        ]
+        words = differing(alike) if len(alike) > 1 else {group: ""}
+        if len(set(words.values())) < len(words):  # the same settings again, or places that settings do not tell
+            words = {other: ", ".join(filter(None, (words[other], other.first.path.name))) for other in alike}
+        if len(set(words.values())) < len(words):  # folders of one name in two places
+            words = {other: f"{words[other]}, {number}" for number, other in enumerate(alike, start=1)}
+        found[group] = words[group]
+    return found
+
+
+def _each_seed_once(alike: Sequence[Run]) -> Iterator[tuple[Run, ...]]:
+    """Part runs of the same settings in which a seed comes twice: first by commit."""
+    left = sorted(alike, key=lambda run: (run.seed, str(run.path)))
+    if len({run.seed for run in left}) < len(left):
+        commits = dict.fromkeys(run.commit for run in left)
+        parts = [[run for run in left if run.commit == commit] for commit in commits]
+    else:
+        parts = [left]
+    for part in parts:
+        rest = part
+        while rest:
+            once = {run.seed: run for run in reversed(rest)}
+            taken = [run for run in rest if once[run.seed] is run]
+            rest = [run for run in rest if once[run.seed] is not run]
+            yield tuple(taken)
+
+
+def _role(run: Run) -> tuple[Kind, str]:
+    """Return of which kind a run is, and the name of its row."""
+    model, data = run.settings("model"), run.settings("data")
+    class_name = run.class_name("model").rpartition(".")[2]
+    if class_name == "Student":
+        sources = tuple(sorted(data.get("sources") or ()))
+        setting = _SOURCES.get(sources, " + ".join(sources))
+        if run.class_name("data").endswith("MimicPairwise"):
+            setting = "mimic"
+        if "biogpt" in str(model.get("base", "")).lower():
+            return "student", f"BioGPT, {SETTINGS.get(setting, setting)}"
+        if model.get("answer_weight", 1) == 0:
+            return "student", f"choices alone, {SETTINGS.get(setting, setting)}"
+        return "student", setting
+    if class_name in ("KGE", "GNN"):
+        name = _MODELS.get(str(model.get("layer") or model.get("scorer")), class_name)
+        return "graph", f"{name} + LLaDR" if data.get("anchors") else name
+    if class_name in ("KGT5", "CSProm"):
+        return "graph", {"KGT5": "KGT5", "CSProm": "CSProm-KG"}[class_name]
+    return "other", class_name
+
+
+def _place(group: Group) -> tuple[Any, ...]:
+    settings = list(SETTINGS)
+    known = settings.index(group.model) if group.model in settings else len(settings)
+    models = list(_MODELS.values())
+    name = group.model.removesuffix(" + LLaDR")
+    order = models.index(name) if name in models else len(models)
+    noise = sorted(group.varied.items())
+    return group.data != "sample", group.data, group.kind, known, order, group.model, noise, str(group.first.path)
+
+
+def _told(run: Run) -> dict[str, Any]:
+    """Return what of a run's settings decides its numbers, wherever its files lie."""
+    tree = {name: value for name, value in run.tree.items() if name not in _UNTOLD}
+    tree["trainer"] = {name: value for name, value in tree["trainer"].items() if name not in _UNTOLD_OF_TRAINER}
+    plain: dict[str, Any] = _without_places(tree)
+    return plain
+
+
+def _without_places(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {name: _without_places(value) for name, value in node.items() if name != "seed"}
+    if isinstance(node, list):
+        return [_without_places(value) for value in node]
+    if isinstance(node, str) and "/" in node and not node.startswith(("http://", "https://")):
+        return Path(node).name
+    return node
+
+
+def _flat(node: Any, head: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            yield from _flat(value, f"{head}.{name}" if head else str(name))
+    else:
+        yield head, node
+
+
+def _data_labels(runs: Sequence[Run], sample: str) -> dict[Path, str]:
+    """Return what each run's data are called: "sample", "MIMIC", or the last two names of the graph's path.
+
+    A graph is known by its checksum: it has one name wherever it lies; two have two names, and files of their own.
+    """
+    known = {run.path: _graph_hash(run) or key_hash({"name": _data_name(run)}) for run in runs}
+    names: dict[str, str] = {}
+    for run in runs:
+        names.setdefault(known[run.path], "sample" if known[run.path] == sample else _data_name(run))
+    parts = [anchor(name) for name in names.values()]
+    labels = {key: f"{name} {key[:8]}" if parts.count(anchor(name)) > 1 else name for key, name in names.items()}
+    return {path: labels[key] for path, key in known.items()}
+
+
+def _data_name(run: Run) -> str:
+    class_name = run.class_name("data").rpartition(".")[2]
+    if class_name in ("MimicPairwise", "VisitData"):
+        return "MIMIC"
+    return "/".join(Path(str(run.settings("data").get("graph") or class_name)).parts[-2:])
+
+
+def _graph_hash(run: Run) -> str:
+    told = re.search(r"\b[0-9a-f]{64}\b", str(run.record.get("data", {}).get("graph", "")))
+    return told.group() if told else ""

@@ -1,0 +1,177 @@
+"""Tables of the students: KEDRec-LM's results in the paper's layout, and what the audits say of them."""
+
+from collections.abc import Sequence
+
+from kedrec.commands.report import published_results as published
+from kedrec.commands.report.report_tables import Table, TableOf, file_part, other_data, shown
+from kedrec.commands.report.run_groups import SETTINGS, Figure, Group, told_apart
+
+_ROWS = {**SETTINGS, "mimic": "both sources, MIMIC"}
+_HEADS = {"base": "base", "test": "trained"}
+_MODELS = {"base": "ours, untouched base", "test": "ours, trained"}
+ROUGE_SETTINGS = (
+    "ROUGE of ours: rouge-score, use_stemmer=True, F-measure, citations taken out, mean over questions in the first "
+    "order, 0 to 100."
+)
+_AUDITS: dict[str, dict[str, str]] = {
+    "The choice": {
+        "f1": "F1, both orders",
+        "f1_given_order": "F1, first order alone",
+        "consistent_f1": "consistent F1: a choice that changes with the order is none",
+        "consistent_accuracy": "right in both orders",
+        "flip_rate": "choice changes with the order",
+        "control_nearest_passage": "rule: the drug with the nearer passages",
+        "control_degree": "rule: the drug with more edges",
+        "control_most_frequent_drug": "rule: the drug more often right in training",
+        "control_literature_count": "rule: the drug more passages name",
+        "control_agreement": "chooses as the nearest passage does",
+        "f1_degree_matched": "F1, pairs of drugs of like degree",
+        "degree_matched_pairs": "of so many pairs",
+    },
+    "Evidence that states the answer": {
+        "flagged": "pairs with such a passage",
+        "f1_without_flagged": "F1 without those passages",
+        "f1_without_passages": "F1 without any passage",
+    },
+    "Evidence exchanged between the drugs": {
+        "evidence_followed": "choice follows the evidence",
+        "name_followed": "choice follows the name",
+        "position_followed": "choice follows the position",
+    },
+    "Names and memory": {
+        "f1_blinded": "F1, names hidden",
+        "memorised": "F1 lost with the names",
+        "known_closed_book": "right without passages, both orders",
+        "f1_unknown_to_base": "F1 on pairs the base did not know",
+        "unknown_to_base_pairs": "of so many pairs",
+    },
+    "The rationale": {
+        "rouge1": "ROUGE-1",
+        "rouge2": "ROUGE-2",
+        "rougeL": "ROUGE-L",
+        "faithful": "faithful: every citation is shown and supports its sentence",
+        "faithful_reference": "faithful, the teacher's own",
+        "citation_support": "citations that support their sentence",
+        "citation_embedding_support": "citations near their passage, by the encoder",
+        "citation_entailment": "citations entailed by their passage, by an NLI model",
+        "citation_misattributed": "citations of what the passage says of the other drug",
+        "citation_validity": "citations that exist",
+        "citing": "rationales that cite",
+    },
+    "Confidence": {
+        "temperature": "temperature, of validation",
+        "ece": "expected calibration error",
+        "brier": "Brier score",
+        "aurc": "area under the risk-coverage curve",
+    },
+}
+_PERCENT = ("rouge1", "rouge2", "rougeL")
+_COUNTS = ("degree_matched_pairs", "unknown_to_base_pairs")
+
+
+def paper_table(groups: Sequence[Group], data: str) -> Table:
+    """Return KEDRec-LM's table: a group of rows a setting, the published one first, then ours, then the difference.
+
+    Args:
+        groups: students tested on ``data``; F1 is shown in percent, as published.
+        data: what they were tested on.
+    """
+    columns = ("model", *published.STUDENT_COLUMNS, "pairs", "experiment", "commit")
+    caption = f"KEDRec-LM: choice and rationale, percent; ours on {data}"
+    table = TableOf(f"kedrec_lm_{file_part(data)}", caption, columns, text=(6, 7))
+    apart = told_apart(groups)
+    names = [name for name in _ROWS if any(group.model == name for group in groups)]
+    names += [name for name in dict.fromkeys(group.model for group in groups) if name not in _ROWS]
+    for name in names:
+        table.head(_ROWS.get(name, name))
+        reported = published.STUDENT.get(name)
+        if reported is not None:
+            given = [_given(reported.numbers.get(column)) for column in published.STUDENT_COLUMNS]
+            table.add("published, LLaMA student", *given, "", "", "")
+        for group in groups:
+            if group.model == name:
+                _add_group(table, group, reported, apart[group])
+    rouge = any("ROUGE-1" in one.numbers for key, one in published.STUDENT.items() if key in names)
+    return table.done(
+        other_data(data, "expRxRec of DRKG" + (", nor MIMIC-III with its full data" if "mimic" in names else "")),
+        published.STUDENT_DEFINITION,
+        "Ours: macro F1 over both orders of the two drugs, in percent. In brackets 95 % intervals, diseases resampled "
+        "whole; with several seeds mean ± standard deviation over the seeds, and the mean of their intervals.",
+        ROUGE_SETTINGS,
+        published.ROUGE_IMPOSSIBLE if rouge else "",
+        f"Source: {published.STUDENT_SOURCE}.",
+    )
+
+
+def _add_group(table: TableOf, group: Group, reported: published.Published | None, apart: str) -> None:
+    made = (", ".join(group.experiments), ", ".join(group.commits))
+    for head, called in _MODELS.items():
+        words = called + (f", {apart}" if apart else "")
+        cells, differences = [], []
+        for column, metric in published.STUDENT_COLUMNS.items():
+            number = reported.numbers.get(column) if reported and head == "test" else None
+            figure = _percent(group, f"{head}/{metric}")
+            cells.append(shown(figure, 1))
+            differences.append(shown(table.number(words, column, group, figure, number), 1, signed=True))
+        if any(cells):
+            table.add(words, *cells, _count(group, f"{head}/pairs"), *made, kind="strong" if head == "test" else "")
+        if any(differences):
+            table.add("ours - published", *differences, "", "", "")
+    unknown = _percent(group, "test/f1_unknown_to_base")
+    if unknown is not None:
+        words = "ours, trained: pairs the base did not know"
+        table.number(words, "F1", group, unknown)
+        table.add(words, shown(unknown, 1), "", "", "", _count(group, "test/unknown_to_base_pairs"), *made, kind="last")
+
+
+def audit_table(groups: Sequence[Group], data: str) -> Table | None:
+    """Return what the tests and audits say: a row a metric, a column a model; ``None`` where there is no student."""
+    columns = [(group, head) for group in groups for head in ("base", "test") if group.figure(f"{head}/f1") is not None]
+    if not columns:
+        return None
+    apart = told_apart(groups)
+    names = [
+        ", ".join(part for part in (SETTINGS.get(group.model, group.model), apart[group], _HEADS[head]) if part)
+        for group, head in columns
+    ]
+    table = TableOf(f"audits_{file_part(data)}", f"Audits of the choice and the rationale, {data}", ("metric", *names))
+    absent: list[str] = []
+    for part, metrics in _AUDITS.items():
+        told = {name: [group.figure(f"{head}/{name}") for group, head in columns] for name in metrics}
+        if not any(figure for figures in told.values() for figure in figures):
+            absent.append(part.lower())
+            continue
+        table.head(part)
+        for name, figures in told.items():
+            if not any(figures):
+                continue
+            digits = 0 if name in _COUNTS else 1 if name in _PERCENT else 3
+            table.add(metrics[name], *(shown(figure, digits) for figure in figures))
+            for (group, head), figure in zip(columns, figures, strict=True):
+                table.number(f"{group.model}, {head}", name, group, figure)
+    return table.done(
+        f"Left out: {', '.join(absent)}; these runs were tested without it. kedrec.evaluate RUN adds it."
+        if absent
+        else "",
+        "In brackets 95 % intervals, diseases resampled whole.",
+        "A high F1 that falls without the passages that state the answer was read off them; one that stays without any "
+        "passage, or falls with the names hidden, was remembered. A choice that follows exchanged evidence rests on "
+        "the passages, or on no more than their order: see how often it is the nearer passage's.",
+        ROUGE_SETTINGS,
+    )
+
+
+def _percent(group: Group, name: str) -> Figure | None:
+    figure = group.figure(name)
+    if figure is None or name.rpartition("/")[2] in _PERCENT:
+        return figure
+    return figure.times(100)
+
+
+def _count(group: Group, name: str) -> str:
+    figure = group.figure(name)
+    return "" if figure is None else f"{figure.mean:.0f}"
+
+
+def _given(number: float | None) -> str:
+    return "" if number is None else f"{number:.2f}"

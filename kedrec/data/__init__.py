@@ -1,1 +1,0 @@
-"""Lightning data modules: one a file, each yields typed batches."""

@@ -1,0 +1,139 @@
+"""Metrics of the choice between two drugs, each question asked in both orders."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kedrec.evaluation.bootstrap import Values, with_interval
+
+Row = Mapping[str, Any]
+
+_ALIKE = 2.0  # how many times the one drug's degree may be the other's in a degree-matched pair
+
+
+def selection_metrics(rows: Sequence[Row]) -> dict[str, float]:
+    """Return the metrics of the choice, each but the counts with its 95 % interval, ``NAME_low`` and ``NAME_high``.
+
+    Args:
+        rows: predictions with ``pair``, ``drugs``, ``correct``, ``choice``, ``scores`` and ``swapped``; two a pair.
+            What is said of controls is of the rows that have ``controls``.
+
+    Returns:
+        ``f1``: macro F1 of the position chosen (first, second), over all rows, so both orders: a model that always
+        says "first" gets 1/3. ``accuracy``: the same rows. ``f1_given_order``: F1 of the stored order alone, as a
+        test set of single questions would give it. ``flip_rate``: share of pairs where the drug chosen changes with
+        the order. ``consistent_accuracy``: share right in both orders. ``consistent_f1``: F1 where a pair whose choice
+        changes with the order has no answer: that costs recall, not precision, and a model that always says "first"
+        gets 0. ``accuracy_order_averaged``: the drug with the higher log-probability summed over the two orders.
+        ``f1_degree_matched``: F1 of the pairs whose drugs have
+        about as many edges, the one at most twice the other, so that being well known tells nothing; where there are
+        such pairs, ``degree_matched_pairs``. ``control_NAME``: accuracy of a rule that reads nothing, ties
+        counted half; its choice does not depend on the order, so that this is its macro F1 as well.
+        ``control_NAME_pairs``: of how many it speaks, where that is not all. ``control_agreement``: share of the rows
+        in which the model chooses as ``nearest_passage`` does, ties counted half. ``pairs``, ``diseases``: how many;
+        diseases are what is resampled.
+    """
+    by_pair: dict[str, list[Row]] = {}
+    for row in rows:
+        by_pair.setdefault(row["pair"], []).append(row)
+    pairs = [sorted(group, key=lambda row: row["swapped"]) for group in by_pair.values()]
+    given = [group[0] for group in pairs]
+    both = [group for group in pairs if len(group) == 2]
+    return {
+        **with_interval("f1", rows, disease_of, f1_sums, f1_of),
+        **with_interval("f1_given_order", given, disease_of, f1_sums, f1_of),
+        **with_interval("accuracy", rows, disease_of, lambda row: (row["choice"] == row["correct"], 1)),
+        **with_interval("accuracy_order_averaged", both, _disease, lambda group: (sum(map(_margin, group)) > 0, 1)),
+        **with_interval("consistent_accuracy", both, _disease, lambda group: (_right(group), 1)),
+        **with_interval("consistent_f1", both, _disease, consistent_f1_sums, f1_of),
+        **with_interval("flip_rate", both, _disease, lambda group: (_drug(group[0]) != _drug(group[1]), 1)),
+        **_degree_matched(pairs),
+        **_controls(given),
+        **_agreement(rows),
+        "pairs": float(len(pairs)),
+        "diseases": float(len({disease_of(row) for row in given})),
+    }
+
+
+def disease_of(row: Row) -> str:
+    """Return the id of the disease that a prediction is of."""
+    return str(row["pair"]).partition("|")[0]
+
+
+def f1_sums(row: Row) -> list[float]:
+    """Return what a prediction adds to the sums of `f1_of`, ``(4,)``."""
+    chosen, correct = row["choice"], row["correct"]
+    hits = [float(chosen == correct == side) for side in (0, 1)]
+    return [*hits, *(float((chosen == side) + (correct == side)) for side in (0, 1))]
+
+
+def consistent_f1_sums(group: Sequence[Row]) -> list[float]:
+    """Return what a pair's two orders add to the sums of `f1_of`, ``(4,)``; a choice that flips counts as none."""
+    sums = [sum(each) for each in zip(*map(f1_sums, group), strict=True)]
+    return sums if _drug(group[0]) == _drug(group[1]) else [0.0, 0.0, 1.0, 1.0]  # each position is right once
+
+
+def f1_of(sums: Values) -> Values:
+    """Return the macro F1 of the position chosen, over the positions that were chosen or correct; NaN without any.
+
+    Args:
+        sums: ``(…, 4)``, of each position how often it was rightly chosen; then how often chosen or correct, both 2.
+    """
+    hits, named = sums[..., :2], sums[..., 2:]
+    each = np.divide(2 * hits, named, out=np.zeros(named.shape), where=named > 0)
+    found = (named > 0).sum(-1)
+    mean: Values = np.where(found > 0, each.sum(-1) / np.maximum(found, 1), np.nan)
+    return mean
+
+
+def _degree_matched(pairs: Sequence[Sequence[Row]]) -> dict[str, float]:
+    degrees = [group[0].get("controls", {}).get("degree") for group in pairs]
+    if not any(degrees):
+        return {}
+    alike = [group for group, two in zip(pairs, degrees, strict=True) if two and max(two) <= _ALIKE * min(two)]
+    matched = [row for group in alike for row in group]
+    found = with_interval("f1_degree_matched", matched, disease_of, f1_sums, f1_of) if matched else {}
+    return {**found, "degree_matched_pairs": float(len(alike))}
+
+
+def _controls(rows: Sequence[Row]) -> dict[str, float]:
+    """Return the accuracy of each rule, and of how many pairs where it has nothing to say of others."""
+    found: dict[str, float] = {}
+    for name in dict.fromkeys(name for row in rows for name in row.get("controls", ())):
+        asked = [row for row in rows if name in row.get("controls", ())]
+        right = [(row, _ruled(row, name, row["correct"])) for row in asked]
+        found |= with_interval(f"control_{name}", right, lambda one: disease_of(one[0]), lambda one: (one[1], 1))
+        if len(asked) < len(rows):
+            found[f"control_{name}_pairs"] = float(len(asked))
+    return found
+
+
+def _agreement(rows: Sequence[Row], rule: str = "nearest_passage") -> dict[str, float]:
+    asked = [row for row in rows if rule in row.get("controls", ())]
+    if not asked:
+        return {}
+    return with_interval("control_agreement", asked, disease_of, lambda row: (_ruled(row, rule, row["choice"]), 1))
+
+
+def _ruled(row: Row, rule: str, drug: int) -> float:
+    """Return 1 where a rule is for ``drug``, 1/2 for a tie, else 0."""
+    lead = row["controls"][rule][drug] - row["controls"][rule][1 - drug]
+    return 0.5 if lead == 0 else float(lead > 0)
+
+
+def _right(group: Sequence[Row]) -> bool:
+    return all(row["choice"] == row["correct"] for row in group)
+
+
+def _disease(group: Sequence[Row]) -> str:
+    return disease_of(group[0])
+
+
+def _drug(row: Row) -> str:
+    return str(row["drugs"][row["choice"]])
+
+
+def _margin(row: Row) -> float:
+    scores, correct = row["scores"], row["correct"]
+    return float(scores[correct] - scores[1 - correct])

@@ -1,0 +1,99 @@
+"""Embeddings of a finished run, read back for scoring triples by their ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kedrec.errors import KedrecError
+from kedrec.graph.numpy_scorers import NUMPY_SCORERS, Rows, Scorer
+from kedrec.storage.compressed_text import text_lines
+from kedrec.storage.hashing import file_hash
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """What ``embeddings/`` of a run holds.
+
+    Attributes:
+        scorer: as it was trained.
+        entity: ``(entities, width)``.
+        relation: ``(relations, width)``.
+        entity_rows: id -> row.
+        relation_rows: relation -> row.
+        held_out: (head, relation, tail) of the triples that validation and test have kept from training.
+        identity: SHA-256 of the weights' file.
+        split: the run's ``split.tsv``; ``None`` where it has none.
+    """
+
+    scorer: Scorer
+    entity: Rows
+    relation: Rows
+    entity_rows: dict[str, int]
+    relation_rows: dict[str, int]
+    held_out: set[tuple[str, ...]]
+    identity: str
+    split: Path | None = None
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Exported":
+        """Read a run's folder, or its ``embeddings`` folder.
+
+        Raises:
+            KedrecError: a file is missing, damaged, or of other embeddings than the rest.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        place = Path(folder)
+        place = place / "embeddings" if (place / "embeddings").is_dir() else place
+        path = place / "embeddings.safetensors"
+        try:
+            with safe_open(path, framework="np") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+                name = (file.metadata() or {}).get("scorer")
+        except FileNotFoundError as fault:
+            raise KedrecError(
+                f"{path}: no such file; expected the folder of a finished run of a KGE or a GNN"
+            ) from fault
+        except (OSError, SafetensorError, TypeError) as fault:  # numpy knows no bfloat16
+            raise KedrecError(f"{path}: cannot be read ({fault}); export the run again") from fault
+        kind = NUMPY_SCORERS.get(name or "")
+        numbers = ("gamma", "range", *(kind.own if kind else ()))
+        if kind is None or not {"entity", "relation", *(f"scorer.{one}" for one in numbers)} <= tensors.keys():
+            raise KedrecError(f"{path}: not the embeddings of a run; expected entity, relation and a scorer")
+        ids = {one: _ids(place / f"{one}.tsv") for one in ("entities", "relations")}
+        for one, table in (("entities", "entity"), ("relations", "relation")):
+            if len(ids[one]) != len(tensors[table]):
+                raise KedrecError(f"{place / one}.tsv: {len(ids[one])} lines for {len(tensors[table])} rows of {path}")
+        gamma, first, *learned = (float(tensors[f"scorer.{one}"].item()) for one in numbers)
+        scorer = kind(gamma, first, dict(zip(kind.own, learned, strict=True)))
+        held = place / "held_out.tsv"
+        triples = {tuple(line.split("\t")) for _, line in text_lines(held) if line} if held.is_file() else set()
+        tables = (tensors["entity"], tensors["relation"], ids["entities"], ids["relations"])
+        split = place.parent / "split.tsv"
+        return cls(scorer, *tables, triples, file_hash(path), split if split.is_file() else None)
+
+    def rows(self, entities: Sequence[str]) -> NDArray[np.float32]:
+        """Return the rows of entities, ``(n, width)``; zeros for one that is not there."""
+        found = np.array([self.entity_rows.get(one, -1) for one in entities], dtype=np.int64)
+        return np.where((found >= 0)[:, None], self.entity[found], np.float32(0))
+
+    def score(self, head: str, relations: Sequence[str], tail: str) -> float | None:
+        """Return the best score over several relations; ``None`` where an entity, or each relation, is not there.
+
+        Args:
+            head: id.
+            relations: by name.
+            tail: id.
+        """
+        rows = [self.relation_rows[name] for name in relations if name in self.relation_rows]
+        if not rows or head not in self.entity_rows or tail not in self.entity_rows:
+            return None
+        known, asked = (self.entity[self.entity_rows[one]] for one in (head, tail))
+        return float(self.scorer.pairs(self.scorer.query(known, self.relation[rows], "tail"), asked).max())
+
+
+def _ids(path: Path) -> dict[str, int]:
+    return {content: row for row, (_, content) in enumerate(text_lines(path))}

@@ -1,0 +1,63 @@
+"""The rows of a graph's tables: entities, relations, and the vectors that entities are anchored in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Side = Literal["head", "tail"]
+
+
+@dataclass(frozen=True, eq=False)
+class Modality:
+    """One vector an entity, from its name, its description, its structure, or anything else.
+
+    Attributes:
+        name: such as ``name``, ``description``, ``fingerprint``.
+        vectors: (entities, dim); zero rows where there is none.
+        known: (entities,), whether the entity has a vector of this modality.
+    """
+
+    name: str
+    vectors: NDArray[np.float32]
+    known: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """What the rows of a graph's tables stand for, and what they are anchored in.
+
+    Attributes:
+        entities: row -> ``Type::id``.
+        relations: row -> relation.
+        names: row -> what people call the entity; its id where nobody says.
+        anchors: one vector an entity each, from texts or from anything else.
+        held_out: (n, 3) rows of the triples that validation and test keep from training.
+        descriptions: row -> prose, empty where there is none; no rows where nobody looked.
+    """
+
+    entities: list[str]
+    relations: list[str]
+    names: list[str]
+    anchors: list[Modality]
+    held_out: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 3), dtype=np.int32))
+    descriptions: list[str] = field(default_factory=list)
+
+
+@runtime_checkable
+class HasVocabulary(Protocol):
+    """Data whose batches hold rows of a graph's tables."""
+
+    vocabulary: Vocabulary
+
+
+@runtime_checkable
+class HasTriples(HasVocabulary, Protocol):
+    """The same, with the triples that are trained on."""
+
+    @property
+    def training_triples(self) -> NDArray[np.int32]:
+        """``(n, 3)`` rows of head, relation, tail."""

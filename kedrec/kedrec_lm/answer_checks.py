@@ -1,0 +1,142 @@
+"""What becomes of a teacher's answer: read, checked against what was shown, and kept or rejected with the reason."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kedrec.kedrec_lm.teacher_prompts import LETTERS, RationalePrompt
+from kedrec.llm.requests import CUT, REFUSED, Answer
+from kedrec.text.citations import before_stops, cited, supports, without_citations
+from kedrec.text.sentences import sentences
+
+# Reasons of rejection, as they are counted.
+NO_ANSWER = "refused by the model or server"
+FORM = "not of the form asked for"
+WRONG = "wrong choice"
+UNCITED = "cites nothing"
+UNKNOWN = "cites what was not shown"
+UNSUPPORTED = "cites a passage that says something else"
+
+_BRACKETS = re.compile(r"\[[^\[\]]*\]")
+_LETTER = re.compile(r"\b(?:[Tt]he )?(?:[Dd]rug|[Oo]ption) ([AB])\b")
+_LABEL = re.compile(r"\[\s*(?:passages?|sources?|refs?\.?|no\.?|#)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was made of an answer.
+
+    Attributes:
+        rationale: with citations ``[passage id]``; empty where it was rejected.
+        confidence: the model's own, 0 to 1.
+        reason: why it was rejected, one of the few that are counted; empty where it was kept.
+        detail: the same in the single case, as the model is told when it is asked again.
+    """
+
+    rationale: str = ""
+    confidence: float = 0.0
+    reason: str = ""
+    detail: str = ""
+
+    @property
+    def repairable(self) -> bool:
+        """Whether asking again is worth while and gives nothing away: a fault of form, not of judgement."""
+        return self.reason in (FORM, UNKNOWN)
+
+
+def judge(answer: Answer, prompt: RationalePrompt) -> Verdict:
+    """Return the verdict on an answer.
+
+    It is kept if it is of the form, chooses the relevant drug, cites at least one passage where some were shown and
+    none that was not, and each sentence that cites shares content with each passage it cites, as `supports` measures.
+    """
+    if answer.finish == REFUSED:
+        return Verdict(reason=NO_ANSWER, detail=answer.text)
+    found = first_object(answer.spoken)
+    if found is None:
+        cut = "; the answer was cut at its longest, be brief" if answer.finish == CUT else ""
+        return Verdict(reason=FORM, detail=f"there is no JSON object in it{cut}")
+    letter, rationale = _letter(found.get("choice"), prompt.drugs), found.get("rationale")
+    sure = _number(found.get("confidence"))
+    if letter is None:
+        fault = f'"choice" must be "A" or "B", not {json.dumps(found.get("choice"))[:60]}'
+    elif not isinstance(rationale, str) or not rationale.strip():
+        fault = '"rationale" must be a paragraph of text'
+    elif sure is None or not 0 <= sure <= 1:
+        fault = f'"confidence" must be a number from 0 to 1, not {json.dumps(found.get("confidence"))[:30]}'
+    elif letter != prompt.right:
+        return Verdict(reason=WRONG, detail=f"chose {prompt.drugs[LETTERS.index(letter)]}", confidence=sure)
+    else:
+        return _check_citations(_tidy(rationale, prompt.drugs), prompt, sure)
+    return Verdict(reason=FORM, detail=fault)
+
+
+def first_object(text: str) -> dict[str, Any] | None:
+    """Return the first JSON object in a text, fenced or between words; ``None`` without one."""
+    decoder = json.JSONDecoder(strict=False)  # small models leave line breaks in strings
+    start = text.find("{")
+    while start >= 0:
+        try:
+            found, _ = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict):
+            return found
+        start = text.find("{", start + 1)
+    return None
+
+
+def _check_citations(rationale: str, prompt: RationalePrompt, confidence: float) -> Verdict:
+    numbers = cited(rationale)
+    ids = {str(number): passage.id for number, passage in enumerate(prompt.shown, start=1)}
+    if unknown := [number for number in numbers if number not in ids]:
+        said = f"the passages are numbered 1 to {len(ids)}" if ids else "no passage was shown"
+        return Verdict(reason=UNKNOWN, detail=f"it cites [{unknown[0]}], but {said}", confidence=confidence)
+    if ids and not numbers:
+        return Verdict(reason=UNCITED, detail="no passage is cited", confidence=confidence)
+    names = " ".join((*prompt.drugs, prompt.disease))
+    for sentence in sentences(rationale):
+        for number in cited(sentence):
+            if not supports(sentence, prompt.shown[int(number) - 1].sentences[0], names):
+                detail = f"passage {number} ({ids[number]}) does not say: {without_citations(sentence)}"
+                return Verdict(reason=UNSUPPORTED, detail=detail, confidence=confidence)
+    return Verdict(rationale=_by_id(rationale, ids), confidence=confidence)
+
+
+def _by_id(rationale: str, ids: dict[str, str]) -> str:
+    """Return the rationale with ids in place of numbers, each once in a bracket."""
+
+    def name(match: re.Match[str]) -> str:
+        return f"[{'; '.join(dict.fromkeys(ids[number] for number in cited(match.group())))}]"
+
+    return _BRACKETS.sub(name, rationale)
+
+
+def _tidy(rationale: str, drugs: Sequence[str]) -> str:
+    """Return one line that names the drugs, and in which a citation stands before the full stop of its sentence."""
+    line = " ".join(rationale.encode("utf-8", "replace").decode().split())
+    line = _LETTER.sub(lambda match: drugs[LETTERS.index(match.group(1))], line)
+    line = _LABEL.sub("[", line)
+    return before_stops(re.sub(r"\]\s*\[", "; ", line))
+
+
+def _letter(choice: object, drugs: Sequence[str]) -> str | None:
+    """Return A or B; a model may write the drug's name, or "A: name"."""
+    if not isinstance(choice, str):
+        return None
+    said = choice.strip().strip(".").lower()
+    for letter, drug in zip(LETTERS, drugs, strict=True):
+        if said in (letter.lower(), f"drug {letter.lower()}", drug.lower()) or said == f"{letter}: {drug}".lower():
+            return letter
+    return None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,189 @@
+"""Pairs to choose from: for a disease, a drug that treats it and one that is not known to, split without leaks."""
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from kedrec.graph.knowledge_graph import KnowledgeGraph
+from kedrec.graph.links import Edge, edge_keys, linked_pairs
+from kedrec.graph.similarity import neighbourhood_embedding
+from kedrec.graph.therapeutic import THERAPEUTIC, treating_drugs
+from kedrec.kedrec_lm.irrelevant_drugs import (
+    Draw,
+    balanced_draw,
+    compound_vectors,
+    popularity_vectors,
+    random_draw,
+    similar_draw,
+)
+from kedrec.splits.manifest import Manifest
+from kedrec.splits.pairs import Pair
+from kedrec.splits.seeded_split import SPLITS, Split, check_splits, seeded_number, seeded_order
+from kedrec.splits.treatment_split import asked_treatments
+
+if TYPE_CHECKING:
+    pass
+
+log = logging.getLogger(__name__)
+
+Negatives = Literal["random", "similar", "popular"]
+
+
+def sample_pairs(
+    graph: KnowledgeGraph,
+    manifest: Manifest,
+    *,
+    negatives: Negatives,
+    balanced: bool,
+    seed: int,
+    relations: Sequence[str] = THERAPEUTIC,
+    limit: Mapping[str, int] | None = None,
+    embedding: npt.NDArray[np.floating] | None = None,
+    hardness: tuple[int, int] = (0, 10),
+    eligible: Callable[[str, str], bool] | None = None,
+    drugs: Collection[str] | None = None,
+    kin: Mapping[str, Collection[str]] | None = None,
+) -> list[Pair]:
+    """Sample one pair for each (drug, disease) with a therapeutic edge, sorted by split, disease, relevant drug.
+
+    A (drug, disease) counts once, whatever relations state it and in whichever direction. The irrelevant drug has a
+    therapeutic edge to some disease, and none of ``relations`` or ``THERAPEUTIC`` to this one or its kin, in either
+    direction and any split. Names and seed alone decide, not the order of the graph. Likeness sees no edge, of whatever
+    relation, between the two ends of what the manifest holds out; popularity none of a later split.
+
+    Args:
+        graph: where the edges come from, with namesakes merged.
+        manifest: says which split each true edge is of; one by ``drug`` holds for irrelevant drugs too.
+        negatives: ``random`` draws the irrelevant drug uniformly, ``similar`` among the nearest that may be drawn,
+            ``popular`` among those that treat about as many diseases.
+        balanced: draw no drug more often than it is relevant in its split, see ``balanced_draw``.
+        seed: of the experiment.
+        relations: the true edges, by full name or beginning (``DRUGBANK::treats``); some of ``THERAPEUTIC`` may lack.
+        limit: split -> pairs to keep at most; a split that is not named keeps all.
+        embedding: ``(compounds, dim)``, aligned with ``graph.of_type("Compound")``, for ``similar``; ``None`` takes
+            ``neighbourhood_embedding`` without the therapeutic edges.
+        hardness: unless balanced, the ranks by nearness to the relevant drug that are drawn from: the first of them,
+            and the first beyond. A window farther away makes the choice easier.
+        eligible: whether a true (drug, disease) may be used, for instance because texts exist; as at the split.
+        drugs: the only drugs that may be used, as relevant or irrelevant, as at the split; ``None`` for all.
+        kin: disease -> its parents and children, where a hierarchy is known: their drugs are not irrelevant to it.
+
+    Raises:
+        KedrecError: unknown relations or splits, an embedding of another size, or no pair left.
+    """
+    limit = limit or {}
+    check_splits(limit)
+    stated, edges, pool = asked_treatments(graph, relations, eligible, drugs)
+    homes, pools = manifest.split_of, _pools(manifest, pool, seed)
+    hidden = graph.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC)
+    guarded, treating = _without_held_out(graph, manifest), treating_drugs(stated, kin or {})
+    shared = None if negatives == "popular" else drug_vectors(guarded, negatives, stated, hidden, embedding)
+
+    def draw_of(name: Split) -> Draw:
+        vector_of = shared
+        if negatives == "popular":  # as far as this split may know
+            known = [edge for edge in stated if SPLITS.index(homes[edge]) <= SPLITS.index(name)]
+            vector_of = popularity_vectors(known, {drug for drug, _ in stated})
+        return chosen_draw(pools, treating, vector_of, balanced=balanced, hardness=hardness, seed=seed)
+
+    draws = {name: draw_of(name) for name in SPLITS}
+    kind = f"{'balanced ' if balanced else ''}{negatives}"
+    return [
+        pair
+        for name in SPLITS
+        for pair in drawn_pairs(
+            [edge for edge in edges if homes[edge] == name], name, stated, draws[name], kind, limit, seed
+        )
+    ]
+
+
+def drug_vectors(
+    graph: KnowledgeGraph,
+    negatives: Negatives,
+    stated: Iterable[Edge],
+    hidden: Sequence[str],
+    embedding: npt.NDArray[np.floating] | None,
+) -> Mapping[str, npt.NDArray[np.floating]] | None:
+    """Return what likeness of drugs is measured by; ``None`` for random negatives.
+
+    Args:
+        graph: says which drugs are similar, where no ``embedding`` does.
+        negatives: as in ``sample_pairs``.
+        stated: true edges, which say how popular a drug is.
+        hidden: relations that likeness must not see.
+        embedding: as in ``sample_pairs``.
+    """
+    if negatives == "random":
+        return None
+    if negatives == "popular":
+        treatments = list(stated)
+        return popularity_vectors(treatments, {drug for drug, _ in treatments})
+    rows = neighbourhood_embedding(graph, without=hidden) if embedding is None else embedding
+    return compound_vectors(graph, rows)
+
+
+def chosen_draw(
+    pools: Mapping[Split, Sequence[str]],
+    treating: Mapping[str, set[str]],
+    vector_of: Mapping[str, npt.NDArray[np.floating]] | None,
+    *,
+    balanced: bool,
+    hardness: tuple[int, int],
+    seed: int,
+) -> Draw:
+    """Return how irrelevant drugs are found; without vectors any drug will do."""
+    if balanced:
+        return balanced_draw(treating, vector_of, seed)
+    if vector_of is None:
+        return random_draw(pools, treating, seed)
+    return similar_draw(pools, treating, vector_of, window=hardness, seed=seed)
+
+
+def drawn_pairs(
+    edges: Sequence[Edge],
+    name: Split,
+    stated: Mapping[Edge, set[str]],
+    draw: Draw,
+    kind: str,
+    limit: Mapping[str, int],
+    seed: int,
+) -> list[Pair]:
+    """Return the pairs of one split, half of them, rounded down, with the relevant drug first.
+
+    Args:
+        edges: true ones of this split.
+        name: of the split.
+        stated: what states each edge, for the provenance.
+        draw: finds the irrelevant drugs; an edge without one is left out, with a warning.
+        kind: of the negatives, for the provenance.
+        limit: most pairs a split.
+        seed: of the experiment.
+    """
+    edges = sorted(edges, key=lambda edge: seeded_number(seed, "order", edge[1], edge[0]))[: limit.get(name)]
+    found = [(edge, other) for edge, other in zip(edges, draw(edges, name), strict=True) if other]
+    if left_out := len(edges) - len(found):
+        log.warning("%s: %d pairs are left out: no drug is left that could be irrelevant", name, left_out)
+    pairs = [
+        Pair(disease, drug, other, name, at < len(found) // 2, f"{'|'.join(sorted(stated[drug, disease]))};{kind}")
+        for at, ((drug, disease), other) in enumerate(found)
+    ]
+    return sorted(pairs, key=lambda pair: (pair.disease, pair.relevant))
+
+
+def _pools(manifest: Manifest, pool: set[str], seed: int) -> dict[Split, list[str]]:
+    """Return for each split the drugs, shuffled, that may be irrelevant in it."""
+    shuffled = seeded_order(pool, seed, "pool")
+    if manifest.by != "drug":
+        return dict.fromkeys(SPLITS, shuffled)
+    home_of = {drug: split for (drug, _), split in manifest.split_of.items()}
+    return {name: [drug for drug in shuffled if home_of[drug] == name] for name in SPLITS}
+
+
+def _without_held_out(graph: KnowledgeGraph, manifest: Manifest) -> KnowledgeGraph:
+    """Return the graph without any triple between the ends of a treatment that is held out, by whatever relation."""
+    held = np.isin(linked_pairs(graph), edge_keys(graph, manifest.of("validation", "test")))
+    return replace(graph, triples=graph.triples[~held])

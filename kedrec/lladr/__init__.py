@@ -1,0 +1,1 @@
+"""LLaDR (arXiv 2510.12181): knowledge-graph embeddings anchored in text."""

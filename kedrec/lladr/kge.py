@@ -1,0 +1,209 @@
+"""Knowledge-graph embeddings, alone or anchored in text by LLaDR's dual loss."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kedrec.errors import KedrecError, check_above_zero, check_least, check_share
+from kedrec.graph.vocabulary import HasTriples, Modality
+from kedrec.lladr.anchor_projection import Anchors, Projection, settle_unseen
+from kedrec.lladr.link_losses import AnchorDistance, anchor_loss
+from kedrec.lladr.link_predictor import LinkPredictor
+from kedrec.lladr.row_optimizers import LazyAdam, RowAdagrad, gather_rows
+from kedrec.lladr.scorers import ScorerName
+from kedrec.lladr.triple_batches import TripleBatch
+
+
+class KGE(LinkPredictor):
+    """A scorer of triples over learned rows of entities and relations (LLaDR, arXiv 2510.12181).
+
+    With anchors an entity's row is ``rho * learned + (1 - rho) * anchor``, and this mixed row is what is scored, what
+    is pulled to the anchor, what is stored and what is exported; ``learned`` is never kept on its own. Where the
+    anchors are fixed, the rate of the mixed row is ``rho`` times the learning rate: what Adam and Adagrad, which do not
+    heed a gradient's scale, would do to the learned part. Rows without an anchor are learned alone, at the same rate.
+
+    Args:
+        scorer: transe_l1, transe_l2, distmult, complex, rotate, protate or hake.
+        dim: of the scorer, as its paper counts it; rows of ComplEx, RotatE and HAKE are twice as wide.
+        gamma: margin of the distances; it also sets the range of first values, (gamma + 2) / dim.
+        adversarial_temperature: of self-adversarial negatives; ``null`` weighs negatives alike.
+        anchor: distance to the anchors, where data has them: cosine, euclidean, l1, kl, or ``null`` for no pull.
+        rho: share of the learned part in an entity's row, where data has anchors.
+        zeta_anchor: weight of the anchors' loss.
+        zeta_link: weight of the links' loss.
+        projection: how anchors come to the width of their share of a row: pca, slice (the authors) or learned.
+        optimizer: ``adagrad`` with one accumulator a row, and ``lazy_adam``, both of which touch the rows of the batch
+            only, or ``adam``, which moves every row in each step.
+        learning_rate: at the start.
+        drop_after: share of the steps after which the rate is divided by 10, as the authors do.
+        unseen_neighbours: where data have anchors, the test gives each entity that no training triple touches what was
+            learned of so many entities that are nearest by their anchors; 0, as in the paper, leaves it as it began.
+        compiled: distances, rotations and phases in C++, or by inductor, where they can be had.
+        seed: of first values and of the candidates that LLaDR's protocol draws.
+    """
+
+    many_processes = True
+
+    def __init__(
+        self,
+        scorer: ScorerName,
+        dim: int = 400,
+        gamma: float = 12.0,
+        adversarial_temperature: float | None = 1.0,
+        anchor: AnchorDistance | None = "cosine",
+        rho: float = 0.6,
+        zeta_anchor: float = 0.5,
+        zeta_link: float = 1.8,
+        projection: Projection = "pca",
+        optimizer: Literal["adagrad", "lazy_adam", "adam"] = "adagrad",
+        learning_rate: float = 0.1,
+        drop_after: float = 0.5,
+        unseen_neighbours: int = 0,
+        compiled: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(scorer, dim, gamma, adversarial_temperature, compiled, seed)
+        check_above_zero("model", learning_rate=learning_rate)
+        check_least("model", 0, zeta_anchor=zeta_anchor, zeta_link=zeta_link, drop_after=drop_after)
+        check_least("model", 0, unseen_neighbours=unseen_neighbours)
+        check_share("model", rho=rho)
+        self.anchor = anchor
+        self.rho = rho
+        self.zeta_anchor = zeta_anchor
+        self.zeta_link = zeta_link
+        self.projection = projection
+        self.optimizer_name = optimizer
+        self.learning_rate = learning_rate
+        self.drop_after = drop_after
+        self.unseen_neighbours = unseen_neighbours
+        self.entity: nn.Embedding | None = None
+        self.relation: nn.Embedding
+        self.anchors: Anchors | None = None
+
+    def configure_model(self) -> None:
+        """Make the tables, once the data say how many rows they have and what anchors them."""
+        if self.entity is not None:
+            return
+        self.vocabulary = self.read_vocabulary()
+        self.make_tables(len(self.vocabulary.entities), len(self.vocabulary.relations), self.vocabulary.anchors)
+
+    def make_tables(self, entities: int, relations: int, modalities: Sequence[Modality] = ()) -> None:
+        """Give rows to so many entities and relations, mixed with their anchors where there are any."""
+        if modalities:
+            self.anchors = Anchors(modalities, self.scorer.entity_width, self.projection, self.seed)
+        generator = torch.Generator().manual_seed(self.seed)
+        entity = torch.empty(entities, self.scorer.entity_width)
+        entity.uniform_(-self.scorer.range, self.scorer.range, generator=generator)
+        if self._mixed_in is not None:
+            self._mixed_in.mix_into(entity, self.rho)
+        relation = torch.empty(relations, self.scorer.relation_width)
+        self.scorer.first_relations(relation, generator)
+        # Embeddings that say they are sparse: DDP then reduces the rows of the batch alone.
+        sparse = self.optimizer_name != "adam"
+        self.entity, self.relation = (
+            nn.Embedding(len(table), table.shape[1], sparse=sparse, _weight=table) for table in (entity, relation)
+        )
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Return the chosen optimiser of the tables."""
+        assert self.entity is not None
+        table = self.entity.weight
+        others = [parameter for parameter in self.parameters() if parameter is not table]
+        rate = self.learning_rate * (1.0 if self._mixed_in is None else self.rho)
+        groups: list[dict[str, Any]] = [{"params": [table], "lr": rate}, {"params": others}]
+        if self.optimizer_name == "adam":
+            return torch.optim.Adam(groups, lr=self.learning_rate, fused=True)
+        return (RowAdagrad if self.optimizer_name == "adagrad" else LazyAdam)(groups, lr=self.learning_rate)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The chosen optimiser, at a tenth of the rate after the given share of the steps."""
+        if self.optimizer_name != "adam" and self.trainer.gradient_clip_val:
+            raise KedrecError(
+                f"trainer.gradient_clip_val: {self.optimizer_name} moves the rows of a batch and cannot clip; leave it "
+                "out, or set model.init_args.optimizer=adam"
+            )
+        optimizer = self.make_optimizer()
+        steps = self.trainer.estimated_stepping_batches
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(self.drop_after * steps)], gamma=0.1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, batch: TripleBatch, _: int) -> Tensor:
+        """Return the weighted sum of the links' and the anchors' loss."""
+        losses = self.losses(batch)
+        # The steps whose numbers Lightning writes: it counts the one at hand as done.
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            shown = {f"train/{name}_loss": loss.detach() for name, loss in losses.items()}
+            self.log_dict(shown, prog_bar=True, batch_size=len(batch.head))
+        weights = {"link": self.zeta_link, "anchor": self.zeta_anchor}
+        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+    def losses(self, batch: TripleBatch) -> dict[str, Tensor]:
+        """Return the ``link`` loss and, where entities are pulled to anchors, the ``anchor`` loss, each a scalar.
+
+        The entities that are pulled are those that are not corrupted, as in the authors' code.
+        """
+        head, tail, negatives = self._rows(batch.head, batch.tail, batch.negatives.flatten())
+        (relation,) = gather_rows(self.relation.weight, batch.relation, sparse=self.relation.sparse)
+        losses = {"link": self.link_loss(batch, head, relation, tail, negatives)}
+        ids, kept = (batch.tail, tail) if batch.side == "head" else (batch.head, head)
+        if self.anchor is not None and self.anchors is not None:
+            losses["anchor"] = anchor_loss(self.anchor, kept, *self.anchors(ids))
+        return losses
+
+    def on_test_epoch_start(self) -> None:
+        """Begin a report, and settle the entities that training has not seen."""
+        super().on_test_epoch_start()
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if self.unseen_neighbours and self.anchors is not None and isinstance(data, HasTriples):
+            self.settle_unseen(data.training_triples)
+
+    def settle_unseen(self, triples: NDArray[np.int32]) -> None:
+        """Give rows to the entities that none of ``(n, 3)`` triples touches; again changes nothing more."""
+        assert self.entity is not None
+        assert self.anchors is not None
+        table = self.entity.weight.detach()
+        seen = torch.zeros(len(table), dtype=torch.bool, device=table.device)
+        seen[torch.from_numpy(np.unique(triples[:, ::2])).to(table.device)] = True
+        types = [entity.partition("::")[0] for entity in self.vocabulary.entities]
+        kinds = torch.from_numpy(np.unique(types, return_inverse=True)[1]).to(table.device)
+        stored = torch.zeros(())
+        if self._mixed_in is not None:
+            anchor, known = self.anchors(torch.arange(len(table), device=table.device))
+            stored = torch.where(known, (1 - self.rho) * anchor, 0.0)
+        learned = table - stored
+        settle_unseen(learned, self.anchors, kinds, seen, self.unseen_neighbours)
+        table[~seen] = (learned + stored)[~seen]
+
+    @property
+    def _mixed_in(self) -> Anchors | None:
+        """The anchors that are mixed into the stored rows: those that do not change."""
+        return self.anchors if self.anchors is not None and not self.anchors.learned else None
+
+    def _rows(self, *ids: Tensor) -> tuple[Tensor, ...]:
+        """Return the rows that are scored, ``(n, width)`` for each of several ``(n,)`` ids."""
+        assert self.entity is not None
+        rows = gather_rows(self.entity.weight, *ids, sparse=self.entity.sparse)
+        if self.anchors is None or not self.anchors.learned:
+            return rows
+        anchors = (self.anchors(part) for part in ids)
+        return tuple(
+            torch.where(known, self.rho * part + (1 - self.rho) * anchor, part)
+            for part, (anchor, known) in zip(rows, anchors, strict=True)
+        )
+
+    def entity_table(self) -> Tensor:
+        """Return all rows that are scored, mixed, ``(entities, width)``."""
+        assert self.entity is not None
+        if self.anchors is None or not self.anchors.learned:
+            return self.entity.weight.detach()
+        with torch.no_grad():
+            return self._rows(torch.arange(len(self.entity.weight), device=self.entity.weight.device))[0]
+
+    def relation_table(self) -> Tensor:
+        """Return the relations' rows, ``(relations, width)``."""
+        return self.relation.weight.detach()

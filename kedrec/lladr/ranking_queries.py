@@ -1,0 +1,148 @@
+"""What a test asks of a link predictor: distinct queries with all their true answers, in batches that fit in memory."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kedrec.evaluation.ranking_batch import RankingBatch
+from kedrec.graph.vocabulary import Side
+from kedrec.lladr.triple_batches import ChoiceBatch, RepurposingBatch
+from kedrec.splits.pairs import Pair
+
+Triples = NDArray[np.int32]
+SIDES: tuple[Side, Side] = ("head", "tail")
+
+
+class KnownAnswers:
+    """All true answers of any query, from the triples of all splits.
+
+    Args:
+        triples: ``(n, 3)``.
+        relations: size of the vocabulary.
+    """
+
+    def __init__(self, triples: Triples, relations: int) -> None:
+        self.relations = relations
+        self._keys: dict[Side, NDArray[np.int64]] = {}
+        self._answers: dict[Side, NDArray[np.int32]] = {}
+        for side in SIDES:
+            keys = query_keys(triples, side, relations)
+            order = np.argsort(keys, kind="stable")
+            self._keys[side] = keys[order]
+            self._answers[side] = triples[order, 0 if side == "head" else 2]
+
+    def of(self, queries: NDArray[np.int64], missing: Side) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return the answers of ``(queries,)`` keys: the places, ascending, and the entities, ``(known,)`` each."""
+        begin = np.searchsorted(self._keys[missing], queries, side="left")
+        count = np.searchsorted(self._keys[missing], queries, side="right") - begin
+        place = np.repeat(np.arange(len(queries)), count)
+        within = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
+        return place, self._answers[missing][begin[place] + within]
+
+
+def query_keys(triples: Triples, missing: Side, relations: int) -> NDArray[np.int64]:
+    """Return one number a triple, ``(n,)``, for its query: the entity on the other side, and the relation."""
+    given = triples[:, 2 if missing == "head" else 0].astype(np.int64)
+    return given * relations + triples[:, 1]
+
+
+def ranking_batches(
+    name: str,
+    triples: Triples,
+    types: NDArray[np.int64],
+    degrees: NDArray[np.int64],
+    known: KnownAnswers,
+    queries: int,
+) -> Iterator[RankingBatch]:
+    """Yield both sides of a test set's triples as queries.
+
+    Args:
+        name: of the test set.
+        triples: ``(t, 3)``.
+        types: ``(entities,)`` code of each entity's type.
+        degrees: ``(entities,)`` training triples of each entity.
+        known: the true answers.
+        queries: most queries a batch.
+    """
+    for side in SIDES:
+        targets = triples[:, 0 if side == "head" else 2]
+        keys = query_keys(triples, side, known.relations)
+        for kind in np.unique(types[targets]):
+            asked = np.flatnonzero(types[targets] == kind)
+            candidates = torch.from_numpy(np.flatnonzero(types == kind))
+            distinct, place = np.unique(keys[asked], return_inverse=True)
+            for start in range(0, len(distinct), queries):
+                part = distinct[start : start + queries]
+                mine = (place >= start) & (place < start + queries)
+                rows = asked[mine]
+                known_query, answers = known.of(part, side)
+                yield RankingBatch(
+                    name=name,
+                    side=side,
+                    entity=torch.from_numpy(part // known.relations),
+                    relation=torch.from_numpy(part % known.relations),
+                    candidates=candidates,
+                    triple=torch.from_numpy(rows),
+                    query=torch.from_numpy(place[mine] - start),
+                    target=torch.from_numpy(targets[rows]).long(),
+                    degree=torch.from_numpy(degrees[targets[rows]]),
+                    known_query=torch.from_numpy(known_query),
+                    known=torch.from_numpy(answers).long(),
+                    candidate_degree=torch.from_numpy(degrees[types == kind]),
+                )
+
+
+def choice_batch(
+    pairs: Sequence[Pair], row_of: Mapping[str, int], relations: Sequence[tuple[int, Side]]
+) -> ChoiceBatch:
+    """Return the questions of a student's pairs, those whose three entities the graph has.
+
+    Args:
+        pairs: what is asked.
+        row_of: entity -> row.
+        relations: therapeutic relations, each with the side on which the drug stands.
+    """
+    asked = [one for one in pairs if {one.disease, one.relevant, one.irrelevant} <= row_of.keys()]
+    return ChoiceBatch(
+        pair=tuple("|".join((one.disease, one.relevant, one.irrelevant)) for one in asked),
+        disease=torch.tensor([row_of[one.disease] for one in asked]),
+        drugs=torch.tensor([[row_of[one.relevant], row_of[one.irrelevant]] for one in asked]),
+        relation=torch.tensor([relation for relation, _ in relations]),
+        missing=tuple(missing for _, missing in relations),
+    )
+
+
+def repurposing_batch(
+    diseases: NDArray[np.int64],
+    compounds: NDArray[np.int64],
+    relations: Sequence[tuple[int, Side]],
+    splits: Sequence[Triples],
+) -> RepurposingBatch:
+    """Return the question which compounds treat each of some diseases.
+
+    Args:
+        diseases: ``(d,)`` rows, ascending.
+        compounds: ``(c,)`` rows, ascending.
+        relations: therapeutic relations, each with the side on which the compound stands.
+        splits: triples of training, validation and test, ``(n, 3)`` each.
+    """
+    found: list[NDArray[np.int64]] = []
+    for split, triples in enumerate(splits):
+        for relation, missing in relations:
+            told = triples[triples[:, 1] == relation]
+            sides = told[:, [2, 0]] if missing == "head" else told[:, [0, 2]]
+            asked = sides[np.isin(sides[:, 0], diseases) & np.isin(sides[:, 1], compounds)]
+            places = (np.searchsorted(diseases, asked[:, 0]), np.searchsorted(compounds, asked[:, 1]))
+            found.append(np.stack([*places, np.full(len(asked), split)], axis=1))
+    known = torch.from_numpy(np.unique(np.concatenate(found), axis=0))
+    return RepurposingBatch(
+        disease=torch.from_numpy(diseases),
+        relation=torch.tensor([relation for relation, _ in relations]),
+        missing=tuple(missing for _, missing in relations),
+        compounds=torch.from_numpy(compounds),
+        known_disease=known[:, 0],
+        known=known[:, 1],
+        known_split=known[:, 2],
+    )

@@ -1,0 +1,102 @@
+"""Damage done to training triples on purpose, to see how much a model bears: deleted ones and random ones."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from kedrec.errors import KedrecError
+from kedrec.graph.knowledge_graph import KnowledgeGraph, pack_triples
+from kedrec.graph.links import every_link
+from kedrec.splits.held_out_links import HeldOut
+from kedrec.splits.seeded_split import seeded_number
+
+BLOCK = 1 << 20
+"""Random triples drawn at a time; another number may draw others under the same seed."""
+
+
+def damaged(
+    train: npt.NDArray[np.int32], graph: KnowledgeGraph, *, delete: float, add: float, hidden: HeldOut | None, seed: int
+) -> npt.NDArray[np.int32]:
+    """Return training triples with noise; no random one links the ends of what is held out, by any relation.
+
+    Args:
+        train: ``(n, 3)``.
+        graph: whose triples are true.
+        delete: share of them.
+        add: share of what is left.
+        hidden: what is held out; ``None`` where authors have split.
+        seed: of the noise.
+    """
+    kept = delete_triples(train, delete, seed)
+    if add and hidden is not None and hidden.links.kept is not None:
+        barred = every_link(graph, hidden.manifest.of("validation", "test"), hidden.links.kept)
+        graph = replace(graph, triples=np.concatenate([graph.triples, barred]))
+    return add_triples(kept, add, graph, seed)
+
+
+def delete_triples(train: npt.NDArray[np.int32], share: float, seed: int) -> npt.NDArray[np.int32]:
+    """Return ``train`` without a random share of it, in its order: ``(n - round(share * n), 3)``.
+
+    What a larger share deletes under the same seed includes what a smaller one deletes.
+
+    Args:
+        train: ``(n, 3)``; its order decides, beside the seed.
+        share: of the triples to delete, 0.0 to below 1.
+        seed: of the experiment.
+
+    Raises:
+        KedrecError: another share.
+    """
+    if not 0 <= share < 1:
+        raise KedrecError(f"the share of deleted triples is {share}; expected 0 or more and below 1")
+    shuffled = np.random.default_rng(seeded_number(seed, "deleted triples")).permutation(len(train))
+    kept = np.ones(len(train), dtype=np.bool_)
+    kept[shuffled[: round(share * len(train))]] = False
+    return train[kept]
+
+
+def add_triples(train: npt.NDArray[np.int32], share: float, graph: KnowledgeGraph, seed: int) -> npt.NDArray[np.int32]:
+    """Return ``train`` and after it random triples: ``(n + round(share * n), 3)``.
+
+    Head and tail are drawn uniformly among all entities, the relation among all relations, as LLaDR's "random triples"
+    are; all are distinct, and none is in the graph, held out or not. What a larger share adds under the same seed
+    begins with what a smaller one adds.
+
+    Args:
+        train: ``(n, 3)``.
+        share: of ``n`` to add, 0 or more.
+        graph: has the vocabularies and the true triples.
+        seed: of the experiment.
+
+    Raises:
+        KedrecError: another share, or more than there are triples to add.
+    """
+    if not 0 <= share < math.inf:
+        raise KedrecError(f"the share of added triples is {share}; expected a number from 0 on")
+    entities, relations, wanted = len(graph.entities), len(graph.relations), round(share * len(train))
+    known = np.concatenate([graph.triples, train])
+    free = entities**2 * relations - int(_first_distinct(known, entities, relations).sum())
+    if wanted > free:
+        raise KedrecError(
+            f"{wanted} random triples cannot be added: {entities} entities and {relations} relations leave {free} that "
+            "are not known; add a smaller share"
+        )
+    draw = np.random.default_rng(seeded_number(seed, "added triples"))
+    found = np.empty((0, 3), dtype=np.int32)
+    while (missing := wanted - len(found)) > 0:
+        # Whole blocks, so that what is drawn does not depend on how much is wanted.
+        blocks = [
+            draw.integers(0, [entities, relations, entities], size=(BLOCK, 3), dtype=np.int32)
+            for _ in range(math.ceil(missing / BLOCK))
+        ]
+        rows = np.concatenate([known, found, *blocks])
+        found = rows[len(known) :][_first_distinct(rows, entities, relations)[len(known) :]]
+    return np.concatenate([train, found[:wanted]])
+
+
+def _first_distinct(triples: npt.NDArray[np.int32], entities: int, relations: int) -> npt.NDArray[np.bool_]:
+    """Return which triples repeat none before them, ``(n,)``; at DRKG's size numpy takes a minute for it."""
+    return pl.Series(pack_triples(triples, entities, relations)).is_first_distinct().to_numpy()

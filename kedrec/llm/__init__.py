@@ -1,0 +1,1 @@
+"""Asking a language model: requests, batches, the answer cache, the budget, endpoints and local models."""

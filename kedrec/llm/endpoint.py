@@ -1,0 +1,249 @@
+"""A server of OpenAI's protocol (OpenAI, vLLM, TGI, Ollama, `transformers serve`): its address, key, and faults.
+
+The `openai` client speaks the protocol; what a fault means, and whether another try may mend it, is decided here.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import os
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from kedrec.errors import KedrecError
+from kedrec.sources.http.responses import retry_after
+
+if TYPE_CHECKING:
+    import openai
+    import tenacity
+
+T = TypeVar("T")
+
+OPENAI = "https://api.openai.com/v1"
+_AGAIN = frozenset({408, 409, 425, 429})  # and 500 to 599
+_REFUSED = frozenset({400, 413, 422})
+_EXCERPT = 300  # characters of a server's own explanation
+
+
+class RefusedError(Exception):
+    """The server will not answer this request, however often it is sent; says why."""
+
+
+class FailedError(Exception):
+    """A try that failed and may succeed later.
+
+    Args:
+        reason: what was wrong.
+        after: seconds that the server asks to wait.
+        charged: whether the server may have answered, and so charged for it, though no whole answer arrived.
+        reached: whether there was a server at all.
+    """
+
+    def __init__(self, reason: str, after: float | None = None, *, charged: bool = False, reached: bool = True) -> None:
+        super().__init__(reason)
+        self.after = after
+        self.charged = charged
+        self.reached = reached
+
+
+class Endpoint:
+    """Where a server of OpenAI's protocol is, and how patient to be with it.
+
+    Nothing is opened, and no key is needed, before `client`.
+
+    Args:
+        base_url: the address, up to and with ``/v1``.
+        model: the model's name on that server.
+        key_variable: name of the environment variable that holds the key; ``None`` takes ``OPENAI_API_KEY`` for
+            OpenAI's own address and sends no key to any other.
+        timeout: seconds for one whole answer.
+        tries: of one request, the first included.
+        patience: the longest wait between two tries, seconds; a server that asks for more ends the run.
+        pause: about how long to wait before the second try, seconds; doubled with each further one, with jitter.
+
+    Raises:
+        KedrecError: the address is none.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        key_variable: str | None,
+        timeout: float,
+        tries: int = 6,
+        patience: float = 120.0,
+        pause: float = 1.0,
+    ) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise KedrecError(f"base_url {base_url!r} is no address; expected one like http://127.0.0.1:8000/v1")
+        if parts.username or parts.password or parts.query:
+            raise KedrecError("base_url holds a user, a password or a query; put the key into an environment variable")
+        self.base_url = base_url.rstrip("/")
+        self.model = model
+        own = parts.hostname == urlsplit(OPENAI).hostname
+        self.key_variable = key_variable or ("OPENAI_API_KEY" if own else None)
+        self.timeout = timeout
+        self.tries = tries
+        self.patience = patience
+        self.pause = pause
+        self.local = _is_loopback(parts.hostname)
+        self._answered = False
+
+    def client(self) -> "openai.AsyncOpenAI":
+        """Return a client that tries once, to be closed after use.
+
+        Raises:
+            KedrecError: the key is not in the environment.
+        """
+        import openai
+
+        for name in ("httpx2", "httpx", "openai"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # they would log addresses, and at debug level texts
+        # What a server on this machine is told must stay here: no proxy of the environment, and no server anywhere
+        # sends the text on to another by a redirect.
+        transport = openai.DefaultAsyncHttpxClient(
+            follow_redirects=False, trust_env=not self.local, timeout=self.timeout
+        )
+        return openai.AsyncOpenAI(
+            base_url=self.base_url, api_key=self._key() or "none", max_retries=0, http_client=transport
+        )
+
+    async def patiently(self, once: Callable[[], Awaitable[T]], stopping: asyncio.Event) -> T:
+        """Return what ``once`` returns, tried again after a fault that may pass.
+
+        Args:
+            once: one try; raises `FailedError`, `RefusedError` or `KedrecError` as `judged` makes them.
+            stopping: once set, no further try is made.
+
+        Raises:
+            RefusedError: the server will not answer this request.
+            KedrecError: the tries are used up, or no try would help.
+        """
+        import tenacity
+
+        backoff = tenacity.wait_exponential_jitter(initial=self.pause, max=self.patience, jitter=self.pause)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            asked = _fault(state).after
+            return backoff(state) if asked is None else asked + random.uniform(0, self.pause)
+
+        def stop(state: tenacity.RetryCallState) -> bool:
+            fault, tried = _fault(state), state.attempt_number
+            absent = not fault.reached and not self._answered and tried >= 2
+            return tried >= self.tries or (fault.after or 0.0) > self.patience or absent or stopping.is_set()
+
+        async def sleep(seconds: float) -> None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), seconds)
+
+        async def attempt() -> T:  # tenacity awaits what is a coroutine function itself, not what returns a coroutine
+            return await once()
+
+        retrying = tenacity.AsyncRetrying(
+            stop=stop, wait=wait, sleep=sleep, retry=tenacity.retry_if_exception_type(FailedError), reraise=True
+        )
+        try:
+            found: T = await retrying(attempt)
+        except FailedError as fault:
+            raise self._given_up(fault, retrying.statistics.get("attempt_number", 1)) from fault
+        self._answered = True
+        return found
+
+    def _given_up(self, fault: FailedError, tried: int) -> KedrecError:
+        wish = f" (it asks to wait {fault.after:.0f} s)" if fault.after else ""
+        remedy = "start again later" if fault.reached else "check base_url, and that the server runs"
+        return KedrecError(
+            f"{self.base_url}: {fault}{wish}, after {tried} {'try' if tried == 1 else 'tries'}; {remedy}: the answers "
+            "so far are kept"
+        )
+
+    def judged(self, fault: Exception) -> Exception:
+        """Return what a fault of the client means: `FailedError`, `RefusedError` or `KedrecError`."""
+        import openai
+
+        if isinstance(fault, TimeoutError):
+            return FailedError(f"no answer within {self.timeout:.0f} s", charged=True)
+        if isinstance(fault, openai.APIStatusError):
+            return self._status(fault)
+        if isinstance(fault, openai.APIConnectionError):
+            cause = type(fault.__cause__).__name__
+            if cause in ("ConnectError", "ConnectTimeout"):
+                return FailedError(f"cannot connect ({_said(fault.__cause__)})", reached=False)
+            return FailedError(f"the connection broke off ({cause})", charged=True)
+        if isinstance(fault, openai.APIError):  # an event of a stream
+            return FailedError(f"it reports a fault ({self._plain(fault.message)})", charged=True)
+        return FailedError(f"its answer cannot be read ({self._plain(str(fault))})", charged=True)
+
+    def _status(self, fault: "openai.APIStatusError") -> Exception:
+        """Return what a status of 300 or more means."""
+        code, said = fault.status_code, self._plain(_explanation(fault.body))
+        if fault.code == "insufficient_quota":
+            remedy = "the account's quota is used up; the answers so far are kept"
+        elif code in (401, 403):
+            where = f"the key in {self.key_variable}" if self.key_variable else "key_variable: the server wants a key"
+            remedy = f"the key is not accepted; check {where}"
+        elif code == 404:
+            remedy = (
+                f"it does not know the model {self.model!r} ({said}); check the name (`curl {self.base_url}/models` "
+                "lists them), and that base_url ends as the server wants, mostly in /v1"
+            )
+        elif code in _AGAIN or code >= 500:
+            return FailedError(f"status {code}", retry_after(fault.response.headers.get("retry-after", "")))
+        elif code in _REFUSED:
+            return RefusedError(f"status {code}: {said}")
+        elif code < 400:
+            remedy = "it points to another address; put that into base_url"
+        else:
+            remedy = f"{said}; check base_url and the model"
+        return KedrecError(f"{self.base_url}: status {code}, {remedy}")
+
+    def _key(self) -> str:
+        if self.key_variable is None:
+            return ""
+        key = os.environ.get(self.key_variable, "").strip()
+        if not key and not self.local:
+            raise KedrecError(
+                f"{self.base_url}: the environment variable {self.key_variable} holds no key; set it, in the shell and "
+                "not in a file of the experiment"
+            )
+        return key
+
+    def _plain(self, text: str) -> str:
+        """Return the beginning of a server's words on one line, without the key."""
+        key = self._key() if self.key_variable and os.environ.get(self.key_variable) else ""
+        line = " ".join(text.replace(key, "…").split() if key else text.split())
+        return line[:_EXCERPT] or "no reason given"
+
+
+def _fault(state: "tenacity.RetryCallState") -> FailedError:
+    fault = state.outcome.exception() if state.outcome else None
+    assert isinstance(fault, FailedError)  # nothing else is tried again
+    return fault
+
+
+def _explanation(body: object) -> str:
+    """Return the words of a body of an error, of whichever server."""
+    if isinstance(body, dict):
+        found = body.get("message") or body.get("detail") or body.get("error") or body
+        return found if isinstance(found, str) else json.dumps(found, default=str)
+    return body if isinstance(body, str) else ""
+
+
+def _said(fault: BaseException | None) -> str:
+    return str(fault) or type(fault).__name__
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own; a name other than localhost never counts."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

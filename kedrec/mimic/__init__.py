@@ -1,0 +1,1 @@
+"""Hospital data (MIMIC-III and MIMIC-IV): tables, codes, admissions, visits, and SafeDrug."""

@@ -1,0 +1,66 @@
+"""Typed batches of hospital visits, and the vocabulary of the drugs to predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kedrec.runtime.batch import Batch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class VisitBatch(Batch):
+    """Patients with their hospital visits in order of time, padded on the right.
+
+    Attributes:
+        patient: (batch,) running numbers within the split; they say nothing of who it is.
+        mask: (batch, visits) bool, true where there is a visit.
+        diagnoses: (batch, visits, codes) rows of the diagnoses' table: 0 for padding, 1 for a code that training lacks.
+        procedures: (batch, visits, codes) rows of the procedures' table, likewise.
+        drugs: (batch, visits, labels) float, 1 for each label that was prescribed; what is to be predicted.
+        outside: (batch, visits) how many labels were prescribed that training lacks, so that nobody can predict them.
+    """
+
+    patient: Tensor
+    mask: Tensor
+    diagnoses: Tensor
+    procedures: Tensor
+    drugs: Tensor
+    outside: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class DrugVocabulary:
+    """What the rows of a model's tables stand for that recommends sets of drugs, told by training visits alone.
+
+    Attributes:
+        labels: row -> ATC code.
+        smiles: row -> SMILES of the compounds that were prescribed under the label; none where nobody knows them.
+        share: (labels,) share of the training visits in which each was prescribed.
+        drugs_a_visit: mean number of labels of a training visit.
+        diagnoses: rows of the diagnoses' table, those of padding and of unknown codes included.
+        procedures: rows of the procedures' table, likewise.
+        interactions: (labels, labels) symmetric, true where two labels hold compounds that interact, never with itself;
+            ``None`` where nobody says.
+    """
+
+    labels: list[str]
+    smiles: list[list[str]]
+    share: NDArray[np.float64]
+    drugs_a_visit: float
+    diagnoses: int
+    procedures: int
+    interactions: NDArray[np.bool_] | None
+
+
+@runtime_checkable
+class HasDrugVocabulary(Protocol):
+    """Data whose batches are visits with drugs to be predicted."""
+
+    drugs: DrugVocabulary

@@ -1,1 +1,0 @@
-"""Pure functions and small modules of tensors; no Lightning."""

@@ -1,0 +1,1 @@
+"""Retrieval: the bi-encoder, chunking, the vector index and the retriever."""

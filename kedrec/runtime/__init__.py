@@ -1,0 +1,1 @@
+"""The process: command line, ranks of a distributed run, environment, progress and signals."""

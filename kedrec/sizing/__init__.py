@@ -1,1 +1,0 @@
-"""What training would take, told before anything is loaded: ``python -m kedrec.fit EXPERIMENT --plan``."""

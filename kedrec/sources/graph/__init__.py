@@ -1,0 +1,1 @@
+"""Readers of graph files: DRKG, names of entities, open vocabularies, molecular structures."""

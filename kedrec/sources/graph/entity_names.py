@@ -1,0 +1,77 @@
+"""Names, synonyms and descriptions of entities."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kedrec.errors import KedrecError
+from kedrec.storage.compressed_text import find_beside, line_blocks
+
+HEADER = ("entity", "name", "synonyms", "description")
+
+
+@dataclass(frozen=True)
+class EntityInfo:
+    """What people call an entity.
+
+    Attributes:
+        name: the preferred name; empty where the source has none.
+        synonyms: other names, in the file's order, without empty ones.
+        description: prose from the source; empty where it has none.
+    """
+
+    name: str
+    synonyms: tuple[str, ...]
+    description: str
+
+
+def find_entities_file(graph_path: str | Path) -> Path | None:
+    """Return ``entities.tsv[.gz|.zst]`` in the graph's folder, or beside the graph's file; ``None`` without one."""
+    path = Path(graph_path)
+    return find_beside(path if path.is_dir() else path.parent, ("entities.tsv",))
+
+
+def load_entity_info(path: str | Path) -> dict[str, EntityInfo]:
+    r"""Read a TSV (plain, .gz, .zst) with the header ``entity\tname\tsynonyms\tdescription``.
+
+    Synonyms are separated by ``|``. The names of the result are entity ids, in the file's order.
+
+    Raises:
+        KedrecError: a missing or damaged file, another header, a wrong column count, an entity that is not
+            ``Type::id`` or comes twice, bytes that are not UTF-8; with the file and the line.
+    """
+    path = Path(path)
+    infos: dict[str, EntityInfo] = {}
+    for number, fields in _rows(path):
+        if number == 1:
+            if tuple(fields) != HEADER:
+                raise KedrecError(f"{path}, line 1: the header must be {' '.join(HEADER)!r}, tab-separated")
+            continue
+        if len(fields) != len(HEADER):
+            raise KedrecError(f"{path}, line {number}: {len(fields)} columns, expected {len(HEADER)} ({HEADER})")
+        entity, name, synonyms, description = fields
+        if not is_entity(entity):
+            raise KedrecError(f"{path}, line {number}: {entity!r} is not an entity; expected Type::id")
+        if entity in infos:
+            raise KedrecError(f"{path}, line {number}: {entity!r} comes a second time; keep one line for each entity")
+        infos[entity] = EntityInfo(name, tuple(filter(None, synonyms.split("|"))), description)
+    if not infos:
+        raise KedrecError(f"{path}: no entities in it; expected a header and one line for each entity")
+    return infos
+
+
+def is_entity(text: str) -> bool:
+    """Whether ``text`` is ``Type::id`` with both parts there; DRKG's one blank id, ``Gene::``, passes too."""
+    kind, _, identifier = text.partition("::")
+    return bool(kind.strip() and identifier.strip()) or text == "Gene::"
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    number = 0
+    for block in line_blocks(path):
+        for line in block.removesuffix(b"\n").split(b"\n"):
+            number += 1
+            try:
+                yield number, line.removesuffix(b"\r").decode().split("\t")
+            except UnicodeDecodeError as fault:
+                raise KedrecError(f"{path}, line {number}: not UTF-8 ({fault.reason}); convert the file") from fault

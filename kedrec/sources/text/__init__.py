@@ -1,0 +1,1 @@
+"""Readers of text sources: ClinicalTrials.gov, PubMed, PubMed Central."""

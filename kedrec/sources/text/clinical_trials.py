@@ -1,0 +1,236 @@
+"""ClinicalTrials.gov by its API v2: the studies of a condition and an intervention as documents.
+
+A study gives up to two documents, because its parts became public at different times: the protocol (``NCT01234567``),
+dated by the day on which the study was first posted, and posted results (``NCT01234567-results``), dated by the day on
+which they were first posted. So a cut-off by date never shows the results of a trial before the register did.
+
+The register's API has the present version only. What is known to change after registration, the status and the dates
+of start and completion, is therefore left out of the protocol where a cut-off is asked for and the study was updated
+since. Other edits of the protocol, as of the outcomes or the criteria, cannot be seen there.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedrec.errors import KedrecError
+from kedrec.runtime.progress import tell
+from kedrec.sources.http.responses import shown, without_secrets
+from kedrec.sources.text.dates import check_cut_off, surely_before
+from kedrec.sources.text.documents import Document
+from kedrec.sources.text.harvest import Harvest
+from kedrec.sources.text.trial_text import protocol_paragraphs, result_paragraphs
+
+if TYPE_CHECKING:
+    from kedrec.sources.http.client import Web
+
+STUDIES = "https://clinicaltrials.gov/api/v2/studies"
+RATE = 0.8  # requests a second; users of the API report a limit of about 50 a minute
+_FIELDS = (
+    "NCTId|BriefTitle|OfficialTitle|StatusModule|DescriptionModule|ConditionsModule|DesignModule|"
+    "ArmsInterventionsModule|OutcomesModule|EligibilityModule|OutcomeMeasuresModule|AdverseEventsModule|"
+    "LimitationsAndCaveats|HasResults"
+)
+
+
+# Essie's operators, at https://clinicaltrials.gov/find-studies/constructing-complex-search-queries; a comma, as the
+# service reads it, is AND. Whether it minds their case is not said there.
+_OPERATOR = re.compile(
+    r"\b(AND|OR|NOT|ALL|MISSING|RANGE|DISTANCE|AREA|SEARCH|COVERAGE|EXPANSION|TILT)\b", re.IGNORECASE
+)
+_PLAIN = re.compile(r"[\w .'’-]*")  # noqa: RUF001  (an apostrophe)
+
+
+@dataclass(frozen=True)
+class TrialQuery:
+    """What to look for, by name; one of the two may be empty.
+
+    Attributes:
+        condition: such as ``asthma`` or ``Diabetes Mellitus, Type 2``.
+        intervention: such as ``salmeterol``.
+    """
+
+    condition: str = ""
+    intervention: str = ""
+
+    @property
+    def expressions(self) -> tuple[str, str]:
+        """What is sent as ``query.cond`` and ``query.intr``, in the register's Essie syntax.
+
+        A name of plain words is sent as it is: the register then also finds its words apart. One that holds an
+        operator, such as a comma, a bracket or AND, stands in quotation marks: as a phrase, or a synonym of it.
+        """
+        return _expression(self.condition), _expression(self.intervention)
+
+
+def fetch(
+    web: "Web",
+    queries: Sequence[TrialQuery],
+    folder: Path,
+    *,
+    before: str | None = None,
+    url: str = STUDIES,
+    page_size: int = 200,
+) -> Path:
+    """Fill a folder with the documents of all studies that any query finds and return its ``documents.jsonl``.
+
+    What a killed process had fetched is kept, page by page (see `Harvest`); a folder that is finished is left as it is.
+    A study that several queries find comes once. ``harvest.json`` lists the studies that gave no document: without
+    text, or not surely posted before the cut-off. Queries that find nothing give no documents.
+
+    Args:
+        web: a client, politely of `RATE`.
+        queries: what to look for.
+        folder: where to work.
+        before: a day ``YYYY-MM-DD``; what was not surely posted earlier is left out.
+        url: the address of ``/studies``.
+        page_size: studies a request, 1 to 1000; with results some tens of kilobytes each.
+
+    Raises:
+        KedrecError: no query, an empty one, or a size out of range; the service gives a page token twice; and as `Web`
+            and `Harvest`.
+    """
+    if not queries or any(not any(query.expressions) for query in queries):
+        raise KedrecError("queries: each must have a condition or an intervention; without, all studies would come")
+    if not 1 <= page_size <= 1000:
+        raise KedrecError(f"page_size: {page_size} is out of range; the service takes 1 to 1000")
+    if before is not None:
+        check_cut_off(before)
+    pairs = sorted({query.expressions for query in queries})
+    asked = {"source": "clinical_trials", "queries": pairs, "before": before, "url": without_secrets(url)}
+    harvest = Harvest(folder, asked)
+    if harvest.finished:
+        return harvest.documents
+    for done, (condition, intervention) in enumerate(pairs, start=1):
+        params = _params(condition, intervention, before, page_size)
+        _walk(web, harvest, url, params, before)
+        tell("ClinicalTrials.gov queries", done, len(pairs))
+    return harvest.finish()
+
+
+def study_documents(study: dict[str, Any], *, before: str | None = None) -> list[Document]:
+    """Return the documents of one study: its protocol and, where posted, its results; none without text.
+
+    Args:
+        study: an object of ``studies``, as API v2 answers it.
+        before: a day ``YYYY-MM-DD``; a document whose date is not surely earlier is left out, and the status, too,
+            where the study was updated since.
+
+    Raises:
+        KedrecError: it is not a study of that form, e.g. one of the old API (``FullStudiesResponse``).
+    """
+    if "protocolSection" not in study:
+        found = ", ".join(study) or "nothing"
+        old = "FullStudiesResponse" in study or "Study" in study
+        hint = "the form of the old API, withdrawn in 2024" if old else "not a study"
+        raise KedrecError(
+            f"expected a study of API v2 with 'protocolSection', found {found:.200}: {hint}; fetch it anew"
+        )
+    protocol = study["protocolSection"]
+    try:
+        nct = protocol["identificationModule"]["nctId"]
+        return _documents(nct, protocol, study.get("resultsSection") or {}, before)
+    except (AttributeError, KeyError, TypeError) as fault:
+        nct = (
+            protocol.get("identificationModule", {}).get("nctId", "a study")
+            if isinstance(protocol, dict)
+            else "a study"
+        )
+        raise KedrecError(
+            f"{nct}: not of the form of API v2 ({type(fault).__name__}: {fault}); fetch it anew"
+        ) from fault
+
+
+def _documents(nct: str, protocol: dict[str, Any], results: dict[str, Any], before: str | None) -> list[Document]:
+    titles, status = protocol["identificationModule"], protocol.get("statusModule", {})
+    title = " ".join((titles.get("briefTitle") or titles.get("officialTitle") or "").split())
+    posted, found, updated = (
+        status.get(f"{name}PostDateStruct", {}).get("date", "") for name in ("studyFirst", "resultsFirst", "lastUpdate")
+    )
+    current = before is None or surely_before(updated, before)
+    parts = [
+        (nct, title, posted, protocol_paragraphs(protocol, status=current)),
+        (f"{nct}-results", f"Results of: {title}" if title else "", found, result_paragraphs(results)),
+    ]
+    return [
+        Document(
+            id=name,
+            source="clinical_trials",
+            title=title,
+            text="\n\n".join(paragraphs),
+            date=date,
+            license="ClinicalTrials.gov, public",
+            url=f"https://clinicaltrials.gov/study/{nct}",
+        )
+        for name, title, date, paragraphs in parts
+        if paragraphs and (before is None or surely_before(date, before))
+    ]
+
+
+def _expression(name: str) -> str:
+    """Return a name as one term of Essie's; nothing of it is an operator, and a backslash is a blank."""
+    words = " ".join(name.replace("\\", " ").split())
+    if _PLAIN.fullmatch(words) and not _OPERATOR.search(words):
+        return words
+    return '"' + words.replace('"', '\\"') + '"'
+
+
+def _params(condition: str, intervention: str, before: str | None, page_size: int) -> dict[str, str]:
+    params = {"query.cond": condition, "query.intr": intervention, "fields": _FIELDS, "pageSize": str(page_size)}
+    if before is not None:
+        params["filter.advanced"] = f"AREA[StudyFirstPostDate]RANGE[MIN,{check_cut_off(before)}]"
+    return {name: value for name, value in params.items() if value} | {"format": "json", "markupFormat": "markdown"}
+
+
+def _walk(web: "Web", harvest: Harvest, url: str, params: dict[str, str], before: str | None) -> None:
+    """Fetch the pages of a query that are not there yet."""
+    query = [params.get("query.cond", ""), params.get("query.intr", "")]
+    token, tokens, number, begun = "", {""}, 0, False
+    while token or not number:
+        number += 1
+        piece = json.dumps([*query, number])
+        if piece not in harvest:
+            try:
+                studies, following = web.get(url, _page, params | ({"pageToken": token} if token else {}))
+            except KedrecError as fault:
+                if begun or not token:
+                    raise
+                raise KedrecError(
+                    f"{fault}; the page was named by an earlier process: if the service does not know it any more, "
+                    f"delete {harvest.documents.parent} and start again"
+                ) from fault
+            if following and following in tokens | {token}:
+                raise KedrecError(
+                    f"{shown(url)}: page {number} of {query} names a next page that came before; the service "
+                    "is at fault: start again later, what came is kept"
+                )
+            _keep(harvest, piece, studies, following, before)
+            begun = True
+        token = harvest.pieces[piece]["next"]
+        tokens.add(token)
+
+
+def _keep(harvest: Harvest, piece: str, studies: list[dict[str, Any]], following: str, before: str | None) -> None:
+    documents: list[Document] = []
+    left_out: dict[str, str] = {}
+    for study in studies:
+        found = study_documents(study, before=before)
+        documents += found
+        if not found:
+            dated = before is not None and study_documents(study)
+            left_out[study["protocolSection"]["identificationModule"]["nctId"]] = (
+                f"not surely posted before {before}" if dated else "no text"
+            )
+    harvest.keep(piece, documents, left_out, {"next": following})
+
+
+def _page(body: bytes) -> tuple[list[dict[str, Any]], str]:
+    """Return the studies of a page and the token of the next, '' of the last."""
+    page = json.loads(body)
+    studies = page.get("studies") if isinstance(page, dict) else None
+    if not isinstance(studies, list) or not all(isinstance(study, dict) for study in studies):
+        raise ValueError("expected a JSON object with a list of 'studies'")
+    return studies, str(page.get("nextPageToken") or "")

@@ -1,0 +1,163 @@
+"""Full text of PubMed Central's open-access subset, article by article, from its public cloud bucket.
+
+What is relied on, as NLM's README of the bucket and https://pmc.ncbi.nlm.nih.gov/tools/pmcaws/ describe the layout in
+force since April 2026 (the prefixes before it were removed in August 2026, and with them the FTP service):
+
+* an article in its version N has the prefix ``PMC<id>.<N>/``, with ``PMC<id>.<N>.xml`` in JATS below it; versions are
+  listed by ``?list-type=2&prefix=PMC<id>.&delimiter=/``, without an account; an article that is not there has none;
+* ``metadata/PMC<id>.<N>.json`` says of it ``is_pmc_openaccess``, ``is_manuscript``, ``is_historical_ocr``,
+  ``is_retracted``, ``license_code`` and ``xml_url``, an ``s3://`` address that ends with ``?md5=`` and the checksum;
+* a higher version is not always the better one: it can be the author's manuscript of a published article.
+
+The bucket also holds manuscripts that may be mined but are not open access: they are left out.
+"""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from kedrec.errors import KedrecError
+from kedrec.runtime.progress import tell
+from kedrec.sources.http.client import Web
+from kedrec.sources.http.responses import StatusError, shown, without_secrets
+from kedrec.sources.text import jats
+from kedrec.sources.text.dates import check_cut_off, surely_before
+from kedrec.sources.text.documents import Document
+from kedrec.sources.text.harvest import Harvest
+from kedrec.sources.text.markup import local_name, parse_xml
+from kedrec.storage.hashing import key_hash
+
+log = logging.getLogger(__name__)
+
+BUCKET = "https://pmc-oa-opendata.s3.amazonaws.com"
+RATE = 20.0  # requests a second; our own choice: the bucket sets no limit
+_CLOSED = "not in the open-access subset"
+_ABSENT = frozenset({403, 404})  # S3 answers 403 for a key that is not there where nobody may list the bucket
+
+
+def fetch(
+    web: Web, pmcids: Iterable[str], folder: Path, *, before: str | None = None, url: str = BUCKET, workers: int = 8
+) -> Path:
+    """Fill a folder with the full texts of articles and return its ``documents.jsonl``.
+
+    What a killed process had fetched is kept (see `Harvest`); a folder that is finished is left as it is.
+    ``harvest.json`` lists the articles that gave no document: not in the open-access subset, retracted, without XML or
+    text, not surely before the cut-off. Three requests an article, one more for each further version.
+
+    Args:
+        web: a client, politely of `RATE`.
+        pmcids: such as ``PMC1790863``; an article that comes twice is fetched once.
+        folder: where to work.
+        before: a day ``YYYY-MM-DD``; a document whose date is not surely earlier is left out.
+        url: the bucket, or a mirror of it.
+        workers: articles in flight at a time.
+
+    Raises:
+        KedrecError: an id is not one of PubMed Central; and as `Web` and `Harvest`.
+    """
+    wanted = sorted({_checked_id(pmcid) for pmcid in pmcids})
+    if before is not None:
+        check_cut_off(before)
+    asked = {"source": "pmc", "articles": len(wanted), "hash": key_hash({"ids": wanted}), "before": before}
+    harvest = Harvest(folder, {**asked, "url": without_secrets(url)})
+    if harvest.finished:
+        return harvest.documents
+    missing = [pmcid for pmcid in wanted if pmcid not in harvest]
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(missing), 8 * workers):
+            batch = missing[start : start + 8 * workers]
+            for pmcid, article in zip(batch, pool.map(lambda one: fetch_article(web, one, url), batch), strict=True):
+                if isinstance(article, Document) and before is not None and not surely_before(article.date, before):
+                    harvest.keep(pmcid, left_out={pmcid: f"not surely before {before}"})
+                elif isinstance(article, Document):
+                    harvest.keep(pmcid, [article])
+                else:
+                    harvest.keep(pmcid, left_out={pmcid: article})
+                tell("PubMed Central articles", len(harvest.pieces), len(wanted))
+    return harvest.finish()
+
+
+def fetch_article(web: Web, pmcid: str, url: str = BUCKET) -> Document | str:
+    """Return one article, or in a few words why there is none.
+
+    Raises:
+        KedrecError: as `Web`, but for a key that the bucket does not have.
+    """
+    versions = web.get(f"{url}/", _versions, {"list-type": "2", "prefix": f"{pmcid}.", "delimiter": "/"})
+    try:
+        return _article(web, pmcid, versions, url)
+    except StatusError as fault:
+        if fault.status in _ABSENT:
+            return _CLOSED
+        raise
+
+
+def _article(web: Web, pmcid: str, versions: list[int], url: str) -> Document | str:
+    best = _best([web.get(f"{url}/metadata/{pmcid}.{version}.json", _described) for version in versions])
+    if isinstance(best, str):
+        return best
+    address = urlsplit(str(best["xml_url"]))
+    if not re.fullmatch(rf"/{pmcid}\.\d+/[\w.-]+\.xml", address.path):
+        raise KedrecError(
+            f"{shown(url)}/metadata: the XML of {pmcid} is said to be at {best['xml_url']!r:.200}; not fetched"
+        )
+    expected = parse_qs(address.query).get("md5", [""])[0]
+    body = web.get(f"{url}{address.path}", lambda body: _whole(body, expected))
+    try:
+        document = jats.parse(body)
+    except ValueError as fault:
+        log.warning("%s%s: %s", shown(url), address.path, fault)
+        return "its XML cannot be read"
+    if document.id != pmcid or not document.text:
+        return f"its XML is that of {document.id}" if document.id != pmcid else "no text"
+    return document if document.license else replace(document, license=str(best.get("license_code") or ""))
+
+
+def _best(described: list[dict[str, Any]]) -> dict[str, Any] | str:
+    """Return the description of the version to read: the last that is no manuscript, else the last; or why none is."""
+    open_ones = [one for one in described if one["is_pmc_openaccess"] is True]
+    if not open_ones:
+        return _CLOSED
+    best = next((one for one in reversed(open_ones) if not one.get("is_manuscript")), open_ones[-1])
+    if best.get("is_retracted"):
+        return "retracted"
+    return best if best.get("xml_url") and not best.get("is_historical_ocr") else "no XML of its text"
+
+
+def _checked_id(pmcid: str) -> str:
+    found = re.fullmatch(r"(?:PMC)?([1-9]\d*)", pmcid.strip(), re.IGNORECASE)
+    if not found:
+        raise KedrecError(f"{pmcid!r} is not an id of PubMed Central; expected one such as PMC1790863")
+    return f"PMC{found[1]}"
+
+
+def _versions(body: bytes) -> list[int]:
+    """Return the versions that a listing of the bucket names, the lowest first."""
+    root = parse_xml(body)
+    if local_name(root) != "ListBucketResult":
+        raise ValueError(f"<{local_name(root)}> in place of a listing")
+    names = [element.text or "" for element in root.findall("{*}CommonPrefixes/{*}Prefix")]
+    return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"PMC\d+\.(\d+)/", name)))
+
+
+def _described(body: bytes) -> dict[str, Any]:
+    described = json.loads(body)
+    if not isinstance(described, dict) or "is_pmc_openaccess" not in described:
+        raise ValueError("not the description of an article")
+    return described
+
+
+def _whole(body: bytes, md5: str) -> bytes:
+    """Return the body if it is what was promised: of that checksum, or without one at least well-formed."""
+    if not md5:
+        parse_xml(body)
+    elif (found := hashlib.md5(body, usedforsecurity=False).hexdigest()) != md5:
+        raise ValueError(f"its MD5 is {found}, not {md5}")
+    return body

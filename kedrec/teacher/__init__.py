@@ -1,1 +1,0 @@
-"""Rationales that the student learns from, with the passages they cite."""

@@ -1,0 +1,208 @@
+"""What a run keeps as it goes: the last and the best checkpoint, each with the settings that made it."""
+
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
+
+from kedrec.config import Experiment
+from kedrec.errors import KedrecError
+from kedrec.runtime.distributed import gathered, is_first
+from kedrec.training.run_folder import Monitored, RunFolder
+from kedrec.training.sharded_weights import whole_state
+
+
+class Settings(Callback):
+    """Puts the resolved settings and the random states into each checkpoint, and takes the random state back.
+
+    Args:
+        settings: the resolved settings as YAML.
+    """
+
+    def __init__(self, settings: str) -> None:
+        self.settings = settings
+        self._random_state: dict[str, torch.Tensor] | None = None
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add settings and the random state of each process."""
+        checkpoint["kedrec"] = {"settings": self.settings, "random_states": gathered([_random_state()])}
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note the random state of this process."""
+        self._random_state = checkpoint["kedrec"]["random_states"][trainer.global_rank]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on with the random numbers that would have come next; not before: loaders draw some as they are made."""
+        state, self._random_state = self._random_state, None
+        if state is not None:
+            torch.set_rng_state(state["cpu"].cpu())
+            if "cuda" in state and torch.cuda.is_available():
+                torch.cuda.set_rng_state(state["cuda"].cpu())
+
+
+class KeepLast(Checkpoint):
+    """Keeps ``last.ckpt``, from which a stopped run goes on; written whole or not at all.
+
+    Where a strategy writes folders, as DeepSpeed's does, ``last.ckpt`` is a link to the newest whole one.
+    Where a validation is due at the same step, it is saved behind it: a run that goes on from there does not validate
+    again, and must know which checkpoint is best. Behind an epoch's last batch it is saved with the next one: Lightning
+    would count that epoch twice.
+
+    Args:
+        folder: where it is kept.
+        every: optimizer steps from one to the next: what a kill can cost.
+    """
+
+    def __init__(self, folder: str, every: int = 25) -> None:
+        self.path = Path(folder) / "last.ckpt"
+        self.every = every
+        self._saved = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count from the step that training goes on from."""
+        self._saved = trainer.global_step
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Save after each ``every`` optimizer steps."""
+        loop = trainer.fit_loop.epoch_loop
+        validates = loop._should_check_val_fx(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]
+        if not validates and not loop._num_ready_batches_reached():
+            self._save_if_due(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save what was put off."""
+        if not trainer.sanity_checking:
+            self._save_if_due(trainer)
+
+    def _save_if_due(self, trainer: Trainer) -> None:
+        due = trainer.global_step // self.every > self._saved // self.every
+        if due and not trainer.fit_loop.epoch_loop._should_accumulate():
+            self.save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save what training ended with, so that a test that is stopped is not preceded by training again."""
+        if not trainer.interrupted:
+            self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """Save now; each process must call it."""
+        self._saved = trainer.global_step
+        whole = self.path.with_name(f"last-{trainer.global_step:07}")
+        partial = self.path.with_name(".last.partial")
+        if is_first():
+            _remove(partial)
+        trainer.strategy.barrier()
+        with _removed_on_failure(partial):
+            trainer.save_checkpoint(partial)
+        if is_first():
+            _put_in_place(partial, whole, self.path)
+        trainer.strategy.barrier()
+
+
+class KeepBest(Checkpoint):
+    """Keeps ``best.ckpt``, the weights of the best validation so far, in one file whatever the strategy.
+
+    Args:
+        folder: where it is kept.
+        monitor: metric of the validation.
+        mode: whether its least or its greatest value is best.
+    """
+
+    def __init__(self, folder: Path, monitor: str, mode: Literal["min", "max"]) -> None:
+        self.path = folder / "best.ckpt"
+        self.monitor = monitor
+        self.mode = mode
+        self.best: float | None = None
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save where this validation is the best so far."""
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return
+        if self.monitor not in trainer.callback_metrics:
+            raise KedrecError(f"model: its best checkpoint is by {self.monitor!r}, which its validation does not log")
+        value = float(trainer.callback_metrics[self.monitor])
+        if math.isnan(value) or not self._beats(value):
+            return
+        self.best = value
+        checkpoint: dict[str, Any] = {"state_dict": whole_state(pl_module), "global_step": trainer.global_step}
+        pl_module.on_save_checkpoint(checkpoint)
+        if is_first():
+            partial = self.path.with_name(".best.ckpt.partial")
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            with _removed_on_failure(partial):
+                torch.save(checkpoint, partial)
+                _settle(partial)
+            partial.replace(self.path)
+
+    def _beats(self, value: float) -> bool:
+        return self.best is None or (value < self.best if self.mode == "min" else value > self.best)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is to be beaten."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with what is to be beaten."""
+        self.best = state_dict["best"]
+
+
+def checkpoint_callbacks(experiment: Experiment, run: RunFolder, model: LightningModule) -> list[Callback]:
+    """Return the callbacks of every run: settings in checkpoints, and ``best.ckpt`` by the model's own measure."""
+    monitor, mode = model.monitor if isinstance(model, Monitored) else ("validation/loss", "min")
+    return [Settings(experiment.yaml()), KeepBest(run.checkpoints, monitor, mode)]
+
+
+def _random_state() -> dict[str, torch.Tensor]:
+    cuda = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
+    return {"cpu": torch.get_rng_state(), **cuda}
+
+
+def _put_in_place(partial: Path, whole: Path, last: Path) -> None:
+    """Give a checkpoint that is whole its name, and remove those before it."""
+    _settle(partial)
+    if partial.is_file():
+        partial.replace(last)
+        return
+    _remove(whole)
+    partial.rename(whole)
+    link = last.with_name(".last.link")
+    _remove(link)
+    link.symlink_to(whole.name)
+    link.replace(last)
+    for older in last.parent.glob("last-*"):
+        if older != whole:
+            _remove(older)
+
+
+def _settle(path: Path) -> None:
+    """Have a file, or those of a folder, written to the disk itself before they get their final name."""
+    for file in [path] if path.is_file() else path.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+
+
+@contextmanager
+def _removed_on_failure(path: Path) -> Iterator[None]:
+    """Leave nothing half-written behind; a process that is killed leaves it to the next save."""
+    try:
+        yield
+    except BaseException:
+        if is_first():
+            _remove(path)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,227 @@
+"""A finished run, read back: its settings, with what is to be different in them, its numbers and its best weights."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from kedrec.config import Experiment
+from kedrec.errors import KedrecError, nearest
+from kedrec.storage.hashing import key_hash
+from kedrec.storage.jsonl import read_jsonl
+from kedrec.training.weight_names import check_weight_names
+
+if TYPE_CHECKING:
+    from lightning import LightningDataModule, LightningModule
+
+# What of a model is no part of what was trained, and so may be another in a test; of a trainer, what a test asks for.
+TESTED_WITH = (
+    "compiled",
+    "dtype",
+    "max_new_tokens",
+    "ranking_memory",
+    "seed",
+    "trust_remote_code",
+    "unseen_neighbours",
+)
+TRAINER = ("accelerator", "precision", "enable_progress_bar", "limit_test_batches")
+_SILENT = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "."}}  # nobody logs to it
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run folder that `kedrec.fit` has completed.
+
+    Attributes:
+        path: the folder.
+        metrics: of its tests, name -> number.
+        experiment: its settings, with the overrides; one process, no logger, no callbacks.
+        overrides: what was overridden, nested.
+        original: its settings as they were trained with, likewise.
+    """
+
+    path: Path
+    metrics: dict[str, float]
+    experiment: Experiment
+    overrides: dict[str, Any]
+    original: Experiment
+
+    @property
+    def id(self) -> str:
+        """Ten hex digits that name the overrides."""
+        return key_hash(self.overrides)[:10]
+
+    def predictions(self) -> list[dict[str, Any]]:
+        """Return what the run answered in its test, one row an example.
+
+        Raises:
+            KedrecError: the file is gone.
+        """
+        path = self.path / "predictions.jsonl"
+        if not path.is_file():
+            raise KedrecError(f"{path}: no such file; it is compared with what the weights answer now")
+        return read_jsonl(path)
+
+    def provenance(self) -> dict[str, Any]:
+        """Return versions, hardware and data of the run; nothing where its file is gone."""
+        path = self.path / "provenance.json"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> FinishedRun:
+    """Read a run folder.
+
+    Args:
+        folder: as `kedrec.fit` prints it.
+        overrides: ``data.init_args.a=1`` and the like, or with ``--``: any of the data; of the model what changes no
+            weight; of the trainer what a test asks for.
+
+    Raises:
+        KedrecError: it is no folder of a finished run, a file of it is damaged, or a key cannot be overridden.
+    """
+    path = Path(folder)
+    settings, numbers = path / "config.yaml", path / "metrics.json"
+    if not settings.is_file():
+        raise KedrecError(f"{settings}: no such file; expected the folder of a run of kedrec.fit, runs/NAME/ID")
+    if not numbers.is_file():
+        raise KedrecError(f"{numbers}: no such file: the run is not finished; the same kedrec.fit command goes on")
+    tree = _settings(settings)
+    changed = _parsed(overrides)
+    run_id = str(tree.get("run_id", ""))
+    original = Experiment(
+        name=path.resolve().parent.name if path.resolve().name == run_id else path.resolve().name,
+        run_dir=path,
+        run_id=run_id,
+        tree=_for_testing(tree),
+        layers=(),
+    )
+    try:
+        metrics = json.loads(numbers.read_text(encoding="utf-8"))
+    except ValueError as fault:
+        raise KedrecError(f"{numbers}: damaged ({fault}); delete it, and run its kedrec.fit again") from fault
+    return FinishedRun(path, metrics, _with(original, settings, changed), changed, _with(original, settings, {}))
+
+
+def make_ready(data: "LightningDataModule") -> None:
+    """Prepare data and set them up, progress shown.
+
+    Raises:
+        KedrecError: data are absent or not of their form.
+    """
+    from kedrec.runtime.progress import shown_as_bars
+
+    with shown_as_bars():
+        data.prepare_data()
+        data.setup("fit")
+
+
+def load_best(run: FinishedRun, model: "LightningModule") -> Path:
+    """Give a model the weights that the run was tested with: of ``best.ckpt``, else a student's ``adapter/``.
+
+    Args:
+        run: whose weights.
+        model: with its parts made; a student that was wholly trained has ``model/`` in place of an adapter.
+
+    Returns:
+        The file or folder that they are from.
+
+    Raises:
+        KedrecError: there are none, or they are of another model.
+    """
+    from kedrec.training.base_classes import TrainableModule
+
+    checkpoints = run.path / "checkpoints"
+    best, last = checkpoints / "best.ckpt", checkpoints / "last.ckpt"
+    if best.is_file():
+        return _load_checkpoint(best, model)
+    if isinstance(model, TrainableModule) and (exported := model.load_export(run.path)) is not None:
+        return exported
+    if last.is_file():  # of a training that ended before its first validation
+        return _load_checkpoint(last, model)
+    raise KedrecError(f"{best}: no such file, and nothing else in {run.path} holds the weights; train the run again")
+
+
+def _load_checkpoint(path: Path, model: "LightningModule") -> Path:
+    import torch
+
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    kept: dict[str, Any] = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(kept)
+    check_weight_names(path, set(kept["state_dict"]), set(state))
+    try:
+        model.load_state_dict(state, strict=False)
+    except RuntimeError as fault:  # torch's report of sizes that differ
+        reason = " ".join(str(fault).split()).partition(": ")[2]
+        raise KedrecError(f"{path}: the weights do not fit the model that these settings make: {reason}") from fault
+    return path
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+        raise KedrecError(f"{path}: not YAML ({' '.join(str(fault).split())})") from fault
+    for group in ("model", "data", "trainer"):
+        if not isinstance(tree, dict) or not isinstance(tree.get(group), dict):
+            raise KedrecError(f"{path}: says nothing of {group!r}; expected the settings of a run of kedrec.fit")
+    if not isinstance(tree.get("seed", 0), int):
+        raise KedrecError(f"{path}: seed: {tree['seed']!r}; expected the whole number that a run of kedrec.fit has")
+    return dict(tree)
+
+
+def _for_testing(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings without what only training has: logger, callbacks, strategy."""
+    trainer = {name: value for name, value in tree["trainer"].items() if name in TRAINER}
+    return {**tree, "trainer": {**trainer, "devices": 1}, "logger": _SILENT}
+
+
+def _with(original: Experiment, origin: Path, changed: Mapping[str, Any]) -> Experiment:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    layers = ((str(origin), OmegaConf.create(original.tree)), ("command line", OmegaConf.create(dict(changed))))
+    try:
+        tree: Any = OmegaConf.to_container(OmegaConf.merge(layers[0][1], layers[1][1]), resolve=True)
+    except OmegaConfBaseException as fault:
+        raise KedrecError(f"command line: {str(fault).strip().splitlines()[0]}") from fault
+    return replace(original, tree=tree, layers=layers)
+
+
+def _parsed(overrides: Sequence[str]) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    plain = [item.removeprefix("--") for item in overrides]
+    for item in plain:
+        if not re.match(r"[\w.]+=", item):
+            raise KedrecError(f"command line: {item!r}: expected key=value, for example data.init_args.sources=[pmc]")
+        _check_key(item.partition("=")[0])
+    try:
+        found: Any = OmegaConf.to_container(OmegaConf.from_dotlist(plain))
+    except (OmegaConfBaseException, yaml.YAMLError) as fault:
+        raise KedrecError(f"command line: {str(fault).strip().splitlines()[0]}") from fault
+    return dict(found)
+
+
+def _check_key(key: str) -> None:
+    group, _, rest = key.partition(".")
+    if group == "data" and rest and rest != "init_args.base":
+        return
+    if group in ("model", "data") and rest not in {f"init_args.{name}" for name in TESTED_WITH}:
+        raise KedrecError(
+            f"command line: {key}: the weights of a finished run belong to its own model; only "
+            f"{', '.join(TESTED_WITH)} of model.init_args can be set{nearest(key.rpartition('.')[2], TESTED_WITH)}"
+        )
+    if group == "trainer" and rest not in TRAINER:
+        raise KedrecError(
+            f"command line: {key}: a test has no such setting{nearest(rest, TRAINER)}; there are {', '.join(TRAINER)}"
+        )
+    if group not in ("model", "data", "trainer"):
+        raise KedrecError(
+            f"command line: {key}: a finished run's settings are resolved; expected data.init_args..., "
+            "model.init_args... or trainer..."
+        )

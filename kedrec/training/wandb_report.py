@@ -1,0 +1,45 @@
+"""What Weights & Biases gets beside the curves: the final numbers, examples, and what was trained."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, WandbLogger
+
+from kedrec.training.run_folder import RunFolder
+
+_EXAMPLES = 50
+_COLUMNS = ("disease", "first", "second", "correct", "choice", "rationale", "reference", "passages")
+
+
+def report_to_wandb(logger: Logger, run: RunFolder, metrics: Mapping[str, float], *, private: bool) -> None:
+    """Send the finished run's summary, a table of examples and the adapter, if the logger is W&B's.
+
+    With ``WANDB_MODE=offline`` all of it is kept in the run folder for ``wandb sync``. Of ``private`` data nothing but
+    the metrics is sent: neither examples nor weights, which may have learned them by heart.
+    """
+    if not isinstance(logger, WandbLogger):
+        return
+    import wandb
+
+    tracked: Any = logger.experiment
+    tracked.summary.update(dict(metrics))
+    if private:
+        return
+    predictions = run.path / "predictions.jsonl"
+    if predictions.is_file():
+        rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
+        explained = [row for row in rows if "rationale" in row][:_EXAMPLES]
+        if explained:
+            tracked.log({"examples": wandb.Table(columns=list(_COLUMNS), data=[_cells(row) for row in explained])})
+    for folder in ("adapter", "model", "embeddings"):
+        if (run.path / folder).is_dir():
+            artifact = wandb.Artifact(f"{run.experiment.name}-{run.experiment.run_id}", type=folder)
+            artifact.add_dir(str(run.path / folder))
+            tracked.log_artifact(artifact)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    first, second = row["drugs"]
+    chosen = (row["drugs"][row[key]] for key in ("correct", "choice"))
+    return [row["disease"], first, second, *chosen, row["rationale"], row["reference"], ", ".join(row["passages"])]
