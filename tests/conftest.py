@@ -163,3 +163,11 @@ def tiny_encoder_folder(tmp_path_factory):
         json.dumps({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False})
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of real files; a test that asks for it is skipped where there is none."""
+    if "KEDREC_REAL_DATA" not in os.environ:
+        pytest.skip("needs KEDREC_REAL_DATA")
+    return Path(os.environ["KEDREC_REAL_DATA"])

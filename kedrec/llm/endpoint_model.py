@@ -79,7 +79,7 @@ class EndpointModel:
         return self._prices
 
     def ask(self, requests: Sequence[Request], ledger: Ledger, keep: Keep) -> None:
-        """Answer the requests; see `kedrec.llm.requests.Ask.ask`.
+        """Answer the requests; see `kedrec.llm.language_model.Ask.ask`.
 
         Raises:
             KedrecError: no key, no connection, a model that the server does not know, tries used up, or the budget

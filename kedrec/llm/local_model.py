@@ -78,7 +78,7 @@ class LocalModel:
         return None
 
     def ask(self, requests: Sequence[Request], ledger: Ledger, keep: Keep) -> None:
-        """Answer the requests; see `kedrec.llm.requests.Ask.ask`.
+        """Answer the requests; see `kedrec.llm.language_model.Ask.ask`.
 
         Raises:
             KedrecError: the model is not there, cannot be loaded, is not one for chat, or a batch does not fit.

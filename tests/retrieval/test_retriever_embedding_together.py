@@ -9,7 +9,7 @@ import sys
 SCRIPT = """
 import json, sys, time
 from kedrec.storage.artifact_store import Store
-from kedrec.text import retriever
+from kedrec.retrieval import retriever
 from kedrec.retrieval.bi_encoder import Encoder
 from kedrec.retrieval.chunking import Passage
 

@@ -1,8 +1,5 @@
 """Fixtures of the tests that ask a server on loopback, or read real files."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from kedrec.sources.http.client import Web
@@ -26,11 +23,3 @@ def server():
 def web():
     """A client that waits little; one for all tests, as making it takes longer than most of them."""
     return Web(rate=1000, tries=4, timeout=5, patience=2)
-
-
-@pytest.fixture(scope="session")
-def real_data():
-    """The folder of real files; a test that asks for it is skipped where there is none."""
-    if "KEDREC_REAL_DATA" not in os.environ:
-        pytest.skip("needs KEDREC_REAL_DATA")
-    return Path(os.environ["KEDREC_REAL_DATA"])

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("online")
 def official(monkeypatch, name, url):
     table = {**VOCABULARIES, name: replace(VOCABULARIES[name], url=url)}
     for module in ("open_vocabularies", "vocabularies"):
-        monkeypatch.setattr(f"kedrec.sources.{module}.VOCABULARIES", table)
+        monkeypatch.setattr(f"kedrec.sources.graph.{module}.VOCABULARIES", table)
 
 
 def test_a_vocabulary_is_fetched_once_and_goes_on_where_it_was_cut(tmp_path, server, web, monkeypatch):
