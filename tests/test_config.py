@@ -24,7 +24,9 @@ def test_there_are_files_to_check():
 def test_every_experiment_composes_and_builds(path, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     built = build(compose(path, [f"out={tmp_path}", *_needed(path)]))
-    assert type(built.model).__module__.startswith(("kedrec.kedrec_lm.", "kedrec.lladr.", "kedrec.baselines.", "kedrec.mimic."))
+    assert type(built.model).__module__.startswith(
+        ("kedrec.kedrec_lm.", "kedrec.lladr.", "kedrec.baselines.", "kedrec.mimic.")
+    )
     assert type(built.data).__module__.startswith(("kedrec.kedrec_lm.", "kedrec.lladr.", "kedrec.mimic."))
 
 

@@ -117,7 +117,9 @@ def test_examples_show_passages_beside_answers(tmp_path):
 def test_examples_of_patients_stay_where_they_are(tmp_path):
     run = student(tmp_path / "a")
     settings = (run / "config.yaml").read_text()
-    (run / "config.yaml").write_text(settings.replace("instructions.InstructionData", "mimic.MimicPairwise"))
+    (run / "config.yaml").write_text(
+        settings.replace("kedrec_lm.instruction_data.InstructionData", "mimic.pairwise_data.MimicPairwise")
+    )
     assert examples(grouped(run)) == []
 
 
