@@ -53,7 +53,7 @@ def sampled(options: argparse.Namespace):
     from kedrec.graph.synonyms import merge_synonyms
     from kedrec.graph.trained_embeddings import Exported
     from kedrec.kedrec_lm.pair_sampling import sample_pairs
-    from kedrec.splits.treatment_split import split_treatments
+    from kedrec.splits.split_creation import split_treatments
 
     graph, _, kept = load_named(options.graph)
     graph = merge_synonyms(graph, kept)

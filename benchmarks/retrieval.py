@@ -87,7 +87,7 @@ def main() -> None:
     from kedrec.retrieval.bi_encoder import Encoder
     from kedrec.retrieval.retriever import open_corpus, query_text
     from kedrec.retrieval.vector_index import recall
-    from kedrec.splits.treatment_split import split_treatments
+    from kedrec.splits.split_creation import split_treatments
     from kedrec.storage.artifact_store import Store
 
     store = Store(options.store)

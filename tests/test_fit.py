@@ -44,7 +44,7 @@ def test_a_run_leaves_everything_behind(unbroken):
 
 
 def test_the_test_is_audited_and_what_is_held_out_is_written_down(unbroken):
-    from kedrec.splits.manifest import Manifest
+    from kedrec.splits.treatment_split import TreatmentSplit
 
     folder, _ = unbroken
     asked, base = (
@@ -69,7 +69,7 @@ def test_the_test_is_audited_and_what_is_held_out_is_written_down(unbroken):
         "test/unknown_to_base_pairs",
     } <= metrics.keys()
     assert metrics["test/f1_low"] <= metrics["test/f1"] <= metrics["test/f1_high"]
-    held = Manifest.load(folder / "split.tsv").of("test")
+    held = TreatmentSplit.load(folder / "split.tsv").of("test")
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     ids = [row["pair"].split("|") for row in rows]
     assert {(drug, disease) for disease, drug, _ in ids} <= held

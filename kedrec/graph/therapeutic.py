@@ -14,6 +14,19 @@ THERAPEUTIC = (
 )
 
 
+def therapeutic_relations(graph: KnowledgeGraph, relations: Iterable[str]) -> list[str]:
+    """Return the graph's relations that state a treatment: those of ``relations`` and of ``THERAPEUTIC``.
+
+    Args:
+        graph: which may lack some of ``THERAPEUTIC``.
+        relations: further ones, by full name or beginning, as ``KnowledgeGraph.match_relations`` takes them.
+
+    Raises:
+        KedrecError: the graph lacks one of ``relations``, or has no therapeutic relation.
+    """
+    return graph.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC)
+
+
 def stated_edges(graph: KnowledgeGraph, relations: Sequence[str]) -> dict[Edge, set[str]]:
     """Return each (drug, disease) that the relations link, in either direction, with the relations that do so."""
     stated: dict[Edge, set[str]] = defaultdict(set)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kedrec.graph.knowledge_graph import KnowledgeGraph
 from kedrec.graph.links import linked_pairs
-from kedrec.graph.therapeutic import THERAPEUTIC
+from kedrec.graph.therapeutic import therapeutic_relations
 from kedrec.graph.trained_embeddings import Exported
 
 
@@ -18,7 +18,7 @@ def trained_treatments(
 
     Arguments are those of ``embeddings_control``.
     """
-    names = graph.match_relations([*relations, *THERAPEUTIC], THERAPEUTIC)
+    names = therapeutic_relations(graph, relations)
     return {
         frozenset((graph.entities[kept[head]], graph.entities[kept[tail]]))
         for head, relation, tail in graph.edges(names).tolist()

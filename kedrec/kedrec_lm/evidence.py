@@ -18,10 +18,10 @@ from kedrec.retrieval.bi_encoder import Encoder
 from kedrec.retrieval.retriever import Retrieved, Retriever, open_corpus, query_text
 from kedrec.sources.text.dates import check_cut_off, surely_before
 from kedrec.sources.text.documents import documents_hash
-from kedrec.splits.comentions import Comentions
 from kedrec.splits.pairs import Pair
 from kedrec.splits.seeded_split import Split
 from kedrec.storage.artifact_store import Store
+from kedrec.text.comentions import Comentions
 from kedrec.text.excerpt import excerpt, name_pattern
 from kedrec.text.mentions import find_mentions
 from kedrec.text.passage import Passage

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedrec.graph.knowledge_graph import KnowledgeGraph
-from kedrec.graph.therapeutic import THERAPEUTIC
+from kedrec.graph.therapeutic import therapeutic_relations
 from kedrec.graph.trained_embeddings import Exported
 from kedrec.graph.trained_treatments import trained_treatments
 from kedrec.splits.pairs import Pair
@@ -31,7 +31,7 @@ def blind_controls(
         pairs: those of the training split are counted.
         mentions: drug to how many passages name it.
     """
-    hidden = [graph.relation_rows[name] for name in graph.match_relations([*relations, *THERAPEUTIC], THERAPEUTIC)]
+    hidden = [graph.relation_rows[name] for name in therapeutic_relations(graph, relations)]
     seen = graph.triples[~np.isin(graph.triples[:, 1], hidden)]
     degrees = np.bincount(seen[:, ::2].ravel(), minlength=len(graph.entities))
     row_of = {entity: row for row, entity in enumerate(graph.entities)}
@@ -56,7 +56,7 @@ def embeddings_control(
         relations: therapeutic ones, by full name or beginning, beside those of ``THERAPEUTIC``.
         kept: for each entity the row of the one that stands for its namesakes.
     """
-    names = graph.match_relations([*relations, *THERAPEUTIC], THERAPEUTIC)
+    names = therapeutic_relations(graph, relations)
     trained = trained_treatments(exported, graph, relations, kept)
     forward = [name for name in names if name.endswith("Compound:Disease")]
     keeper = dict(zip(graph.entities, (graph.entities[row] for row in kept.tolist()), strict=True))

@@ -24,13 +24,12 @@ from kedrec.kedrec_lm.teacher_distributions import with_expectations
 from kedrec.kedrec_lm.token_teacher import Distillation
 from kedrec.runtime.batch_shares import place_among_processes, taking_turns
 from kedrec.sources.weights import base_folder
-from kedrec.splits.given_split import check_embeddings, given_manifest, manifest_by_pairs
-from kedrec.splits.leakage_filter import hidden_passages, without_telling
-from kedrec.splits.manifest import Manifest
+from kedrec.splits.leakage_filter import LeakageFilter
 from kedrec.splits.pairs import Pair, load_pairs
 from kedrec.splits.seeded_split import SPLITS
-from kedrec.splits.split_consistency import by_kept_ids, check_pairs
-from kedrec.splits.treatment_split import SplitBy
+from kedrec.splits.split_consistency import by_canonical_ids, check_embeddings, check_pairs
+from kedrec.splits.split_creation import SplitBy, given_split, split_from_pairs
+from kedrec.splits.treatment_split import TreatmentSplit
 from kedrec.storage.artifact_store import Store
 from kedrec.storage.hashing import key_hash
 
@@ -162,7 +161,7 @@ class InstructionData(LightningDataModule):
         self.batch_size = batch_size
         self.test_batch_size = test_batch_size
         self.seed = seed
-        self.manifest: Manifest | None = None
+        self.manifest: TreatmentSplit | None = None
         self.pairs: list[Pair] = []
         self.encoded: dict[str, list[Encoded]] = {}
         self._asked_again: list[Encoded] = []
@@ -278,20 +277,21 @@ class InstructionData(LightningDataModule):
 
     def _gather(self, library: Library, pairs: Sequence[Pair]) -> Gathered:
         """Return the passages of each pair, for training without those that tell of what is held out."""
-        asked = by_kept_ids(pairs, library.named.canonical_id)
+        asked = by_canonical_ids(pairs, library.named.canonical_id)
         if self.manifest is None:
-            given = given_manifest(self.split, library.named, self.relations)
-            self.manifest = given or manifest_by_pairs(library.named, self.relations, asked)
+            given = given_split(self.split, library.named, self.relations)
+            self.manifest = given or split_from_pairs(library.named, self.relations, asked)
         check_pairs(asked, self.manifest, self.pairs_path or self.graph_path)
-        return library.gather(pairs, self.passages_per_drug, hidden_passages(library.comentions, self.manifest))
+        leakage_filter = LeakageFilter(library.named, self.manifest)
+        hidden = leakage_filter.leaking_passages(library.passages, library.mentions)
+        return library.gather(pairs, self.passages_per_drug, hidden)
 
     def _rationales(self, library: Library, evidence: Gathered) -> dict[Pair, str]:
         """Return the teacher's rationale of each pair, for training without sentences that tell of what is held out."""
         assert self.manifest is not None
         told = {pair: library.explain(pair, evidence) for pair in self.pairs}
-        told, self._facts_of_pairs["sentences_withheld_from_rationales"] = without_telling(
-            told, library.named, self.manifest
-        )
+        told, removed = LeakageFilter(library.named, self.manifest).clean_rationales(told)
+        self._facts_of_pairs["sentences_withheld_from_rationales"] = removed
         return told
 
     def _obedience(self, library: Library, exported: Exported | None) -> dict[str, Any]:
@@ -353,7 +353,7 @@ class InstructionData(LightningDataModule):
             limits=self.limits,
             mentioned=self.mentioned,
             seed=self.seed,
-            split=given_manifest(self.split, library.named, self.relations) or (self.split_by, *self.fractions),
+            split=given_split(self.split, library.named, self.relations) or (self.split_by, *self.fractions),
         )
         pairs, self.manifest = drawing.pairs(library, store)
         return pairs

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from kedrec.graph.knowledge_graph import KnowledgeGraph
 from kedrec.graph.links import Edge, edge_keys, linked_pairs
 from kedrec.graph.similarity import neighbourhood_embedding
-from kedrec.graph.therapeutic import THERAPEUTIC, treating_drugs
+from kedrec.graph.therapeutic import THERAPEUTIC, therapeutic_relations, treating_drugs
 from kedrec.kedrec_lm.irrelevant_drugs import (
     Draw,
     balanced_draw,
@@ -20,10 +20,10 @@ from kedrec.kedrec_lm.irrelevant_drugs import (
     random_draw,
     similar_draw,
 )
-from kedrec.splits.manifest import Manifest
 from kedrec.splits.pairs import Pair
 from kedrec.splits.seeded_split import SPLITS, Split, check_splits, seeded_number, seeded_order
-from kedrec.splits.treatment_split import asked_treatments
+from kedrec.splits.split_creation import eligible_treatments
+from kedrec.splits.treatment_split import TreatmentSplit
 
 if TYPE_CHECKING:
     pass
@@ -35,7 +35,7 @@ Negatives = Literal["random", "similar", "popular"]
 
 def sample_pairs(
     graph: KnowledgeGraph,
-    manifest: Manifest,
+    manifest: TreatmentSplit,
     *,
     negatives: Negatives,
     balanced: bool,
@@ -77,9 +77,9 @@ def sample_pairs(
     """
     limit = limit or {}
     check_splits(limit)
-    stated, edges, pool = asked_treatments(graph, relations, eligible, drugs)
+    stated, edges, pool = eligible_treatments(graph, relations, eligible, drugs)
     homes, pools = manifest.split_of, _pools(manifest, pool, seed)
-    hidden = graph.match_relations([*relations, *THERAPEUTIC], optional=THERAPEUTIC)
+    hidden = therapeutic_relations(graph, relations)
     guarded, treating = _without_held_out(graph, manifest), treating_drugs(stated, kin or {})
     shared = None if negatives == "popular" else drug_vectors(guarded, negatives, stated, hidden, embedding)
 
@@ -174,7 +174,7 @@ def drawn_pairs(
     return sorted(pairs, key=lambda pair: (pair.disease, pair.relevant))
 
 
-def _pools(manifest: Manifest, pool: set[str], seed: int) -> dict[Split, list[str]]:
+def _pools(manifest: TreatmentSplit, pool: set[str], seed: int) -> dict[Split, list[str]]:
     """Return for each split the drugs, shuffled, that may be irrelevant in it."""
     shuffled = seeded_order(pool, seed, "pool")
     if manifest.by != "drug":
@@ -183,7 +183,7 @@ def _pools(manifest: Manifest, pool: set[str], seed: int) -> dict[Split, list[st
     return {name: [drug for drug in shuffled if home_of[drug] == name] for name in SPLITS}
 
 
-def _without_held_out(graph: KnowledgeGraph, manifest: Manifest) -> KnowledgeGraph:
+def _without_held_out(graph: KnowledgeGraph, manifest: TreatmentSplit) -> KnowledgeGraph:
     """Return the graph without any triple between the ends of a treatment that is held out, by whatever relation."""
-    held = np.isin(linked_pairs(graph), edge_keys(graph, manifest.of("validation", "test")))
+    held = np.isin(linked_pairs(graph), edge_keys(graph, manifest.held_out))
     return replace(graph, triples=graph.triples[~held])

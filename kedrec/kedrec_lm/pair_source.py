@@ -8,9 +8,9 @@ from kedrec.graph.disease_hierarchy import load_kin
 from kedrec.graph.trained_embeddings import Exported
 from kedrec.kedrec_lm.evidence import Library
 from kedrec.kedrec_lm.pair_sampling import Negatives, sample_pairs
-from kedrec.splits.manifest import FILE, Manifest
 from kedrec.splits.pairs import Pair, load_pairs, save_pairs
-from kedrec.splits.treatment_split import SplitBy, split_treatments
+from kedrec.splits.split_creation import SplitBy, split_treatments
+from kedrec.splits.treatment_split import FILE, TreatmentSplit
 from kedrec.storage.artifact_store import Store
 from kedrec.storage.hashing import file_hash
 
@@ -36,9 +36,9 @@ class Drawing:
     limits: Mapping[str, int] | None
     mentioned: bool
     seed: int
-    split: tuple[SplitBy, float, float] | Manifest
+    split: tuple[SplitBy, float, float] | TreatmentSplit
 
-    def pairs(self, library: Library, store: Store) -> tuple[list[Pair], Manifest]:
+    def pairs(self, library: Library, store: Store) -> tuple[list[Pair], TreatmentSplit]:
         """Return the pairs, and the manifest of their split.
 
         Raises:
@@ -57,17 +57,17 @@ class Drawing:
             "seed": self.seed,
             # Which names stand in one passage depends on where passages are cut, and that on the tokenizer.
             "tokenizer": None if library.retriever is None else library.retriever.encoder.tokenizer_identity,
-            "split": self.split.identity if isinstance(self.split, Manifest) else self.split,
+            "split": self.split.identity if isinstance(self.split, TreatmentSplit) else self.split,
         }
         place = store.get("pairs", {**settings, **library.identity}, lambda folder: self._draw(library, folder))
-        return load_pairs(place / "pairs.parquet"), Manifest.load(place / FILE)
+        return load_pairs(place / "pairs.parquet"), TreatmentSplit.load(place / FILE)
 
     def _draw(self, library: Library, folder: Path) -> None:
         graph = library.named.merged
         # An irrelevant drug without a passage would be known by its silence.
         drugs = library.mentioned() if self.mentioned else None
         eligible = library.mentioned_together if self.mentioned else None
-        if isinstance(self.split, Manifest):
+        if isinstance(self.split, TreatmentSplit):
             manifest = self.split
         else:
             split_by, validation, test = self.split

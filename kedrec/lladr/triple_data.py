@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from kedrec.errors import KedrecError, check_least
 from kedrec.evaluation.ranking_batch import RankingBatch
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
+from kedrec.graph.named_graph import NamedGraph
 from kedrec.graph.therapeutic import THERAPEUTIC
 from kedrec.graph.vocabulary import Modality, Side, Vocabulary
 from kedrec.lladr.description_source import DescribedBy
@@ -22,15 +23,18 @@ from kedrec.lladr.ranking_queries import SIDES, KnownAnswers, Triples, choice_ba
 from kedrec.lladr.structure_anchors import fingerprint_modality, matrix_modality
 from kedrec.lladr.text_anchors import text_modalities
 from kedrec.lladr.triple_batches import ChoiceBatch, RepurposingBatch
-from kedrec.lladr.triple_noise import damaged
+from kedrec.lladr.triple_noise import with_noise
 from kedrec.runtime.batch_shares import place_among_processes, taking_turns
 from kedrec.runtime.preparation_plan import Stage
 from kedrec.sources.graph.entity_names import EntityInfo, find_entities_file, load_entity_info
 from kedrec.sources.graph.molecules import find_smiles_file
-from kedrec.splits.held_out_links import HeldOut, held_out, without_telling
-from kedrec.splits.link_split import LinkSplit
-from kedrec.splits.manifest import Manifest
+from kedrec.splits.leakage_filter import LeakageFilter
+from kedrec.splits.pairs import Pair, load_pairs
+from kedrec.splits.split_consistency import by_canonical_ids, check_pairs
+from kedrec.splits.split_creation import split_by_shares, split_from_file, split_from_pairs
 from kedrec.splits.split_folder import is_split_folder, load_split
+from kedrec.splits.treatment_split import TreatmentSplit
+from kedrec.splits.triple_partition import TriplePartition, partition_triples
 from kedrec.storage.artifact_store import Store
 from kedrec.storage.hashing import file_hash
 from kedrec.training.resumable_data import ResumingData
@@ -129,10 +133,11 @@ class TripleData(ResumingData):
         self.seed = seed
         self.vocabulary: Vocabulary
         self.facts: dict[str, Any] = {}
-        self.manifest: Manifest | None = None
+        self.manifest: TreatmentSplit | None = None
         self._graph: KnowledgeGraph | None = None
-        self._held_out: HeldOut | None = None
-        self._split: LinkSplit
+        self._named: NamedGraph
+        self._choices: list[Pair] = []
+        self._split: TriplePartition
         self._further_tests: dict[str, Triples]
         self._known: KnownAnswers
         self._therapeutic: list[int]
@@ -198,8 +203,8 @@ class TripleData(ResumingData):
         batches: list[RankingBatch | RepurposingBatch | ChoiceBatch] = []
         for name, triples in (self._split.tests | self._further_tests).items():
             batches += self._queries(name, triples)
-        if self._held_out is not None and self._held_out.choices:
-            batches.append(choice_batch(self._held_out.choices, self._graph.entity_rows, self._therapeutic_sides()))
+        if self._choices:
+            batches.append(choice_batch(self._choices, self._graph.entity_rows, self._therapeutic_sides()))
         return self._one_by_one([*batches, *self._repurposing()])
 
     def _one_by_one(self, batches: "list[Any]") -> "DataLoader[Any]":
@@ -210,31 +215,23 @@ class TripleData(ResumingData):
     def _prepare(self, store: Store) -> None:
         entities_file = find_entities_file(self.graph_path)
         infos = load_entity_info(entities_file) if entities_file else {}
+        names_hash = file_hash(entities_file) if entities_file else None
         if is_split_folder(self.graph_path):
             for key, given in {"pairs": self.pairs, "split": self.split}.items():
                 if given is not None:
                     raise KedrecError(f"data.init_args.{key}: {self.graph_path} is split already; leave `{key}` out")
             self._graph, split = load_split(self.graph_path, store)
             self._split = replace(split, tests={"pairs": split.tests["test"]})
+            self._named = NamedGraph(self._graph, infos, names_hash)
         else:
             self._graph = load_graph(self.graph_path, store)
-            self._held_out = held_out(
-                self._graph,
-                infos,
-                file_hash(entities_file) if entities_file else None,
-                self.relations,
-                validation=self.validation,
-                test=self.test,
-                unseen_diseases=self.unseen_diseases,
-                pairs=self.pairs,
-                split=self.split,
-                seed=self.seed,
-            )
-            self._split, self.manifest = self._held_out.links, self._held_out.manifest
+            self._named = NamedGraph(self._graph, infos, names_hash)
+            self.manifest = self._treatment_split(self._named)
+            self._split = partition_triples(self._graph, self.relations, self.manifest, self._named.canonical_rows)
         names = self._graph.match_relations(self.relations, optional=THERAPEUTIC) if self.relations else []
         self._therapeutic = [self._graph.relation_rows[name] for name in names]
         self._known = KnownAnswers(self._graph.triples, len(self._graph.relations))
-        self._train = damaged(self._split.train, self._graph, hidden=self._held_out, seed=self.seed, **self.noise)
+        self._train = with_noise(self._split.train, self._named, self.manifest, seed=self.seed, **self.noise)
         kinds = [entity.partition("::")[0] for entity in self._graph.entities]
         self._types = np.unique(kinds, return_inverse=True)[1].astype(np.int64)
         names = [infos[entity].name if entity in infos else "" for entity in self._graph.entities]
@@ -252,7 +249,7 @@ class TripleData(ResumingData):
         self._further_tests = self._untold(names, infos)
         texts = self._texts(entities_file) if "text" in self.anchors else None
         if texts is not None:
-            texts = replace(texts, descriptions=self._readable(texts.descriptions, infos))
+            texts = replace(texts, descriptions=self._leak_free(texts.descriptions))
         nothing = EntityInfo("", (), "")
         plain = [infos.get(entity, nothing).description for entity in self._graph.entities]
         self.vocabulary = Vocabulary(
@@ -261,7 +258,27 @@ class TripleData(ResumingData):
             [name or entity for name, entity in zip(names, self._graph.entities, strict=True)],
             self._modalities(texts, store),
             np.concatenate([self._split.validation, *self._split.tests.values()]),
-            texts.descriptions if texts else self._readable(plain, infos),
+            texts.descriptions if texts else self._leak_free(plain),
+        )
+
+    def _treatment_split(self, named: NamedGraph) -> TreatmentSplit:
+        """Return the split of a file, else the split that pairs imply, else one by shares."""
+        pairs = load_pairs(self.pairs) if self.pairs else []
+        self._choices = [pair for pair in pairs if pair.split == "test"]
+        canonical = by_canonical_ids(pairs, named.canonical_id)
+        if self.split is not None:
+            split = split_from_file(self.split, named, self.relations)
+            check_pairs(canonical, split, str(self.pairs))
+            return split
+        if pairs:
+            return split_from_pairs(named, self.relations, canonical)
+        return split_by_shares(
+            named,
+            self.relations,
+            validation=self.validation,
+            test=self.test,
+            unseen_diseases=self.unseen_diseases,
+            seed=self.seed,
         )
 
     def _texts(self, entities_file: Path | None) -> EntityTexts:
@@ -269,15 +286,14 @@ class TripleData(ResumingData):
         descriptions = Path(self.descriptions) if self.descriptions else None
         return entity_texts(self._graph.entities, entities_file, descriptions, self.masked, self.seed)
 
-    def _readable(self, descriptions: list[str], infos: Mapping[str, EntityInfo]) -> list[str]:
-        """Return the descriptions; where a split or pairs are given, without what tells of what they hold out."""
-        if (self.split is None and self.pairs is None) or self._held_out is None:
+    def _leak_free(self, descriptions: list[str]) -> list[str]:
+        """Return the descriptions; where a split or pairs are given, without the sentences that leak them."""
+        if (self.split is None and self.pairs is None) or self.manifest is None:
             return descriptions
-        assert self._graph is not None
-        found = without_telling(descriptions, self._graph.entities, infos, self._held_out)
-        cut = sum(old != new for old, new in zip(descriptions, found, strict=True))
-        self.facts["descriptions without what told of the split"] = cut
-        return found
+        clean = LeakageFilter(self._named, self.manifest).clean_descriptions(descriptions)
+        shortened = sum(old != new for old, new in zip(descriptions, clean, strict=True))
+        self.facts["descriptions without what told of the split"] = shortened
+        return clean
 
     def _modalities(self, texts: EntityTexts | None, store: Store) -> list[Modality]:
         assert self._graph is not None
@@ -306,7 +322,7 @@ class TripleData(ResumingData):
         added = load_descriptions(self.descriptions) if self.descriptions else {}
         nothing = EntityInfo("", (), "")
         texts = [added.get(entity) or infos.get(entity, nothing).description for entity in self._graph.entities]
-        texts = self._readable(texts, infos)
+        texts = self._leak_free(texts)
         if not any(texts):
             return {}
         told = {

@@ -1,4 +1,4 @@
-"""Damage done to training triples on purpose, to see how much a model bears: deleted ones and random ones."""
+"""Noise in the training triples, to measure how robust a model is: deleted triples and random triples."""
 
 import math
 from dataclasses import replace
@@ -10,31 +10,39 @@ import polars as pl
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph, pack_triples
 from kedrec.graph.links import every_link
-from kedrec.splits.held_out_links import HeldOut
+from kedrec.graph.named_graph import NamedGraph
 from kedrec.splits.seeded_split import seeded_number
+from kedrec.splits.treatment_split import TreatmentSplit
 
 BLOCK = 1 << 20
 """Random triples drawn at a time; another number may draw others under the same seed."""
 
 
-def damaged(
-    train: npt.NDArray[np.int32], graph: KnowledgeGraph, *, delete: float, add: float, hidden: HeldOut | None, seed: int
+def with_noise(
+    train: npt.NDArray[np.int32],
+    named: NamedGraph,
+    split: TreatmentSplit | None,
+    *,
+    delete: float,
+    add: float,
+    seed: int,
 ) -> npt.NDArray[np.int32]:
-    """Return training triples with noise; no random one links the ends of what is held out, by any relation.
+    """Return the training triples with noise; no random triple links the ends of a held-out treatment.
 
     Args:
         train: ``(n, 3)``.
-        graph: whose triples are true.
-        delete: share of them.
-        add: share of what is left.
-        hidden: what is held out; ``None`` where authors have split.
+        named: the graph of the true triples.
+        split: of its treatments; ``None`` where the graph's authors have split it.
+        delete: share of the training triples that is deleted.
+        add: random triples that are added, as a share of those that remain.
         seed: of the noise.
     """
-    kept = delete_triples(train, delete, seed)
-    if add and hidden is not None and hidden.links.kept is not None:
-        barred = every_link(graph, hidden.manifest.of("validation", "test"), hidden.links.kept)
-        graph = replace(graph, triples=np.concatenate([graph.triples, barred]))
-    return add_triples(kept, add, graph, seed)
+    graph = named.graph
+    remaining = delete_triples(train, delete, seed)
+    if add and split is not None:
+        forbidden = every_link(graph, split.held_out, named.canonical_rows)
+        graph = replace(graph, triples=np.concatenate([graph.triples, forbidden]))
+    return add_triples(remaining, add, graph, seed)
 
 
 def delete_triples(train: npt.NDArray[np.int32], share: float, seed: int) -> npt.NDArray[np.int32]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kedrec.errors import KedrecError, check_least
-from kedrec.graph.therapeutic import THERAPEUTIC, stated_edges, treating_drugs
+from kedrec.graph.therapeutic import stated_edges, therapeutic_relations, treating_drugs
 from kedrec.graph.trained_embeddings import Exported
 from kedrec.kedrec_lm.evidence import Library
 from kedrec.kedrec_lm.instruction_data import InstructionData
@@ -75,7 +75,7 @@ class MimicPairwise(InstructionData):
         orders = [order for one in admissions for order in one.prescriptions]
         formulary = Formulary(graph, library.named.infos, orders, tables.rxcui, tables.atc)
         drugs = {one.admission: _compounds(one, formulary) for one in titled}
-        hidden = graph.match_relations([*self.relations, *THERAPEUTIC], THERAPEUTIC)
+        hidden = therapeutic_relations(graph, self.relations)
         validation, test = self.fractions
         asked = prescribed_edges(
             titled,

@@ -1,58 +1,114 @@
-"""What is kept from training, since it tells of treatments that the split holds out: passages and sentences.
+"""Removes texts that leak a held-out treatment: passages, sentences of rationales, sentences of descriptions.
 
-Only training is guarded by name. A validation question teaches nothing but which checkpoint is best and how sure a
-student may be, and for that it must show what a test question would: passages on the irrelevant drug, which often name
-what that drug is for. Where a date decides, validation too sees no passage of the test's time.
+A text leaks a treatment if it names one end of it and names, or is about, the other end, by any name of the two or of
+their synonymous ids. Only training is filtered by name. A validation question trains nothing: it selects the best
+checkpoint and calibrates the student's confidence, and for that it must show what a test question would show: passages
+on the irrelevant drug, which often name what that drug treats. Where the split is by date, validation too sees no
+passage of the test's time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from kedrec.graph.named_graph import NamedGraph
 from kedrec.sources.text.dates import surely_before
-from kedrec.splits.comentions import Comentions
-from kedrec.splits.manifest import Manifest
 from kedrec.splits.pairs import Pair
 from kedrec.splits.seeded_split import Split
+from kedrec.splits.treatment_split import TreatmentSplit
+from kedrec.text.comentions import Comentions
+from kedrec.text.mentions import find_mentions
+from kedrec.text.passage import Passage
 from kedrec.text.sentences import sentences
 
 
-def hidden_passages(comentions: Comentions, manifest: Manifest) -> dict[Split, set[str]]:
-    """Return for each split the ids of the passages that its questions must not show, nor its teacher read.
-
-    Hidden from training are those that name both ends of a treatment that is held out, namesakes included, in title or
-    text; where the split is by date, those that are not surely older than its cut from training and validation.
-    """
-    telling = {passage.id for edge in manifest.of("validation", "test") for passage in comentions.passages(*edge)}
-    hidden: dict[Split, set[str]] = {"train": telling}
-    for split, day in manifest.cuts.items():
-        late = {one.id for one in comentions.all_passages if not surely_before(one.date, day.isoformat())}
-        hidden[split] = hidden.get(split, set()) | late
-    return hidden
-
-
-def without_telling(
-    rationales: Mapping[Pair, str], named: NamedGraph, manifest: Manifest
-) -> tuple[dict[Pair, str], int]:
-    """Return the rationales without the sentences in training that tell of a held-out treatment.
-
-    A sentence is about whom it names, and about the drugs and the disease of the question, which it need not name: "it
-    is also given in ..." tells too.
+class LeakageFilter:
+    """Filters texts by the treatments that a split holds out for validation and test.
 
     Args:
-        rationales: of all splits; a teacher may have written them from what it knows.
-        named: has the names.
-        manifest: of the split.
-
-    Returns:
-        The rationales, and how many sentences were cut.
+        named: the graph with its entities' names; those of fewer than four letters are not searched for.
+        split: of the graph's treatments.
     """
-    trained = {pair: sentences(text) for pair, text in rationales.items() if pair.split == "train"}
-    said = [(pair, sentence) for pair, parts in trained.items() for sentence in parts]
-    about = [[named.canonical_id(one) for one in (pair.disease, pair.relevant, pair.irrelevant)] for pair, _ in said]
-    telling = Comentions(named).texts([sentence for _, sentence in said], manifest.of("validation", "test"), about)
-    kept: dict[Pair, list[str]] = {pair: [] for pair in trained}
-    for row, (pair, sentence) in enumerate(said):
-        if row not in telling:
-            kept[pair].append(sentence)
-    changed = {pair: " ".join(parts) for pair, parts in kept.items() if len(parts) < len(trained[pair])}
-    return {**rationales, **changed}, len(telling)
+
+    def __init__(self, named: NamedGraph, split: TreatmentSplit) -> None:
+        self.named = named
+        self.split = split
+        self._partners: dict[str, set[str]] = {}
+        for drug, disease in split.held_out:
+            self._partners.setdefault(drug, set()).add(disease)
+            self._partners.setdefault(disease, set()).add(drug)
+
+    def leaking_passages(self, passages: Sequence[Passage], mentions: Mapping[str, set[int]]) -> dict[Split, set[str]]:
+        """Return for each split the ids of the passages that its questions and its teacher must not show.
+
+        From training these are the passages that name both ends of a held-out treatment in title or text. Where the
+        split is by date, they are also those that are not surely older than its cut, from training and validation.
+
+        Args:
+            passages: all of the experiment.
+            mentions: entity id to the rows of ``passages`` that name it, as ``find_mentions`` returns it.
+        """
+        comentions = Comentions(self.named, passages, mentions)
+        leaking = {passage.id for edge in self.split.held_out for passage in comentions.passages(*edge)}
+        hidden: dict[Split, set[str]] = {"train": leaking}
+        for split, day in self.split.cuts.items():
+            late = {passage.id for passage in passages if not surely_before(passage.date, day.isoformat())}
+            hidden[split] = hidden.get(split, set()) | late
+        return hidden
+
+    def clean_rationales(self, rationales: Mapping[Pair, str]) -> tuple[dict[Pair, str], int]:
+        """Return the rationales without the leaking sentences of training, and the number of these sentences.
+
+        A sentence is about the entities that it names, and about the drugs and the disease of its question: "it is also
+        given in ..." leaks too.
+
+        Args:
+            rationales: of all splits; a teacher may have written them from its parametric knowledge.
+        """
+        parts = {pair: sentences(text) for pair, text in rationales.items() if pair.split == "train"}
+        rows = [(pair, sentence) for pair, of_pair in parts.items() for sentence in of_pair]
+        subjects = [{pair.disease, pair.relevant, pair.irrelevant} for pair, _ in rows]
+        leaking = self._leaking([sentence for _, sentence in rows], subjects)
+        clean: dict[Pair, list[str]] = {pair: [] for pair in parts}
+        for row, (pair, sentence) in enumerate(rows):
+            if row not in leaking:
+                clean[pair].append(sentence)
+        changed = {pair: " ".join(of_pair) for pair, of_pair in clean.items() if len(of_pair) < len(parts[pair])}
+        return {**rationales, **changed}, len(leaking)
+
+    def clean_descriptions(self, descriptions: Sequence[str]) -> list[str]:
+        """Return the descriptions of the graph's entities without their leaking sentences.
+
+        A sentence is about the entities that it names, and about the entity that it describes.
+
+        Args:
+            descriptions: one per entity of the graph, by row; maybe empty.
+        """
+        rows = [(row, sentence) for row, text in enumerate(descriptions) if text for sentence in sentences(text)]
+        subjects = [{self.named.graph.entities[row]} for row, _ in rows]
+        leaking = self._leaking([sentence for _, sentence in rows], subjects)
+        clean: dict[int, list[str]] = {rows[at][0]: [] for at in leaking}
+        for at, (row, sentence) in enumerate(rows):
+            if row in clean and at not in leaking:
+                clean[row].append(sentence)
+        return [" ".join(clean[row]) if row in clean else text for row, text in enumerate(descriptions)]
+
+    def _leaking(self, texts: Sequence[str], subjects: Sequence[Collection[str]]) -> set[int]:
+        """Return the rows of the texts that leak a treatment.
+
+        Args:
+            texts: which are searched for names.
+            subjects: for each text the ids of the entities that it is about without having to name them.
+        """
+        names = {
+            end: [name for entity in self.named.synonymous_ids(end) for name in self.named.names(entity)]
+            for end in self._partners
+        }
+        named_in: dict[int, set[str]] = {}
+        for end, rows in find_mentions([Passage("", "", "", "", text) for text in texts], names).items():
+            for row in rows:
+                named_in.setdefault(row, set()).add(end)
+        leaking = set()
+        for row, ends in named_in.items():
+            about = ends | {self.named.canonical_id(entity) for entity in subjects[row]}
+            if any(self._partners[end] & about for end in ends):
+                leaking.add(row)
+        return leaking

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph, pack_triples, read_graph, remembered_hash, write_graph
-from kedrec.splits.link_split import LinkSplit
+from kedrec.splits.triple_partition import TriplePartition
 from kedrec.storage.artifact_store import Store
 from kedrec.storage.compressed_text import ENDINGS, find_beside, text_lines
 
@@ -28,7 +28,7 @@ def is_split_folder(path: str | Path) -> bool:
     return find_beside(Path(path), (PARTS["train"],)) is not None
 
 
-def load_split(path: str | Path, store: Store) -> tuple[KnowledgeGraph, LinkSplit]:
+def load_split(path: str | Path, store: Store) -> tuple[KnowledgeGraph, TriplePartition]:
     r"""Load a split graph, parsed once and then read from the store.
 
     Each file is plain, ``.gz`` or ``.zst``. ``train.txt``, ``valid.txt`` (may be empty) and ``test.txt`` are headerless
@@ -59,7 +59,7 @@ def load_split(path: str | Path, store: Store) -> tuple[KnowledgeGraph, LinkSpli
             log.warning("%s: %d triple(s) are not asked, since another part has them too", parts[part], repeated)
     ends = np.cumsum([counts["kept"]["train"], counts["kept"]["test"]])
     train, test, validation = np.split(graph.triples, ends)
-    split = LinkSplit(train, validation, {"test": test}, sum(counts["repeated"].values()))
+    split = TriplePartition(train, validation, {"test": test}, sum(counts["repeated"].values()))
     log.info("%s: %s", folder, split)
     return graph, split
 

@@ -22,7 +22,7 @@ from kedrec.training.run_card import card
 if TYPE_CHECKING:
     from lightning import LightningModule
 
-    from kedrec.splits.manifest import Manifest
+    from kedrec.splits.treatment_split import TreatmentSplit
 
 PACKAGES = (
     "kedrec",
@@ -90,7 +90,7 @@ class Asks(HasFacts, Protocol):
 class HoldsOut(Protocol):
     """Data that keep treatments from training, and can say which."""
 
-    manifest: "Manifest | None"
+    manifest: "TreatmentSplit | None"
 
 
 @runtime_checkable

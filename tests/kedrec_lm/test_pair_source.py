@@ -7,8 +7,8 @@ import pytest
 from kedrec.errors import KedrecError
 from kedrec.graph.therapeutic import THERAPEUTIC
 from kedrec.kedrec_lm.pair_source import Drawing
-from kedrec.splits.given_split import given_manifest
-from kedrec.splits.manifest import Manifest
+from kedrec.splits.split_creation import given_split
+from kedrec.splits.treatment_split import TreatmentSplit
 
 
 class StoreAskedError(Exception):
@@ -39,6 +39,6 @@ def test_another_tokenizer_which_cuts_other_passages_draws_anew():
 
 def test_a_split_without_validation_is_no_students(tmp_path):
     split_of = {("Compound::1", "Disease::1"): "train", ("Compound::2", "Disease::2"): "test"}
-    Manifest("pair", 0, "a" * 64, None, None, split_of).save(tmp_path / "split.tsv")
+    TreatmentSplit("pair", 0, "a" * 64, None, None, split_of).save(tmp_path / "split.tsv")
     with pytest.raises(KedrecError, match=r"split\.tsv: no treatment is in the validation split"):
-        given_manifest(str(tmp_path / "split.tsv"), SimpleNamespace(), THERAPEUTIC)
+        given_split(str(tmp_path / "split.tsv"), SimpleNamespace(), THERAPEUTIC)

@@ -22,12 +22,12 @@ from kedrec.graph.links import linked_pairs
 from kedrec.kedrec_lm import instruction_data as instructions
 from kedrec.kedrec_lm import pair_sampling as drawing
 from kedrec.kedrec_lm.rationale_teachers import ExtractiveTeacher
-from kedrec.lladr import triple_data as triples
 from kedrec.lladr import triple_noise
 from kedrec.sources.text.documents import read_documents
-from kedrec.splits import link_split as holdout
-from kedrec.splits.manifest import Manifest
+from kedrec.splits import triple_partition as partition
+from kedrec.splits.leakage_filter import LeakageFilter
 from kedrec.splits.pairs import Pair, save_pairs
+from kedrec.splits.treatment_split import TreatmentSplit
 from kedrec.storage.artifact_store import Store
 from tests.support import leak_search as leaks
 from tests.support.command_process import REPOSITORY
@@ -85,18 +85,17 @@ def _one_way(graph, kept=None):
     return np.where(from_drug, linked_pairs(graph, kept), -1)
 
 
-def _keeping(*settings):
-    *first, _, kept = settings
-    return _parted(*first, "keep", kept)
+def _trained_on(part, therapeutic):
+    """The parts with other triples between held-out ends left for training."""
+    return np.where(therapeutic, part, 0)
 
 
-_parted = holdout._parted
 GUARDS_OF_GRAPHS = {
-    "other relations": (holdout, "_parted", _keeping, {}, "triple Compound::0 GNBR::Pr"),
-    "direction": (holdout, "linked_pairs", _one_way, {}, f"triple {DISEASE} {TREATS} {DRUG}"),
-    "namesakes": (holdout, "linked_pairs", lambda graph, kept: linked_pairs(graph), {}, "Disease::DOID:0"),
+    "other relations": (partition, "_without_leaking", _trained_on, {}, "triple Compound::0 GNBR::Pr"),
+    "direction": (partition, "linked_pairs", _one_way, {}, f"triple {DISEASE} {TREATS} {DRUG}"),
+    "namesakes": (partition, "linked_pairs", lambda graph, kept: linked_pairs(graph), {}, "Disease::DOID:0"),
     "noise": (triple_noise, "every_link", lambda *_: np.empty((0, 3), np.int32), {"add": 60.0}, "triple"),
-    "descriptions": (triples, "without_telling", lambda texts, *_: texts, {}, "description of Compound::twin"),
+    "descriptions": (LeakageFilter, "clean_descriptions", lambda _, texts: texts, {}, "description of Compound::twin"),
 }
 
 
@@ -128,11 +127,11 @@ def test_no_message_of_a_gnn_runs_between_the_ends(planted):
 
 
 def _own_shares(monkeypatch):
-    monkeypatch.setattr(instructions, "given_manifest", lambda *_: None)
+    monkeypatch.setattr(instructions, "given_split", lambda *_: None)
 
 
 def _all_passages(monkeypatch):
-    monkeypatch.setattr(instructions, "hidden_passages", lambda *_: {})
+    monkeypatch.setattr(LeakageFilter, "leaking_passages", lambda *_: {})
 
 
 GUARDS_OF_STUDENTS = {"the given split": (_own_shares, "question"), "hidden passages": (_all_passages, "passage told")}
@@ -189,7 +188,7 @@ def test_what_a_teacher_knows_by_itself_is_cut_from_its_rationales(planted, plan
     assert {row.question.reference for row in data.encoded["train"]} == {"It helps. That is all."}
     assert {row.question.reference for row in data.encoded["test"]} == {said}
     assert data.facts["sentences_withheld_from_rationales"] == sum(pair.split == "train" for pair in drawn)
-    monkeypatch.setattr(instructions, "without_telling", lambda told, *_: (told, 0))
+    monkeypatch.setattr(LeakageFilter, "clean_rationales", lambda _, rationales: (rationales, 0))
     assert leaks.in_rationales(planted_student(rationales=str(recorded)), world, edges)
 
 
@@ -216,7 +215,7 @@ def test_no_drug_that_treats_in_the_test_is_irrelevant_in_training(planted, plan
     ]
     given.append(Pair("Disease::MESH:D1", "Compound::1", DRUG, "validation", True, ""))
     save_pairs(given, tmp_path / "pairs.parquet")
-    with pytest.raises(KedrecError, match=rf"pairs\.parquet: train calls {DRUG} irrelevant to {DISEASE}"):
+    with pytest.raises(KedrecError, match=rf"pairs\.parquet: a train pair calls {DRUG} irrelevant to {DISEASE}"):
         planted_student(pairs=str(tmp_path / "pairs.parquet"))
     monkeypatch.setattr(instructions, "check_pairs", lambda *_: None)
     assert leaks.in_questions(planted_student(pairs=str(tmp_path / "pairs.parquet")), kept_for_test(planted))
@@ -261,7 +260,7 @@ def test_embeddings_that_were_trained_on_the_test_are_refused(planted, planted_s
     exported.split = planted / "split.tsv"
     data = planted_student(embeddings="run", negatives="similar")
     assert data.facts["embeddings_were_trained_on"] == "0 of 2 test treatments"
-    own = Manifest.load(planted / "split.tsv")
+    own = TreatmentSplit.load(planted / "split.tsv")
     exported.split = tmp_path / "split.tsv"
     replace(own, split_of={**own.split_of, (DRUG, DISEASE): "train"}).save(exported.split)
     with pytest.raises(KedrecError, match=r"trained on 1 of the 2 treatments .*split\.tsv"):

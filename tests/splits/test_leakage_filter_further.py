@@ -8,8 +8,8 @@ import pytest
 from kedrec.errors import KedrecError
 from kedrec.kedrec_lm import pair_sampling as drawing
 from kedrec.lladr.triple_batches import ChoiceBatch
-from kedrec.splits.manifest import Manifest
 from kedrec.splits.pairs import Pair, save_pairs
+from kedrec.splits.treatment_split import TreatmentSplit
 from tests.support import leak_search as leaks
 from tests.support.planted_treatment import DISEASE, DRUG, kept_for_test, plant, student_data, triple_data, world_of
 
@@ -54,10 +54,12 @@ def test_what_pairs_ask_by_the_id_of_a_namesake_is_held_out_of_the_graph(planted
 @pytest.mark.parametrize(("drug", "disease"), TWINS)
 def test_what_pairs_ask_by_the_id_of_a_namesake_is_in_one_split(student, tmp_path, drug, disease):
     again = Pair(DISEASE, DRUG, "Compound::12", "train", True, "")
-    with pytest.raises(KedrecError, match=rf"train asks about {DRUG} for {DISEASE}, which the split has in test"):
+    with pytest.raises(KedrecError, match=rf"train pair asks about {DRUG} for {DISEASE}, which the split has in test"):
         student(pairs=_given(tmp_path, drug, disease, again))
     wrong = Pair(DISEASE, "Compound::7", DRUG, "train", True, "")
-    with pytest.raises(KedrecError, match=rf"train calls {DRUG} irrelevant to {DISEASE}, a treatment of it in test"):
+    with pytest.raises(
+        KedrecError, match=rf"train pair calls {DRUG} irrelevant to {DISEASE}, a treatment of it in test"
+    ):
         student(pairs=_given(tmp_path, drug, disease, wrong))
 
 
@@ -102,5 +104,5 @@ def test_how_popular_a_drug_is_in_training_counts_nothing_of_the_test(student, p
 
     monkeypatch.setattr(drawing, "popularity_vectors", watched)
     student(split=str(planted / "split.tsv"), negatives="popular")
-    manifest = Manifest.load(planted / "split.tsv")
+    manifest = TreatmentSplit.load(planted / "split.tsv")
     assert counted == [manifest.of("train"), manifest.of("train", "validation"), set(manifest.split_of)]

@@ -2,7 +2,7 @@
 
 from kedrec.graph.therapeutic import THERAPEUTIC
 from kedrec.kedrec_lm.pair_sampling import sample_pairs as _sample_pairs
-from kedrec.splits.treatment_split import split_treatments
+from kedrec.splits.split_creation import split_treatments
 
 
 def sample_pairs(graph, *, split_by, validation, test, seed, relations=THERAPEUTIC, eligible=None, drugs=None, **rest):

@@ -7,7 +7,7 @@ from kedrec.graph.therapeutic import THERAPEUTIC
 from kedrec.kedrec_lm.instruction_data import InstructionData
 from kedrec.lladr.triple_data import TripleData
 from kedrec.sources.graph.entity_names import find_entities_file, load_entity_info
-from kedrec.splits.manifest import Manifest
+from kedrec.splits.treatment_split import TreatmentSplit
 from kedrec.storage.artifact_store import Store
 from kedrec.storage.hashing import file_hash
 from tests.support import leak_search as leaks
@@ -70,7 +70,7 @@ def plant(folder, further=()):
             home = "validation" if drug in (1, 2) else "test" if drug in (0, 3) and step == 0 else "train"
             split_of[f"Compound::{drug}", f"Disease::MESH:D{(drug + step) % 12}"] = home
     names = file_hash(folder / "entities.tsv")
-    Manifest("hand", None, graph.source_hash, names, None, split_of).save(folder / "split.tsv")
+    TreatmentSplit("hand", None, graph.source_hash, names, None, split_of).save(folder / "split.tsv")
     return folder
 
 
@@ -100,7 +100,7 @@ def world_of(graph, texts=None):
 
 def kept_for_test(folder):
     """The treatments that a split keeps for the test."""
-    return Manifest.load(folder / "split.tsv").of("test")
+    return TreatmentSplit.load(folder / "split.tsv").of("test")
 
 
 def in_graph(data, world, edges):

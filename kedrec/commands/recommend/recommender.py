@@ -12,7 +12,7 @@ from kedrec.commands.recommend.recommendation import Answer, Disease, PublishedD
 from kedrec.errors import KedrecError
 from kedrec.graph.entity_lookup import Lookup
 from kedrec.graph.paths import types_between
-from kedrec.graph.therapeutic import THERAPEUTIC
+from kedrec.graph.therapeutic import THERAPEUTIC, therapeutic_relations
 from kedrec.graph.trained_embeddings import Exported
 from kedrec.kedrec_lm.evidence import Library
 from kedrec.splits.split_folder import is_split_folder
@@ -64,7 +64,7 @@ class Recommender:
         if not names:
             raise KedrecError(f"{run.path}: data.init_args.relations names no therapeutic relation to rank by")
         self.relations = self.graph.match_relations(names, optional=THERAPEUTIC)
-        self.therapeutic = self.graph.match_relations([*names, *THERAPEUTIC], optional=THERAPEUTIC)
+        self.therapeutic = therapeutic_relations(self.graph, names)
         exported = Exported.load(run.path)
         self.ranking = DrugRanking(
             exported, self.graph, self.library.named.canonical_rows, self.therapeutic, self.relations

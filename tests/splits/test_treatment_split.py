@@ -1,4 +1,4 @@
-"""The manifest of a split: written and read, checked against its graph, by date, and obeyed by triples."""
+"""A treatment split: written and read, checked against its graph, by date, and followed by triples."""
 
 from collections import Counter
 from dataclasses import replace
@@ -10,14 +10,16 @@ import pytest
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import load_graph
 from kedrec.graph.links import edge_keys, every_link, linked_pairs
+from kedrec.graph.named_graph import NamedGraph
 from kedrec.graph.synonyms import merge_synonyms
 from kedrec.graph.therapeutic import THERAPEUTIC, stated_edges
-from kedrec.splits.link_split import hold_out, hold_out_manifest, manifest_of
-from kedrec.splits.manifest import Manifest
+from kedrec.sources.graph.entity_names import EntityInfo
 from kedrec.splits.pairs import Pair
 from kedrec.splits.seeded_split import cut_days
-from kedrec.splits.split_consistency import check_pairs, manifest_of_pairs
-from kedrec.splits.treatment_split import split_treatments
+from kedrec.splits.split_consistency import check_pairs
+from kedrec.splits.split_creation import split_by_shares, split_from_pairs, split_treatments
+from kedrec.splits.treatment_split import TreatmentSplit
+from kedrec.splits.triple_partition import partition_triples
 from kedrec.storage.artifact_store import Store
 from tests.support.drawn_pairs import sample_pairs
 
@@ -36,7 +38,7 @@ def _manifest(**changes):
     }
     dates = {("Compound::1", "Disease::1"): "2001", ("Compound::2", "Disease::1"): "2005-03"}
     dates[("Compound::3", "Disease::2")] = "2007-01-02"
-    return replace(Manifest("date", None, GRAPH, NAMES, "c" * 64, split_of, dates), **changes)
+    return replace(TreatmentSplit("date", None, GRAPH, NAMES, "c" * 64, split_of, dates), **changes)
 
 
 def _graph(folder, lines):
@@ -68,7 +70,7 @@ def _split(graph, by, **settings):
 def test_what_was_saved_is_read_back_and_the_same_bytes_are_written_again(tmp_path):
     manifest = _manifest()
     manifest.save(tmp_path / "split.tsv")
-    read = Manifest.load(tmp_path / "split.tsv")
+    read = TreatmentSplit.load(tmp_path / "split.tsv")
     for name in ("by", "seed", "graph", "names", "texts", "split_of", "dates", "cuts", "identity"):
         assert getattr(read, name) == getattr(manifest, name)
     read.save(tmp_path / "again.tsv")
@@ -94,14 +96,14 @@ def test_the_cuts_are_the_first_days_of_what_is_held_out():
 @pytest.mark.parametrize(
     ("line", "written", "expected"),
     [
-        (0, "drug\tdisease", r"line 1: not a split that a run wrote"),
-        (0, '# kedrec split {"by": "pair"}', r"line 1: not a split that a run wrote"),
+        (0, "drug\tdisease", r"line 1: not the split of a run"),
+        (0, '# kedrec split {"by": "pair"}', r"line 1: not the split of a run"),
         (1, "disease\tdrug\tsplit\tdate", r"line 2: expected the header"),
         (2, "Compound::1\tDisease::1\ttrain", r"line 3: expected drug, disease"),
         (2, "Compound::1\tDisease::1\ttraining\t", r"line 3: expected drug, disease, train or validation or test"),
-        (2, "Disease::1\tCompound::1\ttrain\t", r"line 3: expected a compound's and a disease's id"),
-        (3, "Compound::1\tDisease::1\ttrain\t", r"line 4: Compound::1 Disease::1 comes a second time"),
-        (2, "Compound::1\tDisease::1\ttrain\tsoon", r"line 3: 'soon' is no date"),
+        (2, "Disease::1\tCompound::1\ttrain\t", r"line 3: expected the ids of a compound and a disease"),
+        (3, "Compound::1\tDisease::1\ttrain\t", r"line 4: Compound::1 Disease::1 is repeated"),
+        (2, "Compound::1\tDisease::1\ttrain\tsoon", r"line 3: 'soon' is not a date"),
         (4, "Compound::3\tDisease::2\ttrain\t", r"no treatment is in the test split"),
     ],
 )
@@ -111,33 +113,33 @@ def test_a_damaged_file_is_named_with_the_line(tmp_path, line, written, expected
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:line], written, *lines[line + 1 :]]) + "\n")
     with pytest.raises(KedrecError, match=expected):
-        Manifest.load(path)
+        TreatmentSplit.load(path)
 
 
 def test_a_model_of_a_graph_may_do_without_validation(tmp_path):
     whole = _manifest()
     split_of = {edge: "train" if split == "validation" else split for edge, split in whole.split_of.items()}
     replace(whole, split_of=split_of).save(tmp_path / "split.tsv")
-    assert not Manifest.load(tmp_path / "split.tsv").of("validation")
+    assert not TreatmentSplit.load(tmp_path / "split.tsv").of("validation")
 
 
 def test_a_manifest_of_another_graph_is_refused():
     manifest = _manifest()
     stated, kept = set(manifest.split_of), str
-    manifest.check("split.tsv", GRAPH, NAMES, stated, kept)
+    manifest.check_graph("split.tsv", GRAPH, NAMES, stated, kept)
     with pytest.raises(KedrecError, match=r"split\.tsv: a split of another graph \(SHA-256 aaaaaaaaaaaa, here dddd"):
-        manifest.check("split.tsv", "d" * 64, NAMES, stated, kept)
+        manifest.check_graph("split.tsv", "d" * 64, NAMES, stated, kept)
     with pytest.raises(KedrecError, match=r"another entities\.tsv .*here None"):
-        manifest.check("split.tsv", GRAPH, None, stated, kept)
+        manifest.check_graph("split.tsv", GRAPH, None, stated, kept)
     with pytest.raises(KedrecError, match=r"1 of 5 treatments are not in it, such as Compound::9 Disease::9"):
-        manifest.check("split.tsv", GRAPH, NAMES, {*stated, ("Compound::9", "Disease::9")}, kept)
+        manifest.check_graph("split.tsv", GRAPH, NAMES, {*stated, ("Compound::9", "Disease::9")}, kept)
 
 
 def test_a_line_by_an_id_that_stands_for_nothing_is_refused():
     manifest = _manifest(split_of={**_manifest().split_of, ("Compound::1", "Disease::twin"): "test"})
     stated = set(_manifest().split_of)
     with pytest.raises(KedrecError, match=r"split\.tsv: Compound::1 Disease::twin: .*write Compound::1 Disease::1, in"):
-        manifest.check("split.tsv", GRAPH, NAMES, stated, lambda one: one.replace("twin", "1"))
+        manifest.check_graph("split.tsv", GRAPH, NAMES, stated, lambda one: one.replace("twin", "1"))
 
 
 @pytest.mark.parametrize("by", ["pair", "disease", "drug"])
@@ -180,7 +182,7 @@ def test_by_date_the_latest_are_the_test_and_a_day_is_not_divided(graph):
     assert years["test"] == {"2008", "2009"}  # 6 of 39: nearer to a fifth than 2
     assert manifest.cuts == {"train": date(2007, 12, 31), "validation": date(2008, 12, 31)}
     assert manifest.seed is None
-    with pytest.raises(KedrecError, match=r"split_by: date needs texts with dates"):
+    with pytest.raises(KedrecError, match=r"split.by: date needs texts with dates"):
         _split(graph, "date")
     with pytest.raises(KedrecError, match="too few to split by date"):
         _split(graph, "date", dated=lambda drug, disease: "2001")
@@ -204,7 +206,7 @@ def test_triples_obey_a_manifest_under_any_relation_direction_and_name(graph, ke
     merged = merge_synonyms(graph, kept)
     for seed in range(5):
         manifest = _split(merged, by, seed=seed)
-        split = hold_out_manifest(graph, THERAPEUTIC, manifest, kept)
+        split = partition_triples(graph, THERAPEUTIC, manifest, kept)
         assert split.leaking == 0
         seen = Counter(
             frozenset((graph.entities[kept[h]], graph.entities[kept[t]])) for h, _, t in split.train.tolist()
@@ -221,27 +223,30 @@ def test_without_merging_a_namesake_would_tell(graph, kept):
     own = np.arange(len(graph.entities), dtype=np.int32)
     told = {("Compound::0", "Disease::0"): "test"}
     stated = stated_edges(merge_synonyms(graph, kept), [TREATS, REVERSE, CTD])
-    manifest = Manifest("pair", 0, graph.source_hash, None, None, dict.fromkeys(stated, "train") | told)
-    assert hold_out_manifest(graph, THERAPEUTIC, manifest, own).train.shape[0] == len(graph.triples) - 2
-    split = hold_out_manifest(graph, THERAPEUTIC, manifest, kept)
+    manifest = TreatmentSplit("pair", 0, graph.source_hash, None, None, dict.fromkeys(stated, "train") | told)
+    assert partition_triples(graph, THERAPEUTIC, manifest, own).train.shape[0] == len(graph.triples) - 2
+    split = partition_triples(graph, THERAPEUTIC, manifest, kept)
     assert len(split.train) == len(graph.triples) - 3
     assert split.dropped == 1
 
 
 def test_a_manifest_without_a_test_that_the_graph_states_is_refused(graph, kept):
     stated = stated_edges(merge_synonyms(graph, kept), [TREATS, REVERSE, CTD])
-    manifest = Manifest("pair", 0, graph.source_hash, None, None, dict.fromkeys(stated, "train"))
-    with pytest.raises(KedrecError, match="the graph states none of the split's test treatments"):
-        hold_out_manifest(graph, THERAPEUTIC, manifest, kept)
+    manifest = TreatmentSplit("pair", 0, graph.source_hash, None, None, dict.fromkeys(stated, "train"))
+    with pytest.raises(KedrecError, match=r"no triple of .* for any treatment of the test split"):
+        partition_triples(graph, THERAPEUTIC, manifest, kept)
 
 
-def test_the_shares_of_a_graph_model_merge_namesakes_and_give_a_manifest_that_another_obeys(graph, kept):
-    merged = merge_synonyms(graph, kept)
+def test_the_shares_of_a_graph_model_merge_synonyms_and_give_a_split_that_another_run_follows(graph, kept, tmp_path):
+    named = NamedGraph(graph, {one: EntityInfo("ill0", (), "") for one in ("Disease::0", "Disease::twin")})
+    assert named.canonical_rows.tolist() == kept.tolist()
     for seed in range(5):
-        split = hold_out(graph, THERAPEUTIC, validation=0.1, test=0.2, unseen_diseases=2, seed=seed, kept=kept)
+        made = split_by_shares(named, THERAPEUTIC, validation=0.1, test=0.2, unseen_diseases=2, seed=seed)
+        split = partition_triples(graph, THERAPEUTIC, made, kept)
         assert split.leaking == 0
-        manifest = manifest_of(split, merged, THERAPEUTIC, "pair", seed, None)
-        again = hold_out_manifest(graph, THERAPEUTIC, manifest, kept)
+        made.save(tmp_path / "split.tsv")
+        again = partition_triples(graph, THERAPEUTIC, TreatmentSplit.load(tmp_path / "split.tsv"), kept)
+        assert list(split.tests) == ["pairs", "diseases"]
         assert sorted(map(tuple, again.train)) == sorted(map(tuple, split.train))
         assert sorted(map(tuple, again.validation)) == sorted(map(tuple, split.validation))
         assert len(again.tests["pairs"]) == sum(map(len, split.tests.values()))
@@ -255,7 +260,8 @@ def test_the_manifest_of_pairs_holds_out_what_they_ask_and_whole_diseases(graph)
         Pair("Disease::x", "Compound::x", "Compound::0", "test", True, ""),
     ]
     stated = set(stated_edges(graph, [TREATS, CTD]))
-    manifest = manifest_of_pairs(pairs, stated, graph.source_hash, None)
+    manifest = split_from_pairs(NamedGraph(graph), THERAPEUTIC, pairs)
+    assert manifest.isolated_diseases == {"Disease::0": "test", "Disease::x": "test"}
     assert manifest.of("test") == {edge for edge in stated if edge[1] == "Disease::0"} | {("Compound::x", "Disease::x")}
     assert manifest.of("validation") == {("Compound::1", "Disease::1")}
     check_pairs(pairs, manifest, "pairs.parquet")
@@ -269,7 +275,7 @@ def test_pairs_that_ask_across_splits_are_refused_and_named():
         (("Disease::2", "Compound::9", "Compound::1", "test"), "does not name"),
     ]
     for (disease, relevant, irrelevant, split), expected in cases:
-        with pytest.raises(KedrecError, match=rf"pairs\.parquet: {split} .*{expected}"):
+        with pytest.raises(KedrecError, match=rf"pairs\.parquet: a {split} pair .*{expected}"):
             check_pairs([Pair(disease, relevant, irrelevant, split, True, "")], manifest, "pairs.parquet")
 
 
