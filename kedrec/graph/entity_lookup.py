@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph
+from kedrec.sources.graph.entity_ids import local_id
 
 _WORD = re.compile(r"[^\W_]+")
 _POSSESSIVE = re.compile(r"['\u2018\u2019\u201b\u2032\u02bc\u02b9\u00b4`]s?\b")  # all that is written for '
@@ -124,7 +125,7 @@ class Lookup:
 def _is_id(asked: str, entity: str) -> bool:
     """Whether ``asked`` is an entity's id, in full, without its type, or without its vocabulary's name too."""
     asked, entity = asked.strip().casefold(), entity.casefold()
-    local = entity.partition("::")[2]
+    local = local_id(entity)
     return asked in (entity, local) or (":" in local and asked == local.rpartition(":")[2] and not asked.isdigit())
 
 

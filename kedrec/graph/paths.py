@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedrec.errors import KedrecError, nearest
+from kedrec.graph.entity_types import type_codes
 from kedrec.graph.knowledge_graph import KnowledgeGraph
 from kedrec.graph.path_scores import Tally, blocks, rarest, rarity
+from kedrec.sources.graph.entity_ids import entity_type
 
 DAMPING = 0.4  # w of Himmelstein and Baranzini
 _BLOCK = 1 << 20  # edges that are looked at together: 40 MB or so
@@ -47,7 +49,7 @@ class Path:
     @property
     def types(self) -> str:
         """The meta-path: ``Compound-Gene-Disease``."""
-        return "-".join(node.partition("::")[0] for node in self.nodes)
+        return "-".join(entity_type(node) for node in self.nodes)
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,7 @@ class PathFinder:
     def __init__(self, graph: KnowledgeGraph, hidden: Sequence[str], damping: float = DAMPING) -> None:
         self.graph = graph
         self._hidden = {graph.relation_rows[name] for name in hidden}
-        kinds = [entity.partition("::")[0] for entity in graph.entities]
-        self.kinds, codes = np.unique(kinds, return_inverse=True)
-        self._kind: NDArray[np.int64] = codes.astype(np.int64)
+        self.kinds, self._kind = type_codes(graph.entities)
         triples = graph.triples[graph.triples[:, 0] != graph.triples[:, 2]]
         weight = rarity(graph, triples, damping)
         head, relation, tail = triples.T.astype(np.int64)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from kedrec.errors import KedrecError
-from kedrec.sources.graph.entity_names import is_entity
+from kedrec.sources.graph.entity_ids import is_entity
 from kedrec.storage.compressed_text import line_blocks
 
 COLUMNS = ("head", "relation", "tail")

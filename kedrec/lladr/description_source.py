@@ -13,6 +13,7 @@ from kedrec.llm.batch_runner import plan
 from kedrec.llm.endpoint_model import EndpointModel
 from kedrec.llm.local_model import LocalModel
 from kedrec.runtime.preparation_plan import Stage
+from kedrec.sources.graph.entity_ids import entity_type
 from kedrec.storage.artifact_store import Store
 from kedrec.storage.atomic_files import write_atomic
 from kedrec.storage.hashing import key_hash
@@ -64,8 +65,8 @@ class DescribedBy:
         return place / _FILE, {"teacher": self.model.name, **json.loads((place / _REPORT).read_text(encoding="utf-8"))}
 
     def _wanted(self, names: Mapping[str, str]) -> dict[str, str]:
-        kept = {e: name for e, name in names.items() if self.types is None or e.partition("::")[0] in self.types}
+        kept = {e: name for e, name in names.items() if self.types is None or entity_type(e) in self.types}
         if not any(kept.values()):
-            kinds = sorted({entity.partition("::")[0] for entity in names})
+            kinds = sorted({entity_type(entity) for entity in names})
             raise KedrecError(f"data.init_args.describe.types: {self.types}: no entity with a name is of them; {kinds}")
         return kept

@@ -11,6 +11,7 @@ from kedrec.llm.answer_cache import AnswerLog
 from kedrec.llm.batch_runner import answer_all
 from kedrec.llm.language_model import Ask
 from kedrec.llm.requests import CUT, REFUSED, Answer, Request, quoted
+from kedrec.sources.graph.entity_ids import entity_type
 from kedrec.storage.jsonl import write_jsonl
 from kedrec.text.sentences import sentences
 
@@ -91,7 +92,7 @@ def description_request(entity: str, name: str, settings: DescriptionSettings) -
         name: what people call it.
         settings: how it is asked.
     """
-    kind = entity.partition("::")[0]
+    kind = entity_type(entity)
     asked = _ASKED[settings.style].format(kind=_KINDS.get(kind, quoted(kind).lower()), name=quoted(name)[:200])
     messages = ({"role": "system", "content": _SYSTEM}, {"role": "user", "content": asked})
     return Request(messages, settings.max_tokens, settings.temperature, settings.seed)

@@ -15,6 +15,7 @@ from kedrec.evaluation.ranking_batch import RankingBatch
 from kedrec.graph.vocabulary import HasVocabulary, Side, Vocabulary
 from kedrec.lladr.triple_batches import ChoiceBatch, RepurposingBatch
 from kedrec.runtime.distributed import gathered
+from kedrec.sources.graph.entity_ids import entity_type
 
 _SPLITS = ("training", "validation", "test")
 
@@ -100,7 +101,7 @@ class Ranker(LightningModule):
         elif isinstance(batch, ChoiceBatch):
             self._choices |= self._choose(batch)
         else:
-            kind = self.vocabulary.entities[int(batch.candidates[0])].partition("::")[0]
+            kind = entity_type(self.vocabulary.entities[int(batch.candidates[0])])
             drugs = kind == "Compound" and batch.candidate_degree is not None
             self._report.add(self.scores(batch), batch, sampled=kind == "Disease", matched=drugs)
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedrec.errors import KedrecError
-from kedrec.sources.graph.entity_names import EntityInfo, is_entity, load_entity_info
+from kedrec.sources.graph.entity_ids import is_entity
+from kedrec.sources.graph.entity_names import EntityInfo, load_entity_info
 from kedrec.storage.compressed_text import text_lines
 from kedrec.text.excerpt import name_pattern
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kedrec.errors import KedrecError, check_above_zero, check_least, check_share
+from kedrec.graph.entity_types import type_codes
 from kedrec.graph.vocabulary import HasTriples, Modality
 from kedrec.lladr.anchor_projection import Anchors, Projection, settle_unseen
 from kedrec.lladr.link_losses import AnchorDistance, anchor_loss
@@ -169,8 +170,7 @@ class KGE(LinkPredictor):
         table = self.entity.weight.detach()
         seen = torch.zeros(len(table), dtype=torch.bool, device=table.device)
         seen[torch.from_numpy(np.unique(triples[:, ::2])).to(table.device)] = True
-        types = [entity.partition("::")[0] for entity in self.vocabulary.entities]
-        kinds = torch.from_numpy(np.unique(types, return_inverse=True)[1]).to(table.device)
+        kinds = torch.from_numpy(type_codes(self.vocabulary.entities)[1]).to(table.device)
         stored = torch.zeros(())
         if self._mixed_in is not None:
             anchor, known = self.anchors(torch.arange(len(table), device=table.device))

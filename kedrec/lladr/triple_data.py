@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from kedrec.errors import KedrecError, check_least
 from kedrec.evaluation.ranking_batch import RankingBatch
+from kedrec.graph.entity_types import type_codes
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
 from kedrec.graph.named_graph import NamedGraph
 from kedrec.graph.therapeutic import THERAPEUTIC
@@ -232,8 +233,7 @@ class TripleData(ResumingData):
         self._therapeutic = [self._graph.relation_rows[name] for name in names]
         self._known = KnownAnswers(self._graph.triples, len(self._graph.relations))
         self._train = with_noise(self._split.train, self._named, self.manifest, seed=self.seed, **self.noise)
-        kinds = [entity.partition("::")[0] for entity in self._graph.entities]
-        self._types = np.unique(kinds, return_inverse=True)[1].astype(np.int64)
+        _, self._types = type_codes(self._graph.entities)
         names = [infos[entity].name if entity in infos else "" for entity in self._graph.entities]
         self.facts = {
             "graph": f"{self.graph_path}, SHA-256 {self._graph.source_hash}",

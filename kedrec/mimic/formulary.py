@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from kedrec.graph.knowledge_graph import KnowledgeGraph
 from kedrec.mimic.admission_tables import Prescription
+from kedrec.sources.graph.entity_ids import local_id
 from kedrec.sources.graph.entity_names import EntityInfo
 
 ATC_RELATION = "DRUGBANK::x-atc::Compound:Atc"
@@ -118,7 +119,7 @@ def _atc_codes(graph: KnowledgeGraph, by_pubchem: Mapping[str, tuple[str, ...]])
     codes: dict[str, set[str]] = defaultdict(set)
     if ATC_RELATION in graph.relation_rows:
         for head, _, tail in graph.edges([ATC_RELATION]).tolist():
-            codes[graph.entities[head]].add(graph.entities[tail].partition("::")[2])
+            codes[graph.entities[head]].add(local_id(graph.entities[tail]))
     for row in graph.of_type("Compound").tolist():
         entity = graph.entities[row]
         codes[entity].update(by_pubchem.get(entity.removeprefix("Compound::pubchem:"), ()))

@@ -12,6 +12,7 @@ from kedrec.commands.recommend.phrases import (
 )
 from kedrec.commands.recommend.recommendation import Answer, Details, PublishedDrug, Recommendation
 from kedrec.runtime.printable import printable
+from kedrec.sources.graph.entity_ids import local_id
 
 _RANKED = ("Drug", "Id", "Rank", "Rank of the new", "Score", "Known", "Held-out share", "Counted", "Lift")
 _PUBLISHED = ("Drug", "Published rank", "Our rank", "Our rank of the new", "Our score", "Known")
@@ -47,7 +48,7 @@ def _ranked(one: Recommendation) -> list[str]:
     shares = ["", "", ""]
     if counted is not None:
         shares = [percent(counted), f"{counted.found:,} of {counted.counted:,}", f"{counted.lift:,.0f}"]
-    return [one.name, drug.drug.partition("::")[2], *ranks, f"{drug.score:.3f}", drug.known or "", *shares]
+    return [one.name, local_id(drug.drug), *ranks, f"{drug.score:.3f}", drug.known or "", *shares]
 
 
 def _published(one: PublishedDrug) -> list[str]:

@@ -14,6 +14,7 @@ from kedrec.commands.recommend.phrases import (
 )
 from kedrec.commands.recommend.recommendation import Answer, Details, Explanation, Recommendation
 from kedrec.runtime.printable import printable
+from kedrec.sources.graph.entity_ids import local_id
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +52,7 @@ def _ranking(recommendations: Sequence[Recommendation]) -> "Table":
         of = one.confidence
         counted = (f"{percent(of)} ({of.found:,}/{of.counted:,})", f"{of.lift:,.0f}") if of else ("", "")
         ranks = (f"{drug.rank:,}", "" if drug.new_rank is None else f"{drug.new_rank:,}")
-        _row(table, *ranks, one.name, drug.drug.partition("::")[2], f"{drug.score:.3f}", drug.known or "", *counted)
+        _row(table, *ranks, one.name, local_id(drug.drug), f"{drug.score:.3f}", drug.known or "", *counted)
     return table
 
 

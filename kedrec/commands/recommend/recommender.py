@@ -15,6 +15,7 @@ from kedrec.graph.paths import types_between
 from kedrec.graph.therapeutic import THERAPEUTIC, therapeutic_relations
 from kedrec.graph.trained_embeddings import Exported
 from kedrec.kedrec_lm.evidence import Library
+from kedrec.sources.graph.entity_ids import entity_type
 from kedrec.splits.split_folder import is_split_folder
 from kedrec.storage.artifact_store import Store
 from kedrec.training.loaded_run import FinishedRun
@@ -86,7 +87,7 @@ class Recommender:
         Raises:
             KedrecError: a type is none of the graph's, or the ends are others.
         """
-        kinds = {entity.partition("::")[0] for entity in self.graph.entities}
+        kinds = {entity_type(entity) for entity in self.graph.entities}
         types_between(metapath, sorted(kinds), "Compound", "Disease")
 
     def rank(self, asked: str) -> Ranked:

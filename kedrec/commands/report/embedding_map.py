@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedrec.errors import KedrecError
+from kedrec.sources.graph.entity_ids import entity_type
 
 TYPES = 6  # types that are shown, those with most entities
 OF_A_TYPE = 60  # entities of each that are shown
@@ -58,7 +59,7 @@ def embedding_map(run: Path, seed: int = 0) -> Map | None:
         raise KedrecError(f"{folder / 'entities.tsv'}: {len(ids)} lines for {len(table)} rows of {path}")
     by_type: dict[str, list[int]] = {}
     for row, entity in enumerate(ids):
-        by_type.setdefault(entity.partition("::")[0], []).append(row)
+        by_type.setdefault(entity_type(entity), []).append(row)
     largest = sorted(sorted(by_type), key=lambda kind: -len(by_type[kind]))[:TYPES]
     draw = np.random.default_rng(seed)
     drawn = {kind: np.sort(draw.permutation(by_type[kind])[:OF_A_TYPE]) for kind in largest}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kedrec.errors import KedrecError
+from kedrec.sources.graph.entity_ids import is_entity
 from kedrec.storage.compressed_text import find_beside, line_blocks
 
 HEADER = ("entity", "name", "synonyms", "description")
@@ -58,12 +59,6 @@ def load_entity_info(path: str | Path) -> dict[str, EntityInfo]:
     if not infos:
         raise KedrecError(f"{path}: no entities in it; expected a header and one line for each entity")
     return infos
-
-
-def is_entity(text: str) -> bool:
-    """Whether ``text`` is ``Type::id`` with both parts there; DRKG's one blank id, ``Gene::``, passes too."""
-    kind, _, identifier = text.partition("::")
-    return bool(kind.strip() and identifier.strip()) or text == "Gene::"
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

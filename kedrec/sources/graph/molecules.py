@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedrec.errors import KedrecError
-from kedrec.sources.graph.entity_names import is_entity
+from kedrec.sources.graph.entity_ids import is_entity
 from kedrec.storage.compressed_text import find_beside, text_lines
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import zstandard
 
 from kedrec.errors import KedrecError
+from kedrec.sources.graph.entity_ids import split_id
 from kedrec.sources.graph.entity_names import HEADER, EntityInfo
 from kedrec.sources.graph.open_vocabularies import VOCABULARIES, Vocabulary, find_vocabulary
 from kedrec.sources.http.client import Progress, Web
@@ -178,7 +179,7 @@ def _line(text: str) -> str:
 
 def _single(entity: str) -> list[str]:
     """Return the entities that an identifier of several stands for: GNBR joins genes by ``;`` and MeSH by ``|``."""
-    kind, _, identifier = entity.partition("::")
+    kind, identifier = split_id(entity)
     return [f"{kind}::{part}" for part in re.split("[;|]", identifier)]
 
 
@@ -191,7 +192,7 @@ def _joined(infos: list[EntityInfo | None]) -> EntityInfo | None:
 
 def _kind_of(entity: str) -> tuple[str, str]:
     """Return an entity's type and how its identifier begins: ``CHEMBL``, ``pubchem``, ``number``."""
-    kind, _, identifier = entity.partition("::")
+    kind, identifier = split_id(entity)
     prefix = re.match(r"[^\d:;|]*", identifier)
     return kind, (prefix[0] if prefix and prefix[0] else "number" if identifier else "blank")
 
