@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kedrec.errors import KedrecError, nearest
+from kedrec.renamed_settings import check_names
 from kedrec.storage.hashing import key_hash
 
 if TYPE_CHECKING:
@@ -106,7 +107,9 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment
     tree = _resolve(path, merged)
     tree.pop("out", None)
     given = tuple(item.removeprefix("--") for item in overrides)
-    return Experiment(path.stem, run_dir, run_id, tree, tuple(layers), given)
+    composed = Experiment(path.stem, run_dir, run_id, tree, tuple(layers), given)
+    check_names(tree, composed.origin)
+    return composed
 
 
 def build(experiment: Experiment) -> Built:

@@ -11,6 +11,7 @@ import yaml
 
 from kedrec.config import Experiment
 from kedrec.errors import KedrecError, nearest
+from kedrec.renamed_settings import check_names, translated
 from kedrec.storage.hashing import key_hash
 from kedrec.storage.jsonl import read_jsonl
 from kedrec.training.weight_names import check_weight_names
@@ -170,7 +171,7 @@ def _settings(path: Path) -> dict[str, Any]:
             raise KedrecError(f"{path}: says nothing of {group!r}; expected the settings of a run of kedrec.fit")
     if not isinstance(tree.get("seed", 0), int):
         raise KedrecError(f"{path}: seed: {tree['seed']!r}; expected the whole number that a run of kedrec.fit has")
-    return dict(tree)
+    return translated(tree)
 
 
 def _for_testing(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,7 +189,9 @@ def _with(original: Experiment, origin: Path, changed: Mapping[str, Any]) -> Exp
         tree: Any = OmegaConf.to_container(OmegaConf.merge(layers[0][1], layers[1][1]), resolve=True)
     except OmegaConfBaseException as fault:
         raise KedrecError(f"command line: {str(fault).strip().splitlines()[0]}") from fault
-    return replace(original, tree=tree, layers=layers)
+    experiment = replace(original, tree=tree, layers=layers)
+    check_names(tree, experiment.origin)
+    return experiment
 
 
 def _parsed(overrides: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""Class paths and keys of settings that have other names now.
+
+The settings of an old run folder are translated when they are read. In an experiment, in a sweep or on the command line
+an old name is an error that says the new one.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from kedrec.errors import KedrecError
+
+MOVED_CLASSES = {
+    "kedrec.callbacks.KeepLast": "kedrec.training.checkpoints.KeepLast",
+    "kedrec.data.exprxrec.ExpRxRec": "kedrec.kedrec_lm.exprxrec.ExpRxRec",
+    "kedrec.data.instructions.InstructionData": "kedrec.kedrec_lm.instruction_data.InstructionData",
+    "kedrec.data.mimic.MimicPairwise": "kedrec.mimic.pairwise_data.MimicPairwise",
+    "kedrec.data.triples.TripleData": "kedrec.lladr.triple_data.TripleData",
+    "kedrec.data.visits.VisitData": "kedrec.mimic.visit_data.VisitData",
+    "kedrec.data.web_texts.WebTexts": "kedrec.kedrec_lm.web_texts.WebTexts",
+    "kedrec.models.csprom.CSProm": "kedrec.baselines.csprom.CSProm",
+    "kedrec.models.gnn.GNN": "kedrec.baselines.gnn.GNN",
+    "kedrec.models.kge.KGE": "kedrec.lladr.kge.KGE",
+    "kedrec.models.kgt5.KGT5": "kedrec.baselines.kgt5.KGT5",
+    "kedrec.models.safedrug.SafeDrug": "kedrec.mimic.safedrug.SafeDrug",
+    "kedrec.models.student.Student": "kedrec.kedrec_lm.student.Student",
+    "kedrec.nn.token_teacher.Distillation": "kedrec.kedrec_lm.token_teacher.Distillation",
+    "kedrec.teacher.described.DescribedBy": "kedrec.lladr.description_source.DescribedBy",
+    "kedrec.teacher.endpoint.EndpointModel": "kedrec.llm.endpoint_model.EndpointModel",
+    "kedrec.teacher.local.LocalModel": "kedrec.llm.local_model.LocalModel",
+}
+"""Old class path -> present class path, of every class that settings can name."""
+
+RENAMED_KEYS: dict[str, dict[str, str]] = {}
+"""Present class path -> (old key of its ``init_args`` -> present key, dotted where it is nested).
+
+An old key may be the name of the present group, ``{"split": "split.file"}``: it is the old key where its value is no
+mapping.
+"""
+
+
+def translated(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run folder with present class paths and keys; settings without old names as they are."""
+    found: dict[str, Any] = _translated(settings)
+    return found
+
+
+def check_names(settings: Mapping[str, Any], origin: Callable[[str], str]) -> None:
+    """Refuse old class paths and keys.
+
+    Args:
+        settings: composed and resolved.
+        origin: returns the file, or "command line", that set a dotted key.
+
+    Raises:
+        KedrecError: names the place of the first old name, and the present name.
+    """
+    for path, node in _objects(settings, ""):
+        class_path = str(node["class_path"])
+        if class_path in MOVED_CLASSES:
+            key = f"{path}.class_path"
+            raise KedrecError(f"{origin(key)}: {key}: {class_path} has moved; write {MOVED_CLASSES[class_path]}")
+        for old, new in _old_keys(class_path, node.get("init_args")).items():
+            key = f"{path}.init_args.{old}"
+            raise KedrecError(f"{origin(key)}: {key}: this key has a new name; write {path}.init_args.{new}")
+
+
+def _objects(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (dotted key, node) of everything that has a ``class_path``."""
+    if isinstance(node, Mapping):
+        if "class_path" in node:
+            yield path, node
+        for name, value in node.items():
+            yield from _objects(value, f"{path}.{name}" if path else str(name))
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from _objects(value, f"{path}.{number}")
+
+
+def _old_keys(class_path: str, arguments: Any) -> dict[str, str]:
+    """Return (old key -> present key) of the old keys among the arguments of a class."""
+    if not isinstance(arguments, Mapping):
+        return {}
+    table = RENAMED_KEYS.get(class_path, {})
+    return {
+        old: new
+        for old, new in table.items()
+        if old in arguments and not (new.startswith(f"{old}.") and isinstance(arguments[old], Mapping))
+    }
+
+
+def _translated(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_translated(value) for value in node]
+    if not isinstance(node, Mapping):
+        return node
+    content = {name: _translated(value) for name, value in node.items()}
+    if "class_path" in content:
+        content["class_path"] = MOVED_CLASSES.get(content["class_path"], content["class_path"])
+        renamed = _old_keys(content["class_path"], content.get("init_args"))
+        values = {new: content["init_args"].pop(old) for old, new in renamed.items()}
+        for key, value in values.items():
+            _set(content["init_args"], key.split("."), value)
+    return content
+
+
+def _set(node: dict[str, Any], path: list[str], value: Any) -> None:
+    *groups, name = path
+    for group in groups:
+        node = node.setdefault(group, {})
+    node[name] = value
