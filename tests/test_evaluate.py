@@ -49,6 +49,7 @@ def refused(capsys, *arguments):
     return lines[0]
 
 
+@pytest.mark.slow
 def test_without_overrides_it_comes_to_the_runs_own_numbers(student, tmp_path):
     folder = shutil.copytree(student, tmp_path / "run")
     done = run(folder, module="kedrec.evaluate")

@@ -64,6 +64,7 @@ def test_the_old_handlers_return_and_a_thread_is_left_alone():
     assert came == ["old", "old"]
 
 
+@pytest.mark.slow
 def test_a_forked_worker_ends_by_sigterm_and_lives_through_sigusr1():
     with preemptible():
         child = os.fork()

@@ -9,7 +9,7 @@ from tests.support.command_process import REPOSITORY
 from tests.support.exported_forms import best_net, export, largest_difference, refused
 from tests.support.trained_runs import trained
 
-CONVERTER = REPOSITORY / "tests" / "serving" / "convert_llama.py"
+CONVERTER = REPOSITORY / "tests" / "support" / "convert_llama.py"
 
 
 @pytest.fixture(scope="module")
