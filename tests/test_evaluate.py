@@ -158,7 +158,7 @@ def test_weights_of_another_model_are_refused(copied, capsys):
     whole = dict(checkpoint["state_dict"])
     del checkpoint["state_dict"][name]
     torch.save(checkpoint, path)
-    assert f"lacks '{name}'" in refused(capsys, copied)
+    assert f"missing parameter '{name}'" in refused(capsys, copied)
     torch.save({"state_dict": {**whole, name: whole[name][:1]}}, path)
     assert "do not fit the model" in refused(capsys, copied)
     shutil.rmtree(copied / "checkpoints")
