@@ -7,13 +7,25 @@ READY   = $(VENV)/.ready
 # hnswlib is built from source; without this it is tuned to the building machine's processor and fails on others.
 export HNSWLIB_NO_NATIVE = 1
 
-.PHONY: fit test check lock
+# Two tests at a time; one file's tests stay together, for what they share is made once for each of the two.
+PYTEST  = $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
+
+.PHONY: fit test test-slow test-all check lock
 
 fit: $(READY)
 	$(BIN)/python -m kedrec.fit experiments/both_sources.yaml $(ARGS)
 
+# Every test that needs no second process, browser, other program's server or bundled weights.
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+# Every other test.
+test-slow: $(READY)
+	$(PYTEST) -m slow $(ARGS)
+
+test-all:
+	$(MAKE) test
+	$(MAKE) test-slow
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support import process_guard
+from tests.support.shared_between_workers import made_once, shared_root
+
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers share the cores
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Started in the background, as by nohup, a process and its children are deaf to Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -20,19 +24,47 @@ CHAT_TEMPLATE = (
 )
 
 
+def pytest_configure():
+    process_guard.install()
+
+
 def pytest_collection_modifyitems(items):
-    """The longest tests first, so that no process is left alone with them at the end."""
+    """Mark what is slow by its kind; the longest tests first, so that no worker is left alone with them at the end."""
+    for item in items:
+        if any(item.get_closest_marker(kind) for kind in ("real_weights", "slurm")):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.get_closest_marker("real_weights") is None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    process_guard.guard(item)
+    try:
+        return (yield)
+    finally:
+        process_guard.unguard()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Fail a fast test that started a process even where the refusal was caught."""
+    found = yield
+    if started := process_guard.started():
+        pytest.fail(f"started a process without being marked slow: {'; '.join(started)}")
+    return found
 
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory):
     """A LLaMA of 2 layers and 32 dimensions with a byte-level tokenizer of its own and a chat template."""
+    return made_once(shared_root(tmp_path_factory) / "tiny_base", _write_tiny_base)
+
+
+def _write_tiny_base(folder):
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    folder = tmp_path_factory.mktemp("base")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -59,13 +91,13 @@ def tiny_base(tmp_path_factory):
         bos_token_id=None,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory):
-    """A store that the tests of one run share; named in the environment, as a user would."""
-    folder = tmp_path_factory.mktemp("store")
+    """A store that all tests of one run share; named in the environment, as a user would."""
+    folder = shared_root(tmp_path_factory) / "store"
+    folder.mkdir(exist_ok=True)
     os.environ["KEDREC_STORE"] = str(folder)
     return folder
 
@@ -73,9 +105,17 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_experiment(tmp_path_factory, tiny_base, tiny_encoder_folder, store):
     """The default experiment in little: the sample, cut to a few pairs, and the tiny models."""
+
+    def write(folder):
+        folder.mkdir()
+        _write_tiny_experiment(folder, tiny_base, tiny_encoder_folder)
+
+    return made_once(shared_root(tmp_path_factory) / "tiny_experiment", write) / "tiny.yaml"
+
+
+def _write_tiny_experiment(folder, base, encoder):
     from kedrec.splits.pairs import load_pairs, save_pairs
 
-    folder = tmp_path_factory.mktemp("experiment")
     pairs = load_pairs(REPOSITORY / "kedrec" / "sample" / "pairs.parquet")
     few = {"train": 10, "validation": 2, "test": 3}
     save_pairs([pair for split, n in few.items() for pair in [p for p in pairs if p.split == split][:n]], folder / "p")
@@ -83,13 +123,13 @@ def tiny_experiment(tmp_path_factory, tiny_base, tiny_encoder_folder, store):
         "use": {"model": "student_smollm2", "data": "sample", "trainer": "laptop", "logger": "csv"},
         "model": {
             "init_args": {
-                "base": str(tiny_base),
+                "base": str(base),
                 "learning_rate": 0.01,
                 "max_new_tokens": 8,
                 "lora": {"layers_to_transform": None, "r": 4},
             }
         },
-        "data": {"init_args": {"pairs": str(folder / "p"), "encoder": str(tiny_encoder_folder), "batch_size": 2}},
+        "data": {"init_args": {"pairs": str(folder / "p"), "encoder": str(encoder), "batch_size": 2}},
         "trainer": {
             "accelerator": "cpu",
             "max_epochs": 2,
@@ -107,9 +147,7 @@ def tiny_experiment(tmp_path_factory, tiny_base, tiny_encoder_folder, store):
         {"class_path": "tests.support.kill_at_step.Kill"},
         {"class_path": "tests.support.watch_gathered_parameters.Watch"},
     ]
-    path = folder / "tiny.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(content))
 
 
 WORDS = """
@@ -121,11 +159,14 @@ WORDS = """
 @pytest.fixture(scope="session")
 def tiny_encoder_folder(tmp_path_factory):
     """A sentence-transformers folder: BERT of 2 layers and 32 dimensions, mean pooling, normalised."""
+    return made_once(shared_root(tmp_path_factory) / "tiny_encoder", _write_tiny_encoder)
+
+
+def _write_tiny_encoder(folder):
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    folder = tmp_path_factory.mktemp("encoder")
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters, *(f"##{letter}" for letter in letters)]
     vocabulary = {token: row for row, token in enumerate(dict.fromkeys(tokens))}
@@ -162,7 +203,6 @@ def tiny_encoder_folder(tmp_path_factory):
     (folder / "1_Pooling" / "config.json").write_text(
         json.dumps({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False})
     )
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,13 @@ def test_every_experiment_composes_and_builds(path, tmp_path, monkeypatch):
     assert type(built.data).__module__.startswith(("kedrec.kedrec_lm.", "kedrec.lladr.", "kedrec.mimic."))
 
 
-@pytest.mark.parametrize("path", GROUP_FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def _group_file(path):
+    # TensorBoard starts a process when it is imported.
+    marks = [pytest.mark.slow] if path.stem == "tensorboard" else []
+    return pytest.param(path, marks=marks, id=f"{path.parent.name}-{path.stem}")
+
+
+@pytest.mark.parametrize("path", map(_group_file, GROUP_FILES))
 def test_every_group_file_builds(path, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     using = [one for one in EXPERIMENTS if yaml.safe_load(one.read_text())["use"][path.parent.name] == path.stem]

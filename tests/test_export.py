@@ -29,6 +29,7 @@ def head(place):
     return yaml.safe_load(card.split("---\n")[1]), card
 
 
+@pytest.mark.slow
 def test_the_adapter_loads_with_plain_peft_and_is_the_runs_to_the_bit(student, tiny_base, tmp_path):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer

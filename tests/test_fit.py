@@ -13,6 +13,8 @@ from kedrec.runtime.environment import quickest_dtype
 from kedrec.splits.pairs import load_pairs, save_pairs
 from tests.support.command_process import REPOSITORY, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def unbroken(tiny_experiment, tmp_path_factory):

@@ -33,6 +33,7 @@ def biogpt(tmp_path_factory):
     return str(folder)
 
 
+@pytest.mark.slow
 def test_a_run_trains_and_scores_it(tiny_experiment, biogpt, tmp_path):
     settings = [f"model.init_args.base={biogpt}", "model.init_args.lora.target_modules=[q_proj,v_proj]"]
     done = run(tiny_experiment, f"out={tmp_path / 'run'}", *settings, "data.init_args.max_tokens=2500")

@@ -8,6 +8,8 @@ import yaml
 
 from tests.support.command_process import REPOSITORY, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory, store):

@@ -9,6 +9,8 @@ import yaml
 
 from tests.support.command_process import REPOSITORY, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def small_lladr(tmp_path_factory, tiny_encoder_folder, store):

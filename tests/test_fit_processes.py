@@ -8,6 +8,8 @@ import torch
 
 from tests.support.command_process import run
 
+pytestmark = pytest.mark.slow
+
 # As `use.trainer=zero3` and nothing else is on a cluster, but for the device and a precision in which sums can be told.
 ON_CPU = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true")
 DEEPSPEED = "trainer.strategy.class_path=tests.support.cpu_deepspeed.CPUDeepSpeed"

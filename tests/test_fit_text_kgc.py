@@ -7,6 +7,8 @@ import yaml
 
 from tests.support.command_process import REPOSITORY, run
 
+pytestmark = pytest.mark.slow
+
 MODELS = ("kgt5", "csprom")
 
 

@@ -20,6 +20,8 @@ from tests.support.command_process import REPOSITORY, run
 from tests.support.loopback_server import Answer, Loopback
 from tests.support.misbehaving_llm_server import Reply, chat, serving
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = REPOSITORY / "kedrec" / "sample"
 IN_PMC = "<PubmedData><ArticleIdList><ArticleId IdType='pmc'>PMC7</ArticleId></ArticleIdList></PubmedData>"
 

@@ -204,6 +204,7 @@ def test_options_are_read_in_any_order():
     assert (options.json, options.drop_known, options.top, options.explain) == ("-", True, 2, 2)
 
 
+@pytest.mark.slow
 def test_importing_the_command_is_quick_and_its_help_needs_no_run():
     heavy = "import kedrec.recommend, sys; print(sorted({'torch', 'lightning', 'transformers'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True, cwd=REPOSITORY)

@@ -116,6 +116,7 @@ def test_each_number_tells_its_experiment_and_commit(page):
     assert float(line["difference"]) == pytest.approx(0.5 - 0.533)
 
 
+@pytest.mark.slow
 def test_in_chromium(page, tmp_path):
     with chromium(tmp_path / "profile") as browser:
         for width, dark in product((400, 1280), (False, True)):
@@ -132,6 +133,7 @@ def test_in_chromium(page, tmp_path):
         assert browser.run(_SCROLLED) == [0, 0]  # what a row is about stays where it was
 
 
+@pytest.mark.slow
 def test_by_keyboard_and_on_paper(page, tmp_path):
     with chromium(tmp_path / "profile") as browser:
         browser.open(page)
@@ -291,6 +293,7 @@ def small_graph_run(tmp_path_factory, store):
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_runs_that_were_really_made(tiny_experiment, small_graph_run, tmp_path):
     student_run = trained(tiny_experiment)
     done = run(student_run, str(small_graph_run), f"--to={tmp_path / 'report'}", module="kedrec.report")

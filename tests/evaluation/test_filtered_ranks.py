@@ -265,6 +265,7 @@ def test_a_batch_among_its_candidates_ranks_as_the_typed_whole(filtered):
     assert _rows(part) == _rows(whole)
 
 
+@pytest.mark.slow
 def test_fused_comparisons_count_as_plain_ones(monkeypatch):
     cube, known, triples = _toy()
     batch = _batch(triples, known, "tail", candidates=torch.arange(12))

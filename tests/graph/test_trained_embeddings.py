@@ -60,6 +60,7 @@ def test_one_query_against_all_entities_scores_as_the_tiles_of_the_model(scorer,
         assert found.scorer.pairs(query, found.entity) == pytest.approx(scores, rel=1e-5, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", ["import kedrec.graph.trained_embeddings", "import kedrec.commands.recommend.recommender"]
 )

@@ -141,6 +141,7 @@ def test_padding_changes_nothing(tiny_base, store, teacher):
     assert together == pytest.approx(sum(alone) / len(alone), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_command_line_distils_with_kept_distributions(tiny_experiment, teacher, tmp_path):
     distill = f"model.init_args.distill={{teacher: {teacher}, top_k: 8, temperature: 2.0}}"
     settings = [distill, "data.init_args.distill=${model.init_args.distill}", "trainer.max_steps=6"]

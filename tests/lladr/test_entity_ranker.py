@@ -138,6 +138,7 @@ Path({folder!r}, f"{{torch.distributed.get_rank()}}.json").write_text(json.dumps
 """
 
 
+@pytest.mark.slow
 def test_two_processes_leave_what_one_does(graph, tmp_path):
     model, found = ranked(graph, spread)
     script = tmp_path / "processes.py"

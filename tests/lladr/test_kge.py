@@ -204,6 +204,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_two_processes_learn_as_well_as_one(tmp_path):
     script = tmp_path / "processes.py"
     script.write_text(PROCESSES)

@@ -58,6 +58,7 @@ def test_without_a_compiler_there_is_no_library_and_no_word(fresh, monkeypatch, 
     assert caplog.text == ""
 
 
+@pytest.mark.slow
 def test_a_compiler_that_fails_is_told_once(fresh, tmp_path, monkeypatch, caplog):
     broken = tmp_path / "broken-compiler"
     broken.write_text('#!/bin/sh\n[ "$1" = --version ] && exit 0\necho "no such option" >&2\nexit 1\n')

@@ -107,6 +107,7 @@ def _append_for_ever(path, started):
             started.set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.02, 0.05, 0.11])
 def test_a_killed_writer_leaves_whole_answers(tmp_path, seconds):
     path = tmp_path / "a.jsonl"
@@ -134,6 +135,7 @@ def _hold(path, opened, release):
         release.wait()
 
 
+@pytest.mark.slow
 def test_a_second_process_says_so_and_waits(tmp_path, capfd):
     path = tmp_path / "a.jsonl"
     context = multiprocessing.get_context("fork")

@@ -352,6 +352,7 @@ def _run(url, path, prices, bound):
         answer_all(model, requests, log)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_loses_only_what_was_in_flight_and_is_never_charged_more_than_it_counts(tmp_path, signum):
     prices = Prices(1000.0, 10_000.0)

@@ -54,6 +54,7 @@ def test_an_answer_does_not_depend_on_what_shares_its_batch(ask, temperature):
     assert {answer.completion_tokens for answer in alone if answer.finish == "length"} <= {12}
 
 
+@pytest.mark.slow
 def test_two_processes_answer_as_one(ask):
     wanted = requests(temperature=1.0)
     one = ask(wanted, log_name="one")

@@ -101,6 +101,7 @@ def test_a_model_elsewhere_refuses_to_be_asked_about_a_patient(arguments, tmp_pa
         assert server.seen
 
 
+@pytest.mark.slow
 def test_nothing_of_a_patient_leaves_the_run_folder(arguments, tmp_path, store):
     before = {path for path in store.rglob("*") if path.is_file()}
     folder = tmp_path / "run"

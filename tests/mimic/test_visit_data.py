@@ -233,6 +233,7 @@ def small(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_run_says_nothing_of_who_it_was_and_a_killed_one_ends_alike(small, hospital, tmp_path):
     pytest.importorskip("rdkit")
     graph, mimic = hospital
@@ -264,6 +265,7 @@ def test_a_run_says_nothing_of_who_it_was_and_a_killed_one_ends_alike(small, hos
             assert torch.equal(one, other), moment
 
 
+@pytest.mark.slow
 def test_without_a_hospital_the_missing_value_is_named(small):
     done = run(small, "graph=somewhere")
     assert done.returncode == 2

@@ -28,6 +28,7 @@ def test_there_are_commands_and_they_are_of_known_kinds():
     assert {command.split()[0] for command in COMMANDS} <= {"make", "python", "sbatch", "wandb"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make")])
 def test_make_targets_exist(command):
     done = subprocess.run(
@@ -62,6 +63,7 @@ def test_sweeps_can_be_read(command):
     assert "kedrec.fit" in sweep.command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["evaluate", "export"])
 def test_commands_on_runs_say_how_they_are_used(module):
     assert any(f"kedrec.{module}" in command for command in COMMANDS)

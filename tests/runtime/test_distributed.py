@@ -47,6 +47,7 @@ def test_each_launcher_tells_the_number_in_its_own_way(monkeypatch, told, number
     assert not is_first()
 
 
+@pytest.mark.slow
 def test_three_processes_agree(tmp_path):
     script = tmp_path / "agree.py"
     script.write_text(SCRIPT)

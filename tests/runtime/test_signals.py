@@ -64,6 +64,7 @@ def test_the_old_handlers_return_and_a_thread_is_left_alone():
     assert came == ["old", "old"]
 
 
+@pytest.mark.slow
 def test_a_forked_worker_ends_by_sigterm_and_lives_through_sigusr1():
     with preemptible():
         child = os.fork()
@@ -103,6 +104,7 @@ echo "$@" >> {calls}
     return lambda: calls.read_text().splitlines() if calls.exists() else []
 
 
+@pytest.mark.slow
 def test_under_slurm_the_job_is_put_back_into_the_queue(scontrol, capsys):
     assert stopped(Preempted(signal.SIGUSR1)) == 128 + signal.SIGUSR1
     assert scontrol() == ["requeue 17"]
@@ -111,6 +113,7 @@ def test_under_slurm_the_job_is_put_back_into_the_queue(scontrol, capsys):
     )
 
 
+@pytest.mark.slow
 def test_of_an_array_the_task_alone(scontrol, monkeypatch):
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "15")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
@@ -118,6 +121,7 @@ def test_of_an_array_the_task_alone(scontrol, monkeypatch):
     assert scontrol() == ["--oneliner show job 15_2", "requeue 15_2"]
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_stays_cancelled(scontrol, monkeypatch, capsys):
     monkeypatch.setenv("FAKE_STATE", "COMPLETING")  # what Slurm says of a job that it is ending
     assert stopped(Preempted(signal.SIGTERM)) == 143
@@ -125,6 +129,7 @@ def test_a_cancelled_job_stays_cancelled(scontrol, monkeypatch, capsys):
     assert "Slurm ends job 17 itself (COMPLETING); submitted again" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_job_that_slurm_has_requeued_is_not_requeued_twice(scontrol, monkeypatch, capsys):
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     monkeypatch.setenv("FAKE_STATE", "COMPLETING")
@@ -134,6 +139,7 @@ def test_a_job_that_slurm_has_requeued_is_not_requeued_twice(scontrol, monkeypat
     assert "job 17 is back in Slurm's queue" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_scontrol_answers_is_told_in_one_line(scontrol, monkeypatch, capsys):
     monkeypatch.setenv("FAKE_FAULT", "Requested operation is presently disabled for job 17")
     assert stopped(Preempted(signal.SIGUSR1)) == 138

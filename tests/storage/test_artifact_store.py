@@ -31,6 +31,7 @@ def test_builds_once_and_finds_it_again(tmp_path):
     assert (tmp_path / "thing" / "builders").read_text() == "x"
 
 
+@pytest.mark.slow
 def test_two_processes_build_once(tmp_path):
     workers = [multiprocessing.get_context("spawn").Process(target=_get, args=(str(tmp_path),)) for _ in range(2)]
     for worker in workers:
@@ -136,6 +137,7 @@ def test_a_failed_resumable_build_goes_on_in_the_next(tmp_path, stop):
     assert not list((tmp_path / "thing").glob("*.partial"))
 
 
+@pytest.mark.slow
 def test_a_killed_resumable_build_goes_on_in_one_process_while_another_waits(tmp_path, stop):
     stop.write_text("two kills")
     assert _in_processes(tmp_path, 1) == [-signal.SIGKILL]
@@ -146,6 +148,7 @@ def test_a_killed_resumable_build_goes_on_in_one_process_while_another_waits(tmp
     assert Store(tmp_path).holds("thing", {"a": 1})
 
 
+@pytest.mark.slow
 def test_a_build_that_is_not_resumable_starts_from_an_empty_folder(tmp_path, stop):
     stop.write_text("two kills")
     assert _in_processes(tmp_path, 1) == [-signal.SIGKILL]

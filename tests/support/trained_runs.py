@@ -1,16 +1,24 @@
-"""Finished runs that several test files read: each is trained once, by the real command line."""
+"""Finished runs that several test files read: each is trained once in a test run, whichever worker comes first."""
 
-import functools
 import hashlib
+import shutil
 
-from tests.support.command_process import run
+from tests.support.command_in_process import run_in_process
+from tests.support.shared_between_workers import made_once
 
 
-@functools.cache
 def trained(experiment, *overrides):
-    """The folder of the finished run of an experiment; read only."""
+    """The folder of the finished run of an experiment; read only.
+
+    Args:
+        experiment: its file, in a folder that all workers share, as `shared_root` is.
+        overrides: of the command line.
+    """
     name = hashlib.sha256(repr(overrides).encode()).hexdigest()[:8]
-    folder = experiment.parent / "runs" / f"{experiment.stem}-{name}"
-    done = run(experiment, f"out={folder}", *overrides)
-    assert done.returncode == 0, done.stderr
-    return folder
+
+    def train(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        done = run_in_process(experiment, f"out={folder}", *overrides)
+        assert done.returncode == 0, done.stderr
+
+    return made_once(experiment.parent / "runs" / f"{experiment.stem}-{name}", train)

@@ -160,6 +160,7 @@ small_training(Path(sys.argv[1]), every=3, **OVER_EPOCHS)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_checkpoint_half_written_is_never_taken(tmp_path):
     import torch
@@ -201,6 +202,7 @@ def signalled_when(seen, experiment, *arguments, **environment):
     return process.returncode, told
 
 
+@pytest.mark.slow
 def test_stopped_at_every_stage_a_run_ends_with_the_same_numbers(experiment, tiny_experiment, tmp_path):
     folder, store = tmp_path / "run", tmp_path / "store"
     out = f"out={folder}"

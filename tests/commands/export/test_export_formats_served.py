@@ -15,6 +15,8 @@ from tests.support.command_process import REPOSITORY
 from tests.support.trained_runs import trained
 from tests.support.transformers_server import ask, transformers_serve
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("fastapi", reason="transformers serve needs the extra: pip install kedrec[serving]")
 pytest.importorskip("uvicorn", reason="transformers serve needs the extra: pip install kedrec[serving]")
 

@@ -9,7 +9,7 @@ from tests.support.command_process import REPOSITORY
 from tests.support.exported_forms import best_net, export, largest_difference, refused
 from tests.support.trained_runs import trained
 
-CONVERTER = REPOSITORY / "tests" / "serving" / "convert_llama.py"
+CONVERTER = REPOSITORY / "tests" / "support" / "convert_llama.py"
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +17,7 @@ def student(tiny_experiment):
     return trained(tiny_experiment)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-6), ("float16", 0.01), (None, 0.02), ("q8_0", 0.05)])
 def test_gguf_read_by_transformers_answers_as_the_run_does(student, tmp_path, capsys, dtype, most):
     from transformers import AutoModelForCausalLM
@@ -32,6 +33,7 @@ def test_gguf_read_by_transformers_answers_as_the_run_does(student, tmp_path, ca
     assert largest_difference(net, loaded, tokenizer) <= most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "dtype", "words"),
     [
@@ -51,6 +53,7 @@ def test_a_converter_that_writes_nonsense_is_noticed(student, tmp_path, capsys, 
     assert words in refused(capsys, place, *arguments)
 
 
+@pytest.mark.slow
 def test_a_converter_is_found_or_asked_for_in_one_line(student, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("LLAMA_CPP", raising=False)
@@ -62,6 +65,7 @@ def test_a_converter_is_found_or_asked_for_in_one_line(student, tmp_path, capsys
     assert export(student, "gguf", place) == 0
 
 
+@pytest.mark.slow
 def test_a_failed_replacement_leaves_what_was_there(student, tmp_path, capsys, monkeypatch):
     place = tmp_path / "out"
     assert export(student, "merged", place) == 0

@@ -128,6 +128,7 @@ def test_anchor():
     assert anchor("...") == "x"
 
 
+@pytest.mark.slow
 def test_in_chromium(package, tmp_path):
     file = tmp_path / "page.html"
     file.write_text(planted(package), encoding="utf-8")

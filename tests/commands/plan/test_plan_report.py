@@ -49,6 +49,7 @@ def cells(out, row):
     return dict(zip(header, found, strict=True))
 
 
+@pytest.mark.slow
 def test_70b_is_planned_in_seconds_without_memory_for_its_weights(tmp_path, empty_store):
     shape = tmp_path / "shape"
     shape.mkdir()

@@ -190,6 +190,7 @@ def test_the_same_answer_gives_the_same_page():
     assert page(answer()) == page(answer())
 
 
+@pytest.mark.slow
 def test_the_page_in_a_browser(tmp_path):
     place = tmp_path / "page.html"
     place.write_text(page(answer()), encoding="utf-8")

@@ -70,6 +70,7 @@ def test_wandb_takes_the_file(path):
     assert content["name"] == path.stem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=IDS)
 def test_wandbs_agent_runs_the_command_that_runs_here(path, agent, recorded):
     content, sweep = yaml.safe_load(path.read_text()), read_sweep(path)
@@ -78,6 +79,7 @@ def test_wandbs_agent_runs_the_command_that_runs_here(path, agent, recorded):
         assert ["/usr/bin/env", "python", *recorded()] == sweep.agent_command(values)
 
 
+@pytest.mark.slow
 def test_wandbs_agent_nests_parameters_likewise(tmp_path, agent, recorded):
     content = {
         "method": "random",
@@ -110,6 +112,7 @@ def test_every_trial_composes_and_every_value_builds(path, tmp_path, monkeypatch
             assert build(compose(REPOSITORY / experiment, [*overrides, f"out={tmp_path}"])).model is not None
 
 
+@pytest.mark.slow
 def test_a_trial_of_wandbs_agent_trains(tiny_experiment, agent, tmp_path, monkeypatch):
     """The ablation's command, its experiment in little, as the agent starts it; W&B offline."""
     content = yaml.safe_load((REPOSITORY / "sweeps" / "ablation.yaml").read_text())

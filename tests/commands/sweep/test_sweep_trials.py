@@ -19,6 +19,8 @@ from kedrec.sweep import main
 from tests.support.command_process import REPOSITORY, run
 from tests.support.sweep_files import rows, written
 
+pytestmark = pytest.mark.slow
+
 SWEEP = "kedrec.sweep"
 
 

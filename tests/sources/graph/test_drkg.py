@@ -238,6 +238,7 @@ def _start(root, url):
     return process
 
 
+@pytest.mark.slow
 def test_a_killed_download_goes_on_and_a_second_process_waits(tmp_path, server):
     release = threading.Event()
     half = len(ARCHIVE) // 2

@@ -85,6 +85,7 @@ def _download(url, place):
     Web(rate=1000).download(url, Path(place))
 
 
+@pytest.mark.slow
 def test_a_killed_download_goes_on_in_the_next_process(server, web, tmp_path):
     sent = threading.Event()
 

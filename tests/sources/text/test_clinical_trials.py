@@ -189,6 +189,7 @@ def test_after_a_kill_only_what_is_missing_is_asked_for(tmp_path, pages, web):
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_kill_9_and_again_gives_the_same_bytes_from_real_studies(tmp_path, real_data, web):
     path = real_data / "text" / "ctgov_v2" / "studies_nsclc.json.zst"
     register = Register(nsclc=json.loads(zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read()))
