@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,25 +30,18 @@ _MEASURED = 1  # raise when the threshold is found differently: those kept in st
 _ENTAILED = 0.5  # likelier than not
 
 
-@runtime_checkable
-class Judged(Protocol):
-    """Data that say by what models citations are judged: a bi-encoder, and an NLI model where there is one."""
-
-    encoder_name: str
-    entailment: str | None
-
-
-def judged_answers(data: object, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return what `judged_citations` does of a test's rows, ``test/NAME`` -> number; nothing where nothing is cited.
+def judged_answers(rows: Sequence[Mapping[str, Any]], encoder: str | None, entailment: str | None) -> dict[str, float]:
+    """Return `judged_citations` of the rows of a test, ``test/NAME`` -> number; nothing where nothing is cited.
 
     Args:
-        data: of the test, which name the models.
         rows: predictions.
+        encoder: name of a bi-encoder; ``None`` scores no citations.
+        entailment: name of an NLI model; ``None`` for none.
     """
-    if not isinstance(data, Judged) or not any(checked_citations(row) for row in rows if "rationale" in row):
+    if encoder is None or not any(checked_citations(row) for row in rows if "rationale" in row):
         return {}
-    nli = Entailment(data.entailment) if data.entailment is not None else None
-    found = judged_citations(rows, Encoder(data.encoder_name), nli)
+    nli = Entailment(entailment) if entailment is not None else None
+    found = judged_citations(rows, Encoder(encoder), nli)
     return {f"test/{name}": value for name, value in found.items()}
 
 
