@@ -5,7 +5,7 @@ of defaults, and builds the objects.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ SETTABLE = ("use", *GROUPS, "case", "seed", "out")
 DERIVED = {"run_dir": "(run folder)", "run_id": "(run id)"}
 
 # `${sample:FILE}` is a file of the embedded sample data, wherever the package lies.
-OmegaConf.register_resolver("sample", lambda name: str(Path(__file__).parent / "sample" / name), replace=True)
+_SAMPLE = Path(__file__).parent / "sample"
+OmegaConf.register_resolver("sample", lambda name: str(_SAMPLE / name), replace=True)
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Experiment:
     Attributes:
         name: the experiment file's stem.
         run_dir: where the run is kept; ``out`` if given, else ``runs/<name>/<id>``.
-        run_id: hash of the resolved settings: the same command finds the same run again.
+        run_id: hash of the portable settings: the same command finds the same run again, wherever the package lies.
         tree: the resolved settings.
         layers: (origin, settings) from weakest to strongest, to name the origin of a fault.
         overrides: what the command line set, ``key=value``; nothing where the settings are read back from a run.
@@ -47,9 +48,15 @@ class Experiment:
     layers: tuple[tuple[str, DictConfig], ...]
     overrides: tuple[str, ...] = ()
 
+    @property
+    def portable(self) -> dict[str, Any]:
+        """The resolved settings, with files of the embedded sample data as ``${sample:FILE}``."""
+        found: dict[str, Any] = _portable(self.tree)
+        return found
+
     def yaml(self) -> str:
-        """Return the resolved settings as YAML."""
-        return yaml.safe_dump(self.tree, sort_keys=False, allow_unicode=True)
+        """Return the portable settings as YAML."""
+        return yaml.safe_dump(self.portable, sort_keys=False, allow_unicode=True)
 
     def origin(self, key: str) -> str:
         """Return the file (or "command line") that set ``key`` last; of an absent key, that of its nearest parent."""
@@ -87,7 +94,7 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment
     merged.pop("use", None)
     tree = _resolve(path, merged)
     out = tree.pop("out", None)
-    run_id = key_hash(tree)[:10]
+    run_id = key_hash(_portable(tree))[:10]
     run_dir = Path(out) if out else Path("runs") / path.stem / run_id
     merged["run_dir"], merged["run_id"] = str(run_dir), run_id
     tree = _resolve(path, merged)
@@ -173,6 +180,16 @@ def _resolve(path: Path, merged: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as fault:
         raise KedrecError(f"{path}: {fault.full_key}: {_first_line(fault)}") from fault
     return {str(key): value for key, value in dict(tree).items()}  # type: ignore[arg-type]
+
+
+def _portable(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {name: _portable(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_portable(value) for value in node]
+    if isinstance(node, str) and Path(node).is_relative_to(_SAMPLE) and Path(node) != _SAMPLE:
+        return f"${{sample:{Path(node).relative_to(_SAMPLE)}}}"
+    return node
 
 
 def _has(layer: Any, parts: Sequence[str]) -> bool:

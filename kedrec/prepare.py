@@ -99,7 +99,7 @@ def dataset_folder(experiment: Experiment) -> Path:
     """Return where an experiment's data set is written: ``out``, else one folder for each of the data's settings."""
     if any("out" in layer for _, layer in experiment.layers):
         return experiment.run_dir
-    settings = {"data": experiment.tree["data"], "seed": experiment.tree["seed"]}
+    settings = {"data": experiment.portable["data"], "seed": experiment.tree["seed"]}
     return Path("datasets") / experiment.name / key_hash(settings)[:10]
 
 

@@ -16,7 +16,7 @@ from kedrec.graph.named_graph import spoken_names
 from kedrec.retrieval.bi_encoder import Encoder
 from kedrec.sources.graph.entity_names import load_entity_info
 from kedrec.storage.artifact_store import Store
-from kedrec.storage.hashing import file_hash
+from kedrec.storage.hashing import key_hash
 from kedrec.text.citations import cited, without_citations
 from kedrec.text.excerpt import excerpt, name_pattern
 from kedrec.text.sentences import sentences
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 _SAMPLE = Path(__file__).parents[1] / "sample"
 _EXCERPT = 32  # words, as `InstructionData` shows them by default
 _CHANCE = 0.05  # of the sample's sentences that pass against an excerpt shown for another disease
-_MEASURED = 1  # raise when the threshold is found differently: those kept in stores are then found anew
 _ENTAILED = 0.5  # likelier than not
 
 
@@ -100,21 +99,18 @@ def likeness_threshold(encoder: Encoder, store: Store) -> float:
 
     Args:
         encoder: whose cosines.
-        store: keeps it.
+        store: keeps the cosines of the sample.
     """
-    files = [file_hash(_SAMPLE / name) for name in ("rationales.jsonl", "passages.jsonl", "entities.tsv")]
-    key = {"encoder": encoder.identity, "sample": files, "measured": _MEASURED}
+    diseases, said, texts = _sample_citations()
+    key = {"encoder": encoder.identity, "citations": key_hash({"sentences": said, "texts": texts})}
 
     def measure(folder: Path) -> None:
-        log.info("finding, once, which cosine of the encoder tells what a citation rests on")
-        diseases, said, texts = _sample_citations()
-        cosines = _unit(encoder.encode_queries(said)) @ _unit(encoder.encode(texts)).T
-        names = np.array(diseases)
-        least = float(np.quantile(cosines[names[:, None] != names], 1 - _CHANCE))
-        (folder / "threshold.json").write_text(json.dumps(round(least, 4)), encoding="utf-8")
+        log.info("measuring, once, the cosines of the encoder between sentences and excerpts of the sample")
+        np.save(folder / "cosines.npy", _unit(encoder.encode_queries(said)) @ _unit(encoder.encode(texts)).T)
 
-    place = store.get("citation-threshold", key, measure)
-    return float(json.loads((place / "threshold.json").read_text(encoding="utf-8")))
+    cosines = np.load(store.get("citation-cosines", key, measure) / "cosines.npy")
+    names = np.array(diseases)
+    return round(float(np.quantile(cosines[names[:, None] != names], 1 - _CHANCE)), 4)
 
 
 def _sample_citations() -> tuple[list[str], list[str], list[str]]:
