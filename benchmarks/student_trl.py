@@ -67,10 +67,11 @@ def kedrec_run(spec: Spec, rows: list[Row], clock: Clock) -> tuple[Any, Callable
     from lightning import Callback, Trainer
     from torch.utils.data import DataLoader
 
-    from kedrec.config import build, compose
+    from kedrec.config import compose
     from kedrec.kedrec_lm.chat_batching import collate_chats
     from kedrec.kedrec_lm.chat_encoding import Encoded
     from kedrec.kedrec_lm.question_batches import Question
+    from kedrec.training.experiment_objects import build
 
     class Noting(Callback):
         def on_train_batch_end(self, trainer: Any, student: Any, outputs: Any, *_: Any) -> None:
@@ -203,9 +204,10 @@ def prepare(folder: Path, steps: int, batch_size: int) -> Spec:
     from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()
-    from kedrec.config import build, compose
+    from kedrec.config import compose
     from kedrec.sources.weights import base_folder
     from kedrec.storage.artifact_store import Store
+    from kedrec.training.experiment_objects import build
 
     changes = [f"data.init_args.batch_size={batch_size}"]
     experiment = compose(EXPERIMENT, changes)

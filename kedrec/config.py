@@ -1,14 +1,14 @@
-"""Experiment YAML to typed objects.
+"""Composes the settings of an experiment: ``configs/<group>/<name>.yaml`` < experiment file < command line.
 
-OmegaConf composes ``configs/<group>/<name>.yaml`` < experiment < command line; jsonargparse checks the result against
-the constructors and builds the objects. The constructors are the only schema and the only home of defaults.
+`kedrec.training.experiment_objects` checks them against the constructors, which are the only schema and the only home
+of defaults, and builds the objects.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -18,17 +18,14 @@ from kedrec.errors import KedrecError, nearest
 from kedrec.renamed_settings import check_names
 from kedrec.storage.hashing import key_hash
 
-if TYPE_CHECKING:
-    from lightning import LightningDataModule, LightningModule
-    from lightning.pytorch.loggers import Logger
-
 GROUPS = ("model", "data", "trainer", "logger")
 SETTABLE = ("use", *GROUPS, "case", "seed", "out")
 # Known only once the settings are: where the run is kept and what it is called. For interpolation.
 DERIVED = {"run_dir": "(run folder)", "run_id": "(run id)"}
 
 # `${sample:FILE}` is a file of the embedded sample data, wherever the package lies.
-OmegaConf.register_resolver("sample", lambda name: str(Path(__file__).parent / "sample" / name), replace=True)
+_SAMPLE = Path(__file__).parent / "sample"
+OmegaConf.register_resolver("sample", lambda name: str(_SAMPLE / name), replace=True)
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Experiment:
     Attributes:
         name: the experiment file's stem.
         run_dir: where the run is kept; ``out`` if given, else ``runs/<name>/<id>``.
-        run_id: hash of the resolved settings: the same command finds the same run again.
+        run_id: hash of the portable settings: the same command finds the same run again, wherever the package lies.
         tree: the resolved settings.
         layers: (origin, settings) from weakest to strongest, to name the origin of a fault.
         overrides: what the command line set, ``key=value``; nothing where the settings are read back from a run.
@@ -51,9 +48,15 @@ class Experiment:
     layers: tuple[tuple[str, DictConfig], ...]
     overrides: tuple[str, ...] = ()
 
+    @property
+    def portable(self) -> dict[str, Any]:
+        """The resolved settings, with files of the embedded sample data as ``${sample:FILE}``."""
+        found: dict[str, Any] = _portable(self.tree)
+        return found
+
     def yaml(self) -> str:
-        """Return the resolved settings as YAML."""
-        return yaml.safe_dump(self.tree, sort_keys=False, allow_unicode=True)
+        """Return the portable settings as YAML."""
+        return yaml.safe_dump(self.portable, sort_keys=False, allow_unicode=True)
 
     def origin(self, key: str) -> str:
         """Return the file (or "command line") that set ``key`` last; of an absent key, that of its nearest parent."""
@@ -63,16 +66,6 @@ class Experiment:
                 if _has(layer, parts[:length]):
                     return name
         return self.layers[0][0]
-
-
-@dataclass(frozen=True)
-class Built:
-    """The objects of an experiment; the trainer's arguments are completed by ``fit``."""
-
-    model: "LightningModule"
-    data: "LightningDataModule"
-    logger: "Logger"
-    trainer: dict[str, Any]
 
 
 def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -101,7 +94,7 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment
     merged.pop("use", None)
     tree = _resolve(path, merged)
     out = tree.pop("out", None)
-    run_id = key_hash(tree)[:10]
+    run_id = key_hash(_portable(tree))[:10]
     run_dir = Path(out) if out else Path("runs") / path.stem / run_id
     merged["run_dir"], merged["run_id"] = str(run_dir), run_id
     tree = _resolve(path, merged)
@@ -110,37 +103,6 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment
     composed = Experiment(path.stem, run_dir, run_id, tree, tuple(layers), given)
     check_names(tree, composed.origin)
     return composed
-
-
-def build(experiment: Experiment) -> Built:
-    """Check the settings against the constructors' type hints and build the objects.
-
-    Raises:
-        KedrecError: one line with the file, the key and what was expected.
-    """
-    from jsonargparse import ArgumentError, ArgumentParser
-    from lightning import LightningDataModule, LightningModule, Trainer
-    from lightning.pytorch.loggers import Logger
-
-    for group in GROUPS:
-        if group not in experiment.tree:
-            where = experiment.layers[-2][0]
-            raise KedrecError(f"{where}: {group}: missing; name one by `use: {{{group}: NAME}}`")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(LightningModule, "model", required=True)
-    parser.add_subclass_arguments(LightningDataModule, "data", required=True)
-    parser.add_subclass_arguments(Logger, "logger", required=True)
-    parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip={"logger"})
-    try:
-        typed = parser.parse_object({group: experiment.tree[group] for group in GROUPS})
-    except ArgumentError as fault:
-        raise _explain(experiment, str(fault)) from fault
-    try:
-        objects = parser.instantiate(typed)
-    except ValueError as fault:  # jsonargparse wraps what a constructor raises
-        own = [one for one in _handled(fault) if isinstance(one, KedrecError)]
-        raise own[0] if own else fault from None
-    return Built(objects.model, objects.data, objects.logger, dict(vars(objects.trainer)))
 
 
 def read_keys(path: Path) -> dict[Any, Any]:
@@ -220,6 +182,16 @@ def _resolve(path: Path, merged: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in dict(tree).items()}  # type: ignore[arg-type]
 
 
+def _portable(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {name: _portable(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_portable(value) for value in node]
+    if isinstance(node, str) and Path(node).is_relative_to(_SAMPLE) and Path(node) != _SAMPLE:
+        return f"${{sample:{Path(node).relative_to(_SAMPLE)}}}"
+    return node
+
+
 def _has(layer: Any, parts: Sequence[str]) -> bool:
     for part in parts:
         if not isinstance(layer, DictConfig) or part not in layer:
@@ -230,56 +202,3 @@ def _has(layer: Any, parts: Sequence[str]) -> bool:
 
 def _first_line(fault: Exception) -> str:
     return str(fault).strip().splitlines()[0]
-
-
-def _handled(fault: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and those that it was raised in handling of."""
-    one: BaseException | None = fault
-    while one is not None:
-        yield one
-        one = one.__cause__ or one.__context__
-
-
-def _explain(experiment: Experiment, message: str) -> KedrecError:
-    """Reduce jsonargparse's nested report to the key, what was expected, and the nearest known name."""
-    node: Any = experiment.tree
-    path: list[str] = []
-    for part in re.findall(r"Parser key \"([\w.]+)\"", message):
-        node = _descend(node, path, part)
-    if found := re.search(r"(?:Option '|does not accept option ')([\w.]+)'", message):
-        where = path or ["trainer"]
-        accepts = _parameters(node if path else {})
-        _descend(node, path := list(where), name := found.group(1).rsplit(".", 1)[-1])
-        key = ".".join(path)
-        return KedrecError(f"{experiment.origin(key)}: {key}: unknown key{nearest(name, accepts)}")
-    key = ".".join(path)
-    if found := re.search(r"given class_path '[\w.]+':\s+(.*(?:no attribute|No module|import).*)", message):
-        return KedrecError(f"{experiment.origin(key + '.class_path')}: {key}.class_path: {found.group(1)}")
-    if found := re.search(r"arguments are required: (.+)", message):
-        return KedrecError(f"{experiment.origin(key)}: {key}.init_args: missing {found.group(1)}")
-    lines = [line.strip(" -\n") for line in message.splitlines()]
-    expected = [line for line in lines if line.startswith("Expected") and "NoneType" not in line] or lines[1:2] or lines
-    reason = re.sub(r"<class '([\w.]+)'>", r"\1", expected[0])
-    return KedrecError(f"{experiment.origin(key)}: {key}: {reason[0].lower()}{reason[1:]}")
-
-
-def _descend(node: Any, path: list[str], part: str) -> Any:
-    """Extend ``path`` by ``part``, through ``init_args`` where the node is an object's; return the node there."""
-    for name in (*(["init_args"] if isinstance(node, Mapping) and "class_path" in node else []), *part.split(".")):
-        path.append(name)
-        node = node.get(name) if isinstance(node, Mapping) else None
-    return node
-
-
-def _parameters(node: Any) -> list[str]:
-    """Return the names that a node's constructor accepts: its class, or the plain section's it must be."""
-    import inspect
-    from importlib import import_module
-
-    if isinstance(node, Mapping) and "class_path" in node:
-        module, _, name = node["class_path"].rpartition(".")
-        return list(inspect.signature(getattr(import_module(module), name)).parameters)
-    from lightning import Trainer
-    from peft import LoraConfig
-
-    return [*inspect.signature(Trainer).parameters, *inspect.signature(LoraConfig).parameters]

@@ -12,20 +12,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedrec.config import build
 from kedrec.errors import KedrecError
 from kedrec.runtime.command_line import run_command
 from kedrec.storage.atomic_folder import appearing_whole
 from kedrec.storage.jsonl import jsonl
-from kedrec.training.evaluation_trainer import numbers_of, show, trainer_for_tests
+from kedrec.training.evaluation_trainer import show, trainer_for_tests
+from kedrec.training.experiment_objects import build
 from kedrec.training.loaded_run import FinishedRun, load_best, make_ready, open_run
-from kedrec.training.run_folder import HasFacts, answers_of, provenance
+from kedrec.training.provenance import provenance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from kedrec.config import Built
     from kedrec.graph.vocabulary import Vocabulary
+    from kedrec.training.evaluation_results import EvaluationResults
+    from kedrec.training.experiment_objects import Built
 
 _NAMED = 5  # numbers that are named where some differ
 
@@ -44,27 +45,24 @@ def evaluate(run: FinishedRun) -> dict[str, float]:
     from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()
-    from kedrec.evaluation.citation_support import judged_answers
-    from kedrec.training.base_answers import compared_with_base
+    from kedrec.training.evaluation_results import answer_metrics
 
     started = time.monotonic()
     built = build(run.experiment)
     make_ready(built.data)
     notes = _what_training_saw(run, built) if "data" in run.overrides else {}
-    numbers, weights = _test(run, built)
-    answers = answers_of(built.model)
-    rows = answers.get("predictions", [])
-    numbers |= {**compared_with_base(run.path, rows), **judged_answers(built.data, rows)}
+    results, weights = _test(run, built)
+    numbers = {**results.metrics, **answer_metrics(results, built, run.path)}
     record = {
         **provenance(),
         "seconds": round(time.monotonic() - started, 2),
         "overrides": run.overrides,
         "weights": str(weights.relative_to(run.path)),
         "run": {name: run.provenance().get(name) for name in ("commit", "versions", "hardware")},
-        "data": {**(built.data.facts if isinstance(built.data, HasFacts) else {}), **notes},
+        "data": {**built.data.facts, **notes},
     }
     place = run.path / "evaluations" / run.id
-    _write(place, run, numbers, answers, record)
+    _write(place, run, numbers, results.answers, record)
     show(numbers, place, "evaluation")
     for note in notes.values():
         print(note)
@@ -73,9 +71,11 @@ def evaluate(run: FinishedRun) -> dict[str, float]:
     return numbers
 
 
-def _test(run: FinishedRun, built: "Built") -> tuple[dict[str, float], Path]:
-    """Return the numbers of the test, and where the weights came from."""
+def _test(run: FinishedRun, built: "Built") -> "tuple[EvaluationResults, Path]":
+    """Return the results of the test, and where the weights came from."""
     from lightning import Callback, LightningModule, Trainer, seed_everything
+
+    from kedrec.training.evaluation_results import run_test
 
     class BestWeights(Callback):
         """Loads the weights when the parts of the model are made, which may need the data."""
@@ -88,8 +88,7 @@ def _test(run: FinishedRun, built: "Built") -> tuple[dict[str, float], Path]:
     seed_everything(run.experiment.tree["seed"], verbose=False)
     weights = BestWeights()
     trainer = trainer_for_tests(built.trainer, [weights])
-    trainer.test(built.model, built.data, verbose=False)
-    return numbers_of(trainer), weights.loaded
+    return run_test(trainer, built), weights.loaded
 
 
 def _write(
@@ -129,15 +128,15 @@ def _what_training_saw(run: FinishedRun, built: "Built") -> dict[str, str]:
     """
     import numpy as np
 
-    from kedrec.graph.vocabulary import HasTriples, HasVocabulary
     from kedrec.kedrec_lm.instruction_data import InstructionData
 
     data = built.data
-    if isinstance(data, HasVocabulary):
+    if data.vocabulary is not None:
         _check_rows(run, data.vocabulary)
     own = build(run.original).data
     make_ready(own)
-    if isinstance(data, HasTriples) and isinstance(own, HasTriples):
+    held_out_from, trained = data.training_triples, own.training_triples
+    if data.vocabulary is not None and held_out_from is not None and trained is not None:
         kinds, entities = len(data.vocabulary.relations), len(data.vocabulary.entities)
 
         def numbered(triples: "NDArray[np.int32]") -> "NDArray[np.int64]":
@@ -145,13 +144,13 @@ def _what_training_saw(run: FinishedRun, built: "Built") -> dict[str, str]:
             number: NDArray[np.int64] = (head * kinds + relation) * entities + tail
             return number
 
-        held = ~np.isin(numbered(own.training_triples), numbered(data.training_triples))
+        held = ~np.isin(numbered(trained), numbered(held_out_from))
         if held.any():
             return {"seen": f"note: {held.sum():,} triples that these data hold out are ones the run was trained on"}
     if isinstance(data, InstructionData) and isinstance(own, InstructionData):
-        trained = {(pair.disease, pair.relevant) for pair in own.pairs if pair.split == "train"}
+        answered = {(pair.disease, pair.relevant) for pair in own.pairs if pair.split == "train"}
         asked = [(pair.disease, pair.relevant) for pair in data.pairs if pair.split == "test"]
-        if seen := sum(one in trained for one in asked):
+        if seen := sum(one in answered for one in asked):
             return {"seen": f"note: {seen} of {len(asked)} test pairs ask of an answer the run was trained on"}
     return {}
 

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedrec.commands.export.gguf_converter import OUTTYPES, find_converter
-from kedrec.config import build
 from kedrec.errors import KedrecError
 from kedrec.runtime.command_line import Arguments, run_command
 from kedrec.storage.atomic_folder import appearing_whole
 from kedrec.storage.hashing import file_hash
+from kedrec.training.experiment_objects import build
 from kedrec.training.loaded_run import FinishedRun, load_best, make_ready, open_run
-from kedrec.training.run_folder import Private
 
 if TYPE_CHECKING:
     from kedrec.commands.export.export_fidelity import Choices, Logits
@@ -111,7 +110,7 @@ def export(run: FinishedRun, options: argparse.Namespace) -> None:
     student = built.model
     if not isinstance(student, Student):
         raise KedrecError(f"{run.path}: the run of a {type(student).__name__}, which has no form that servers load")
-    if isinstance(built.data, Private) and not options.private:
+    if built.data.private and not options.private:
         raise KedrecError(
             f"{run.path}: trained on data of patients, which its weights may tell; --private exports it all the same"
         )
@@ -179,7 +178,7 @@ def _describe(job: _Job, folder: Path, found: "tuple[Logits, Choices]") -> None:
     """Write the card, the example and the record with a checksum for each file."""
     from kedrec.commands.export.export_card import example_request, model_card
 
-    private = isinstance(job.data, Private)
+    private = job.data.private
     card = model_card(job.run, job.student, job.form, job.dtype, found, private)
     (folder / "README.md").write_text(card, encoding="utf-8")
     request = example_request(job.student.tokenizer, job.data.encoded["test"][0].prompt)

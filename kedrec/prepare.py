@@ -18,35 +18,21 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
-from kedrec.config import Experiment, build, compose
+from kedrec.config import Experiment, compose
+from kedrec.training.experiment_objects import build
+
+if TYPE_CHECKING:
+    from kedrec.training.base_classes import ExperimentData
 from kedrec.errors import KedrecError
 from kedrec.runtime.command_line import Arguments, run_command
 from kedrec.runtime.distributed import is_first
-from kedrec.runtime.preparation_plan import Stage
 from kedrec.runtime.progress import shown_as_bars
 from kedrec.runtime.signals import preemptible
 from kedrec.storage.artifact_store import PlanningStore, Store, artefacts_recorded
 from kedrec.storage.bundle import unbundle, write_bundle
 from kedrec.storage.hashing import key_hash
-from kedrec.training.run_folder import Private
-
-
-@runtime_checkable
-class Plans(Protocol):
-    """Data that can say what is to be done before it is done."""
-
-    def plan(self, store: Store) -> list[Stage]:
-        """Return the stages of the preparation, building nothing that stays."""
-
-
-@runtime_checkable
-class WritesDataset(Protocol):
-    """Data that are a data set of their own, to be given to others."""
-
-    def write_dataset(self, folder: Path, name: str) -> None:
-        """Write it, whole or not at all."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,8 +65,8 @@ def run(experiment: Experiment, options: argparse.Namespace) -> None:
     from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()
-    data: Any = build(experiment).data
-    if isinstance(data, Private) and (options.bundle or options.push):
+    data = build(experiment).data
+    if data.private and (options.bundle or options.push):
         raise KedrecError("these are data of patients: they stay on this machine, and are neither bundled nor uploaded")
     if options.dry_run:
         _show_plan(data)
@@ -91,7 +77,7 @@ def run(experiment: Experiment, options: argparse.Namespace) -> None:
         data.setup("fit")
     if not is_first():
         return  # it has helped to embed
-    if isinstance(data, WritesDataset):
+    if data.writes_dataset:
         place = dataset_folder(experiment)
         data.write_dataset(place, experiment.name)
         print(f"data set: {place}")
@@ -113,18 +99,18 @@ def dataset_folder(experiment: Experiment) -> Path:
     """Return where an experiment's data set is written: ``out``, else one folder for each of the data's settings."""
     if any("out" in layer for _, layer in experiment.layers):
         return experiment.run_dir
-    settings = {"data": experiment.tree["data"], "seed": experiment.tree["seed"]}
+    settings = {"data": experiment.portable["data"], "seed": experiment.tree["seed"]}
     return Path("datasets") / experiment.name / key_hash(settings)[:10]
 
 
-def _show_plan(data: Any) -> None:
+def _show_plan(data: "ExperimentData") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    if not isinstance(data, Plans):
-        raise KedrecError(f"data.class_path: {type(data).__name__} has no plan to show; leave --dry-run out")
     with tempfile.TemporaryDirectory() as scratch:
         stages = data.plan(PlanningStore(Store(), Path(scratch)))
+    if stages is None:
+        raise KedrecError(f"data.class_path: {type(data).__name__} has no plan to show; leave --dry-run out")
     shown = Table("stage", "there", "to do", title="plan; nothing was fetched, asked or written")
     for stage in stages:
         shown.add_row(stage.name, "yes" if stage.there else "no", stage.told)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kedrec.config import build, compose
+from kedrec.config import compose
 from kedrec.errors import KedrecError
+from kedrec.training.experiment_objects import build
 
 REPOSITORY = Path(__file__).parents[1]
 YAMLS = sorted(p for folder in ("configs", "experiments") for p in (REPOSITORY / folder).rglob("*.yaml"))

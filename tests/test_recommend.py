@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from kedrec.commands.recommend.recommendation import NOTICE
-from kedrec.config import build, compose
+from kedrec.config import compose
 from kedrec.graph.knowledge_graph import load_graph
 from kedrec.recommend import main, read_options
 from kedrec.storage.artifact_store import Store
+from kedrec.training.experiment_objects import build
 from kedrec.training.loaded_run import open_run
 from tests.support.command_process import REPOSITORY, run
 from tests.support.known_distances_run import TREATS, write_graph, write_run

@@ -39,18 +39,19 @@ def main() -> None:
 def measure(options: argparse.Namespace) -> None:
     """Train until the time is up and print the line."""
     import torch
-    from lightning import Callback, LightningDataModule, Trainer
+    from lightning import Callback, Trainer
     from lightning.pytorch.loggers import CSVLogger
 
     from kedrec.graph.vocabulary import Modality, Vocabulary
     from kedrec.lladr.kge import KGE
     from kedrec.lladr.negative_sampling import TripleBatches, subsampling_weights
+    from kedrec.training.base_classes import ExperimentData
 
     torch.set_num_threads(options.threads)
     triples = np.load(options.data / "train.npy").astype(np.int32)
     entities, relations = int(triples[:, ::2].max()) + 1, int(triples[:, 1].max()) + 1
 
-    class Workload(LightningDataModule):
+    class Workload(ExperimentData):
         def __init__(self) -> None:
             super().__init__()
             anchors = []

@@ -48,6 +48,8 @@ class CSProm(Ranker):
         seed: of first values and of the candidates that LLaDR's protocol draws.
     """
 
+    title = "CSProm-KG"
+
     def __init__(
         self,
         encoder: str = "minilm",

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from kedrec.baselines.message_passing import Encoder, Layer, MessageGraph
 from kedrec.errors import KedrecError, check_least
-from kedrec.graph.vocabulary import HasTriples, Modality
+from kedrec.graph.vocabulary import Modality
 from kedrec.lladr.anchor_projection import Anchors
 from kedrec.lladr.link_predictor import LinkPredictor
 from kedrec.lladr.scorers import ScorerName
 from kedrec.lladr.triple_batches import TripleBatch
+from kedrec.training.base_classes import ExperimentData
 
 
 class GNN(LinkPredictor):
@@ -83,8 +84,8 @@ class GNN(LinkPredictor):
         """Make graph, tables and layers, once the data are there."""
         if self.graph is not None:
             return
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(data, HasTriples):
+        data: ExperimentData = self.trainer.datamodule  # type: ignore[attr-defined]
+        if data.vocabulary is None or data.training_triples is None:
             raise KedrecError(
                 f"data.class_path: {type(data).__name__} has no triples to pass messages on; use TripleData"
             )

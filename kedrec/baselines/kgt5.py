@@ -49,6 +49,8 @@ class KGT5(Ranker):
         seed: of first values and of the candidates that LLaDR's protocol draws.
     """
 
+    title = "KGT5"
+
     def __init__(
         self,
         base: str | None = None,

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from kedrec.graph.named_graph import spoken_names
 from kedrec.retrieval.bi_encoder import Encoder
 from kedrec.sources.graph.entity_names import load_entity_info
 from kedrec.storage.artifact_store import Store
-from kedrec.storage.hashing import file_hash
+from kedrec.storage.hashing import key_hash
 from kedrec.text.citations import cited, without_citations
 from kedrec.text.excerpt import excerpt, name_pattern
 from kedrec.text.sentences import sentences
@@ -26,29 +26,21 @@ log = logging.getLogger(__name__)
 _SAMPLE = Path(__file__).parents[1] / "sample"
 _EXCERPT = 32  # words, as `InstructionData` shows them by default
 _CHANCE = 0.05  # of the sample's sentences that pass against an excerpt shown for another disease
-_MEASURED = 1  # raise when the threshold is found differently: those kept in stores are then found anew
 _ENTAILED = 0.5  # likelier than not
 
 
-@runtime_checkable
-class Judged(Protocol):
-    """Data that say by what models citations are judged: a bi-encoder, and an NLI model where there is one."""
-
-    encoder_name: str
-    entailment: str | None
-
-
-def judged_answers(data: object, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return what `judged_citations` does of a test's rows, ``test/NAME`` -> number; nothing where nothing is cited.
+def judged_answers(rows: Sequence[Mapping[str, Any]], encoder: str | None, entailment: str | None) -> dict[str, float]:
+    """Return `judged_citations` of the rows of a test, ``test/NAME`` -> number; nothing where nothing is cited.
 
     Args:
-        data: of the test, which name the models.
         rows: predictions.
+        encoder: name of a bi-encoder; ``None`` scores no citations.
+        entailment: name of an NLI model; ``None`` for none.
     """
-    if not isinstance(data, Judged) or not any(checked_citations(row) for row in rows if "rationale" in row):
+    if encoder is None or not any(checked_citations(row) for row in rows if "rationale" in row):
         return {}
-    nli = Entailment(data.entailment) if data.entailment is not None else None
-    found = judged_citations(rows, Encoder(data.encoder_name), nli)
+    nli = Entailment(entailment) if entailment is not None else None
+    found = judged_citations(rows, Encoder(encoder), nli)
     return {f"test/{name}": value for name, value in found.items()}
 
 
@@ -107,21 +99,18 @@ def likeness_threshold(encoder: Encoder, store: Store) -> float:
 
     Args:
         encoder: whose cosines.
-        store: keeps it.
+        store: keeps the cosines of the sample.
     """
-    files = [file_hash(_SAMPLE / name) for name in ("rationales.jsonl", "passages.jsonl", "entities.tsv")]
-    key = {"encoder": encoder.identity, "sample": files, "measured": _MEASURED}
+    diseases, said, texts = _sample_citations()
+    key = {"encoder": encoder.identity, "citations": key_hash({"sentences": said, "texts": texts})}
 
     def measure(folder: Path) -> None:
-        log.info("finding, once, which cosine of the encoder tells what a citation rests on")
-        diseases, said, texts = _sample_citations()
-        cosines = _unit(encoder.encode_queries(said)) @ _unit(encoder.encode(texts)).T
-        names = np.array(diseases)
-        least = float(np.quantile(cosines[names[:, None] != names], 1 - _CHANCE))
-        (folder / "threshold.json").write_text(json.dumps(round(least, 4)), encoding="utf-8")
+        log.info("measuring, once, the cosines of the encoder between sentences and excerpts of the sample")
+        np.save(folder / "cosines.npy", _unit(encoder.encode_queries(said)) @ _unit(encoder.encode(texts)).T)
 
-    place = store.get("citation-threshold", key, measure)
-    return float(json.loads((place / "threshold.json").read_text(encoding="utf-8")))
+    cosines = np.load(store.get("citation-cosines", key, measure) / "cosines.npy")
+    names = np.array(diseases)
+    return round(float(np.quantile(cosines[names[:, None] != names], 1 - _CHANCE)), 4)
 
 
 def _sample_citations() -> tuple[list[str], list[str], list[str]]:

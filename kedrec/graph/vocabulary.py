@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,19 +45,3 @@ class Vocabulary:
     anchors: list[Modality]
     held_out: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 3), dtype=np.int32))
     descriptions: list[str] = field(default_factory=list)
-
-
-@runtime_checkable
-class HasVocabulary(Protocol):
-    """Data whose batches hold rows of a graph's tables."""
-
-    vocabulary: Vocabulary
-
-
-@runtime_checkable
-class HasTriples(HasVocabulary, Protocol):
-    """The same, with the triples that are trained on."""
-
-    @property
-    def training_triples(self) -> NDArray[np.int32]:
-        """``(n, 3)`` rows of head, relation, tail."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from kedrec.splits.pairs import Pair
 from kedrec.splits.seeded_split import SPLITS
-from kedrec.storage.atomic_files import disk_faults_named
+from kedrec.storage.atomic_folder import appearing_whole
 from kedrec.text.passage import Passage
 
 _SHOWN = 40  # lines of settings, facts and lists that a card shows of each
@@ -68,20 +68,13 @@ def write_dataset(
     Raises:
         KedrecError: the disk is full or the place cannot be written.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
-    with disk_faults_named(folder, "free some space, or name another place by out=DIR"):
-        shutil.rmtree(partial, ignore_errors=True)
-        (partial / "messages").mkdir(parents=True)
-        try:
-            for split in SPLITS:
-                _write_split([row for row in rows if row.pair.split == split], split, partial)
-            if rejected is not None:
-                shutil.copyfile(rejected, partial / "rejected.jsonl")
-            (partial / "README.md").write_text(dataset_card(name, rows, facts), encoding="utf-8")
-            _replace(folder, partial)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+    with appearing_whole(folder, "free some space, or name another folder with out=DIR") as partial:
+        (partial / "messages").mkdir()
+        for split in SPLITS:
+            _write_split([row for row in rows if row.pair.split == split], split, partial)
+        if rejected is not None:
+            shutil.copyfile(rejected, partial / "rejected.jsonl")
+        (partial / "README.md").write_text(dataset_card(name, rows, facts), encoding="utf-8")
 
 
 def dataset_card(name: str, rows: Sequence[DatasetRow], facts: Mapping[str, Any]) -> str:
@@ -140,14 +133,3 @@ def _write_split(rows: Sequence[DatasetRow], split: str, folder: Path) -> None:
     with (folder / "messages" / f"{split}.jsonl").open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps({"messages": list(row.messages)}, ensure_ascii=False) + "\n")
-
-
-def _replace(folder: Path, partial: Path) -> None:
-    """Put the new folder in the old one's place; a reader finds the one or the other."""
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.exists():
-        folder.rename(old)
-    partial.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

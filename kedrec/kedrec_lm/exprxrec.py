@@ -46,6 +46,8 @@ class ExpRxRec(InstructionData):
         **options: as in `InstructionData`; ``mentioned`` is not asked: such are the pairs here.
     """
 
+    writes_dataset = True
+
     def __init__(
         self,
         graph: str = DRKG,

@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
@@ -32,12 +31,13 @@ from kedrec.splits.split_creation import SplitBy, given_split, split_from_pairs
 from kedrec.splits.treatment_split import TreatmentSplit
 from kedrec.storage.artifact_store import Store
 from kedrec.storage.hashing import key_hash
+from kedrec.training.base_classes import ExperimentData
 
 _NEAREST = (0, 10)  # ranks
 _SHOWN = 20  # contested negatives that the card names
 
 
-class InstructionData(LightningDataModule):
+class InstructionData(ExperimentData):
     """From a graph and texts to conversations: pairs, passages, rationales, tokens.
 
     Args:
@@ -151,7 +151,7 @@ class InstructionData(LightningDataModule):
         self.passage_words = passage_words
         self.passage_order = passage_order
         self.before = before
-        self.encoder_name = encoder
+        self.encoder_name = self.citation_encoder = encoder
         self.chunk_tokens = chunk_tokens
         self.max_tokens = max_tokens
         self.audits = audits

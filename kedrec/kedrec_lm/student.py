@@ -1,6 +1,6 @@
 """The student: a causal LM that learns, from a teacher's answers, to choose a drug and to explain the choice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import compress
 from pathlib import Path
@@ -56,6 +56,8 @@ class Student(TrainableModule):
         "rationale, citations taken out. A fluent rationale is not evidence: read the passages it cites."
     )
 
+    task = "choice"
+    has_baseline = True
     many_processes = True
 
     def __init__(
@@ -212,8 +214,11 @@ class Student(TrainableModule):
         rows = [answered[question] for question in sorted(answered)]
         self.predictions = [row for row in rows if not row["audit"]]
         self.records = {"audits": [row for row in rows if row["audit"]]}
-        metrics = student_metrics(self.predictions, self.records["audits"])
-        self.log_dict({f"test/{name}": value for name, value in metrics.items()})
+        self.log_dict({f"test/{name}": value for name, value in self.test_metrics(self.answers).items()})
+
+    def test_metrics(self, answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, float]:
+        """Return the metrics of predictions and audits."""
+        return student_metrics(answers["predictions"], answers["audits"])
 
     @property
     def keeps_base(self) -> bool:
@@ -242,11 +247,14 @@ class Student(TrainableModule):
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
 
-    def export(self, folder: Path | None) -> None:
+    def join_export(self) -> None:
+        """Contribute this process's shards, where the weights are sharded."""
+        if is_sharded(self.net):
+            whole_state(self.net)
+
+    def export(self, folder: Path) -> None:
         """Write ``adapter/`` (PEFT, safetensors), or ``model/`` after full fine-tuning, with tokenizer."""
         state = whole_state(self.net) if is_sharded(self.net) else None
-        if folder is None:
-            return
         place = folder / ("adapter" if self.lora is not None else "model")
         self.net.save_pretrained(place, state_dict=state)
         self.tokenizer.save_pretrained(place)

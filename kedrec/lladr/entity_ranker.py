@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from lightning import LightningModule
 from torch import Tensor
 
 from kedrec.errors import KedrecError
@@ -12,21 +11,23 @@ from kedrec.evaluation.bootstrap import cluster_sums, figure
 from kedrec.evaluation.link_prediction_metrics import RankingReport
 from kedrec.evaluation.popularity_metrics import concentration_metrics
 from kedrec.evaluation.ranking_batch import RankingBatch
-from kedrec.graph.vocabulary import HasVocabulary, Side, Vocabulary
+from kedrec.graph.vocabulary import Side, Vocabulary
 from kedrec.lladr.triple_batches import ChoiceBatch, RepurposingBatch
 from kedrec.runtime.distributed import gathered
 from kedrec.sources.graph.entity_ids import entity_type
+from kedrec.training.base_classes import ExperimentData, TrainableModule
 
 _SPLITS = ("training", "validation", "test")
 
 
-class Ranker(LightningModule):
+class Ranker(TrainableModule):
     """A model that says how well each entity answers a query, an entity and a relation with one side missing.
 
     Args:
         seed: of the candidates that LLaDR's protocol draws.
     """
 
+    task = "link_prediction"
     monitor = ("validation/mrr", "max")
     reading = (
         "Ranks are filtered of other true answers, ties counted half, over both sides of each triple: among `all` "
@@ -68,8 +69,8 @@ class Ranker(LightningModule):
         Raises:
             KedrecError: the data have none.
         """
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(data, HasVocabulary):
+        data: ExperimentData = self.trainer.datamodule  # type: ignore[attr-defined]
+        if data.vocabulary is None:
             raise KedrecError(f"data.class_path: {type(data).__name__} has no graph's vocabulary; use TripleData")
         return data.vocabulary
 

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from kedrec.errors import KedrecError, check_above_zero, check_least, check_share
 from kedrec.graph.entity_types import type_codes
-from kedrec.graph.vocabulary import HasTriples, Modality
+from kedrec.graph.vocabulary import Modality
 from kedrec.lladr.anchor_projection import Anchors, Projection, settle_unseen
 from kedrec.lladr.link_losses import AnchorDistance, anchor_loss
 from kedrec.lladr.link_predictor import LinkPredictor
 from kedrec.lladr.row_optimizers import LazyAdam, RowAdagrad, gather_rows
 from kedrec.lladr.scorers import ScorerName
 from kedrec.lladr.triple_batches import TripleBatch
+from kedrec.training.base_classes import ExperimentData
 
 
 class KGE(LinkPredictor):
@@ -159,8 +160,8 @@ class KGE(LinkPredictor):
     def on_test_epoch_start(self) -> None:
         """Begin a report, and settle the entities that training has not seen."""
         super().on_test_epoch_start()
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if self.unseen_neighbours and self.anchors is not None and isinstance(data, HasTriples):
+        data: ExperimentData = self.trainer.datamodule  # type: ignore[attr-defined]
+        if self.unseen_neighbours and self.anchors is not None and data.training_triples is not None:
             self.settle_unseen(data.training_triples)
 
     def settle_unseen(self, triples: NDArray[np.int32]) -> None:

@@ -9,23 +9,23 @@ import ipaddress
 import json
 import logging
 import os
-import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from kedrec.errors import KedrecError
-from kedrec.sources.http.responses import retry_after
+from kedrec.sources.http.responses import AgainError, retry_after
+from kedrec.sources.http.retry import RetryPolicy
 
 if TYPE_CHECKING:
     import openai
-    import tenacity
 
 T = TypeVar("T")
 
 OPENAI = "https://api.openai.com/v1"
 _AGAIN = frozenset({408, 409, 425, 429})  # and 500 to 599
 _REFUSED = frozenset({400, 413, 422})
+_TRIES_TO_CONNECT = 2  # to a server that has never answered
 _EXCERPT = 300  # characters of a server's own explanation
 
 
@@ -33,7 +33,7 @@ class RefusedError(Exception):
     """The server will not answer this request, however often it is sent; says why."""
 
 
-class FailedError(Exception):
+class FailedError(AgainError):
     """A try that failed and may succeed later.
 
     Args:
@@ -44,8 +44,7 @@ class FailedError(Exception):
     """
 
     def __init__(self, reason: str, after: float | None = None, *, charged: bool = False, reached: bool = True) -> None:
-        super().__init__(reason)
-        self.after = after
+        super().__init__(reason, after)
         self.charged = charged
         self.reached = reached
 
@@ -127,31 +126,27 @@ class Endpoint:
         """
         import tenacity
 
-        backoff = tenacity.wait_exponential_jitter(initial=self.pause, max=self.patience, jitter=self.pause)
+        tried = 0
 
-        def wait(state: tenacity.RetryCallState) -> float:
-            asked = _fault(state).after
-            return backoff(state) if asked is None else asked + random.uniform(0, self.pause)
-
-        def stop(state: tenacity.RetryCallState) -> bool:
-            fault, tried = _fault(state), state.attempt_number
-            absent = not fault.reached and not self._answered and tried >= 2
-            return tried >= self.tries or (fault.after or 0.0) > self.patience or absent or stopping.is_set()
+        def hopeless(fault: BaseException) -> bool:
+            absent = isinstance(fault, FailedError) and not fault.reached and not self._answered
+            return (absent and tried >= _TRIES_TO_CONNECT) or stopping.is_set()
 
         async def sleep(seconds: float) -> None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), seconds)
 
         async def attempt() -> T:  # tenacity awaits what is a coroutine function itself, not what returns a coroutine
+            nonlocal tried
+            tried += 1
             return await once()
 
-        retrying = tenacity.AsyncRetrying(
-            stop=stop, wait=wait, sleep=sleep, retry=tenacity.retry_if_exception_type(FailedError), reraise=True
-        )
+        policy = RetryPolicy(self.tries, self.patience, self.pause)
+        retrying = tenacity.AsyncRetrying(**policy.arguments((FailedError,), hopeless=hopeless), sleep=sleep)
         try:
             found: T = await retrying(attempt)
         except FailedError as fault:
-            raise self._given_up(fault, retrying.statistics.get("attempt_number", 1)) from fault
+            raise self._given_up(fault, tried) from fault
         self._answered = True
         return found
 
@@ -219,12 +214,6 @@ class Endpoint:
         key = self._key() if self.key_variable and os.environ.get(self.key_variable) else ""
         line = " ".join(text.replace(key, "…").split() if key else text.split())
         return line[:_EXCERPT] or "no reason given"
-
-
-def _fault(state: "tenacity.RetryCallState") -> FailedError:
-    fault = state.outcome.exception() if state.outcome else None
-    assert isinstance(fault, FailedError)  # nothing else is tried again
-    return fault
 
 
 def _explanation(body: object) -> str:

@@ -38,6 +38,7 @@ class MimicPairwise(InstructionData):
     """
 
     private = True
+    collection = "MIMIC"
 
     def __init__(
         self, mimic: str, mappings: str | None = None, per_admission: int = 4, usual: float = 0.05, **options: Any

@@ -4,19 +4,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning import LightningModule
 from torch import Tensor, nn
 
 from kedrec.errors import KedrecError, check_above_zero, check_least, check_share
 from kedrec.mimic.drug_losses import accuracy_weight, interaction_loss, interaction_rate, set_loss
+from kedrec.mimic.drug_set_data import DrugSetData
 from kedrec.mimic.drug_set_metrics import DrugSets, control_metrics, drug_set_metrics, prescribed_metrics
 from kedrec.mimic.molecule_encoder import BipartiteLinear, MoleculeEncoder, read_molecules
-from kedrec.mimic.visit_tensors import DrugVocabulary, HasDrugVocabulary, VisitBatch
+from kedrec.mimic.visit_tensors import DrugVocabulary, VisitBatch
+from kedrec.training.base_classes import TrainableModule
 
 _CHOSEN = 0.5  # probability from which a drug is recommended
 
 
-class SafeDrug(LightningModule):
+class SafeDrug(TrainableModule):
     """Dual molecular graph encoders under a patient's history (arXiv 2105.02711).
 
     A visit's diagnoses and procedures are embedded and summed, a GRU reads each of the two along the visits, and a
@@ -41,6 +42,7 @@ class SafeDrug(LightningModule):
         seed: of first values.
     """
 
+    task = "drug_sets"
     monitor = ("validation/jaccard", "max")
     reading = (
         "Means over each patient's visits, then over patients; `drugs` and `ddi_rate` over all visits. In brackets are "
@@ -83,7 +85,7 @@ class SafeDrug(LightningModule):
         if self.drugs is not None:
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(data, HasDrugVocabulary):
+        if not isinstance(data, DrugSetData):
             raise KedrecError(f"data.class_path: {type(data).__name__} has no visits with drugs; use VisitData")
         self.make_layers(data.drugs)
 

@@ -11,20 +11,19 @@ from kedrec.errors import KedrecError, check_least
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
 from kedrec.mimic.admission_tables import caution, read_admissions
 from kedrec.mimic.clinical_codes import load_mappings
+from kedrec.mimic.drug_set_data import DrugSetData
 from kedrec.mimic.formulary import Formulary
 from kedrec.mimic.histories import histories, label_compounds, read_interactions
 from kedrec.mimic.visit_batches import EncodedVisit, VisitBatches, VisitCoder, collate
-from kedrec.mimic.visit_tensors import DrugVocabulary
 from kedrec.sources.graph.entity_names import find_entities_file, load_entity_info
 from kedrec.sources.graph.molecules import find_smiles_file, load_smiles
 from kedrec.splits.seeded_split import SPLITS, Split, check_patients, split_patients
 from kedrec.storage.artifact_store import Store
-from kedrec.training.resumable_data import ResumingData
 
 INTERACTS = "DRUGBANK::ddi-interactor-in"
 
 
-class VisitData(ResumingData):
+class VisitData(DrugSetData):
     """Drugs to be recommended at the hospital visits of MIMIC-III or MIMIC-IV, as SafeDrug (arXiv 2105.02711) sets it.
 
     A drug's label is the beginning of its ATC code; of a compound that has several, the one that most unambiguous drugs
@@ -46,6 +45,7 @@ class VisitData(ResumingData):
     """
 
     private = True
+    collection = "MIMIC"
 
     def __init__(
         self,
@@ -76,7 +76,6 @@ class VisitData(ResumingData):
         self.batch_size = batch_size
         self.seed = seed
         self.facts: dict[str, Any] = {}
-        self.drugs: DrugVocabulary
         self._encoded: dict[str, list[list[EncodedVisit]]] = {}
 
     def prepare_data(self) -> None:

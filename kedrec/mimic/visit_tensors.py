@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,10 +57,3 @@ class DrugVocabulary:
     diagnoses: int
     procedures: int
     interactions: NDArray[np.bool_] | None
-
-
-@runtime_checkable
-class HasDrugVocabulary(Protocol):
-    """Data whose batches are visits with drugs to be predicted."""
-
-    drugs: DrugVocabulary

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from kedrec.errors import KedrecError
 from kedrec.storage.atomic_files import disk_faults_named, write_atomic
+from kedrec.storage.atomic_folder import publish_folder
 from kedrec.storage.hashing import Key, file_hash, key_hash
 
 log = logging.getLogger(__name__)
@@ -114,9 +115,7 @@ class Store:
             }
             manifest = {"key": dict(key), "files": files}
             write_atomic(partial / _MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, default=str))
-            if place.exists():
-                shutil.rmtree(place)
-            partial.rename(place)
+            publish_folder(partial, place)
         except BaseException:
             if not resumable:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -135,9 +134,7 @@ class Store:
             raise KedrecError(f"{folder}: not a whole artefact named by its key; make the bundle again")
         place.parent.mkdir(parents=True, exist_ok=True)
         with self._lock(place):
-            if place.exists():
-                shutil.rmtree(place)
-            folder.rename(place)
+            publish_folder(folder, place)
         return True
 
     def holds(self, kind: str, key: Key) -> bool:

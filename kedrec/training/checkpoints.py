@@ -1,7 +1,6 @@
 """What a run keeps as it goes: the last and the best checkpoint, each with the settings that made it."""
 
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 from kedrec.config import Experiment
 from kedrec.errors import KedrecError
 from kedrec.runtime.distributed import gathered, is_first
-from kedrec.training.run_folder import Monitored, RunFolder
+from kedrec.storage.atomic_folder import flush, publish_folder
+from kedrec.training.base_classes import TrainableModule
+from kedrec.training.run_folder import RunFolder
 from kedrec.training.sharded_weights import whole_state
 
 
@@ -139,7 +140,7 @@ class KeepBest(Checkpoint):
             partial.parent.mkdir(parents=True, exist_ok=True)
             with _removed_on_failure(partial):
                 torch.save(checkpoint, partial)
-                _settle(partial)
+                flush(partial)
             partial.replace(self.path)
 
     def _beats(self, value: float) -> bool:
@@ -154,10 +155,9 @@ class KeepBest(Checkpoint):
         self.best = state_dict["best"]
 
 
-def checkpoint_callbacks(experiment: Experiment, run: RunFolder, model: LightningModule) -> list[Callback]:
+def checkpoint_callbacks(experiment: Experiment, run: RunFolder, model: TrainableModule) -> list[Callback]:
     """Return the callbacks of every run: settings in checkpoints, and ``best.ckpt`` by the model's own measure."""
-    monitor, mode = model.monitor if isinstance(model, Monitored) else ("validation/loss", "min")
-    return [Settings(experiment.yaml()), KeepBest(run.checkpoints, monitor, mode)]
+    return [Settings(experiment.yaml()), KeepBest(run.checkpoints, *model.monitor)]
 
 
 def _random_state() -> dict[str, torch.Tensor]:
@@ -167,12 +167,11 @@ def _random_state() -> dict[str, torch.Tensor]:
 
 def _put_in_place(partial: Path, whole: Path, last: Path) -> None:
     """Give a checkpoint that is whole its name, and remove those before it."""
-    _settle(partial)
     if partial.is_file():
+        flush(partial)
         partial.replace(last)
         return
-    _remove(whole)
-    partial.rename(whole)
+    publish_folder(partial, whole)
     link = last.with_name(".last.link")
     _remove(link)
     link.symlink_to(whole.name)
@@ -180,14 +179,6 @@ def _put_in_place(partial: Path, whole: Path, last: Path) -> None:
     for older in last.parent.glob("last-*"):
         if older != whole:
             _remove(older)
-
-
-def _settle(path: Path) -> None:
-    """Have a file, or those of a folder, written to the disk itself before they get their final name."""
-    for file in [path] if path.is_file() else path.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
 
 
 @contextmanager

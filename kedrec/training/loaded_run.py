@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,39 @@ class FinishedRun:
         if not path.is_file():
             raise KedrecError(f"{path}: no such file; it is compared with what the weights answer now")
         return read_jsonl(path)
+
+    @property
+    def task(self) -> str:
+        """What the model predicts, see `TrainableModule`; empty for the model of another package that has not said."""
+        return str(self._recorded("task", "model", ""))
+
+    @property
+    def title(self) -> str:
+        """What reports call the model; empty where they call it by its scorer or its class."""
+        return str(self._recorded("title", "model", ""))
+
+    @property
+    def private(self) -> bool:
+        """Whether its data are patient data, or of another package that has not said that they are none."""
+        return bool(self._recorded("private", "data", True))
+
+    @property
+    def collection(self) -> str:
+        """What reports call its data; empty where they call them by their graph."""
+        return str(self._recorded("collection", "data", ""))
+
+    def _recorded(self, name: str, group: str, unknown: object) -> object:
+        """Return what the run recorded; of a run older than the record, what the class of the group says."""
+        record = self.provenance()
+        if name in record:
+            return record[name]
+        module, _, kind = str(self.original.tree[group].get("class_path", "")).rpartition(".")
+        if not module.startswith("kedrec."):  # nothing is imported from other packages to report a run
+            return unknown
+        try:
+            return getattr(getattr(import_module(module), kind), name)
+        except (ImportError, AttributeError):
+            return unknown
 
     def provenance(self) -> dict[str, Any]:
         """Return versions, hardware and data of the run; nothing where its file is gone."""

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from lightning import LightningDataModule
+from kedrec.training.base_classes import ExperimentData
 
 
 class _Counted(Protocol):
@@ -11,7 +11,7 @@ class _Counted(Protocol):
     done: int
 
 
-class ResumingData(LightningDataModule):
+class ResumingData(ExperimentData):
     """A data module that keeps the place of its training batches in checkpoints.
 
     Lightning goes on in the middle of an epoch too, but cannot know what a loader that is made anew gives next.

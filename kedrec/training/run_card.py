@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from kedrec.config import Experiment
 
@@ -10,15 +10,15 @@ Table = tuple[list[str], list[list[str]]]  # header and rows
 _BOUNDS = ("_low", "_high")  # endings of an interval's metrics
 
 
-@runtime_checkable
-class Readable(Protocol):
-    """A model that says how its numbers are to be read."""
+def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[str, Any], reading: str) -> str:
+    """Return the run's card in Markdown.
 
-    reading: str
-
-
-def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[str, Any], model: object) -> str:
-    """Return the run's card in Markdown."""
+    Args:
+        experiment: of the run.
+        metrics: of its test.
+        record: of ``provenance.json``.
+        reading: how the metrics are to be read, in words; may be empty.
+    """
     data = record["data"]
     lines = [
         f"# {experiment.name} ({experiment.run_id})",
@@ -28,7 +28,7 @@ def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[s
         "## Numbers of the test set",
         "",
         *(line for table in tables(metrics) for line in (*markdown(table), "")),
-        *([model.reading, ""] if isinstance(model, Readable) else []),
+        *([reading, ""] if reading else []),
         "## Data",
         "",
         *(f"* {name.replace('_', ' ')}: {value}" for name, value in data.items()),

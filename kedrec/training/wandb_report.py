@@ -6,10 +6,31 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger, WandbLogger
 
+from kedrec.errors import KedrecError
 from kedrec.training.run_folder import RunFolder
 
 _EXAMPLES = 50
 _COLUMNS = ("disease", "first", "second", "correct", "choice", "rationale", "reference", "passages")
+
+
+def start_wandb(logger: Logger) -> None:
+    """Start the run at W&B, if the logger is W&B's, before anything is computed for it.
+
+    Raises:
+        KedrecError: there is no key, or W&B refuses it or cannot be reached.
+    """
+    if not isinstance(logger, WandbLogger):
+        return
+    from wandb.errors import Error
+
+    try:
+        _ = logger.experiment
+    except Error as fault:
+        reason = str(fault).strip().splitlines()[0]
+        raise KedrecError(
+            f"logger: W&B does not start ({reason}); log in with `wandb login`, or set WANDB_MODE=offline to log "
+            "into the run folder"
+        ) from fault
 
 
 def report_to_wandb(logger: Logger, run: RunFolder, metrics: Mapping[str, float], *, private: bool) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lightning import LightningDataModule, Trainer
+from lightning import Trainer
 
 from kedrec.baselines.conve import ConvE
 from kedrec.baselines.csprom import CSProm
@@ -12,6 +12,7 @@ from kedrec.errors import KedrecError
 from kedrec.evaluation.link_prediction_metrics import RankingReport
 from kedrec.evaluation.ranking_batch import RankingBatch
 from kedrec.lladr.triple_data import TripleData
+from kedrec.training.base_classes import ExperimentData
 from tests.conftest import WORDS
 from tests.lladr.test_kge import ENTITIES, RELATIONS, Graph, fitted
 
@@ -180,7 +181,7 @@ def test_an_encoder_that_is_no_bert_is_refused(tiny_base, made):
 
 
 def test_data_without_a_vocabulary_are_refused(tiny_encoder_folder):
-    class Bare(LightningDataModule):
+    class Bare(ExperimentData):
         train_dataloader = Graph.train_dataloader
 
     trainer = Trainer(accelerator="cpu", max_steps=1, logger=False, enable_checkpointing=False)

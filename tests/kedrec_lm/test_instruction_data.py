@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from kedrec.config import build, compose
+from kedrec.config import compose
 from kedrec.errors import KedrecError
 from kedrec.graph.vocabulary import Vocabulary
 from kedrec.lladr.kge import KGE
+from kedrec.training.experiment_objects import build
 from tests.support.command_process import REPOSITORY
 
 

@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lightning import LightningDataModule, Trainer
+from lightning import Trainer
 
 from kedrec.errors import KedrecError
 from kedrec.graph.vocabulary import Modality, Vocabulary
 from kedrec.lladr.kge import KGE
 from kedrec.lladr.negative_sampling import TripleBatches
+from kedrec.training.base_classes import ExperimentData
 
 ENTITIES, RELATIONS, DIM = 40, 3, 8
 REPOSITORY = Path(__file__).parents[2]
 
 
-class Graph(LightningDataModule):
+class Graph(ExperimentData):
     """Triples of a ring: entity + relation step = entity."""
 
     def __init__(self, anchors=(), batch_size=20, chunks=4, negatives=6):

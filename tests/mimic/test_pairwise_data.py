@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from kedrec.config import build, compose
+from kedrec.config import compose
 from kedrec.errors import KedrecError
 from kedrec.kedrec_lm.rationale_cache import explain_cases, plan_cases
 from kedrec.kedrec_lm.teacher_prompts import RationaleSettings
 from kedrec.llm.endpoint_model import EndpointModel
 from kedrec.storage.artifact_store import Store
+from kedrec.training.experiment_objects import build
 from tests.support.command_process import run
 from tests.support.misbehaving_llm_server import serving
 from tests.support.small_hospital import TITLES, write_graph, write_mappings, write_mimic3

@@ -6,14 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lightning import LightningDataModule, Trainer
+from lightning import Trainer
 from torch.utils.data import DataLoader
 
 from kedrec.errors import KedrecError
 from kedrec.mimic.drug_losses import accuracy_weight, interaction_loss, interaction_rate, set_loss
+from kedrec.mimic.drug_set_data import DrugSetData
 from kedrec.mimic.molecule_encoder import BipartiteLinear, MoleculeEncoder, read_molecules
 from kedrec.mimic.safedrug import SafeDrug
 from kedrec.mimic.visit_tensors import DrugVocabulary, VisitBatch
+from kedrec.training.base_classes import ExperimentData
 
 pytest.importorskip("rdkit")
 
@@ -44,7 +46,7 @@ def batch(patients=6, visits=3, seed=0):
     )
 
 
-class Visits(LightningDataModule):
+class Visits(DrugSetData):
     def __init__(self, drugs=DRUGS):
         super().__init__()
         self.drugs = drugs
@@ -237,6 +239,6 @@ def test_what_it_cannot_do_without_is_named(tmp_path, monkeypatch):
         read_molecules([[ASPIRIN]])
 
 
-class Other(LightningDataModule):
+class Other(ExperimentData):
     def train_dataloader(self):
         return DataLoader([batch()], batch_size=None)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from kedrec.commands.sweep.sweep_file import read_sweep
-from kedrec.config import build, compose
-from kedrec.prepare import Plans
+from kedrec.config import compose
+from kedrec.training.base_classes import ExperimentData
+from kedrec.training.experiment_objects import build
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -53,7 +54,8 @@ def test_what_is_prepared_composes_and_builds(command, monkeypatch):
     monkeypatch.setenv("NCBI_EMAIL", "someone@example.org")
     _, _, _, experiment, *further = shlex.split(command)
     overrides = [word for word in further if not word.startswith(("--dry-run", "--bundle"))]
-    assert isinstance(build(compose(REPOSITORY / experiment, overrides)).data, Plans)
+    data = build(compose(REPOSITORY / experiment, overrides)).data
+    assert type(data).plan is not ExperimentData.plan
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "kedrec.sweep" in c])

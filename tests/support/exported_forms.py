@@ -29,7 +29,7 @@ def prompts(tokenizer):
 
 def best_net(folder):
     """The run's model, put together from its checkpoint without kedrec.export."""
-    from kedrec.config import build
+    from kedrec.training.experiment_objects import build
     from kedrec.training.loaded_run import load_best, open_run
 
     finished = open_run(folder)

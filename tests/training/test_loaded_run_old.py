@@ -73,14 +73,8 @@ def test_old_runs_are_reported(old_runs, tmp_path):
 
 def test_old_runs_recommend_and_explain(old_runs, tmp_path):
     answer = tmp_path / "answer.json"
-    arguments = [
-        str(old_runs / "kge"),
-        "asthma",
-        f"--student={old_runs / 'student'}",
-        "--explain=1",
-        f"--json={answer}",
-    ]
-    assert recommend.main(arguments) == 0
+    student = f"--student={old_runs / 'student'}"
+    assert recommend.main([str(old_runs / "kge"), "asthma", student, "--explain=1", f"--json={answer}"]) == 0
     found = json.loads(answer.read_text())
     assert len(found["recommendations"]) == 10
     assert found["student"]["path"] == str(old_runs / "student")

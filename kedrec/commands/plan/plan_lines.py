@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from lightning import LightningDataModule, LightningModule
 
@@ -25,6 +25,7 @@ from kedrec.commands.plan.table_costs import (
 )
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
+from kedrec.kedrec_lm.instruction_data import InstructionData
 from kedrec.kedrec_lm.student import Student
 from kedrec.lladr.kge import KGE
 from kedrec.lladr.triple_data import TripleData
@@ -32,14 +33,6 @@ from kedrec.splits.split_folder import is_split_folder, load_split
 from kedrec.storage.artifact_store import PlanningStore, Store
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-
-
-@runtime_checkable
-class Conversations(Protocol):
-    """Data that say how long a conversation may be and how many a batch has."""
-
-    batch_size: int
-    max_tokens: int
 
 
 class Asked:
@@ -94,7 +87,7 @@ class Asked:
 
 def student_lines(student: Student, data: LightningDataModule, asked: Asked) -> list[str]:
     """Return the lines of a student."""
-    if not isinstance(data, Conversations):
+    if not isinstance(data, InstructionData):
         raise KedrecError(f"data.class_path: {type(data).__name__} has no conversations; a student's plan needs them")
     gpu = asked.options.gpu != "cpu"
     decoder = decoder_of(student, gpu)

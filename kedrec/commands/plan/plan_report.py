@@ -14,8 +14,9 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
-from kedrec.config import Experiment, build, compose
+from kedrec.config import Experiment, compose
 from kedrec.errors import KedrecError
+from kedrec.training.experiment_objects import build
 
 _DEVICES = ("a100", "h100", "h200", "cpu")
 _COUNTS = ("gpus", "steps", "tokens", "supervised", "entities", "relations")

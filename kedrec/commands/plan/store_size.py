@@ -2,10 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from lightning import LightningDataModule
 
+from kedrec.kedrec_lm.instruction_data import InstructionData
 from kedrec.lladr.triple_data import TripleData
 from kedrec.sources.weights import BUNDLED_BASE, BUNDLED_ENCODER, encoder_folder
 
@@ -15,22 +15,10 @@ _LINKS = 144  # bytes a vector that hnswlib keeps beside it, with 16 links a nod
 _BASE = 272e6  # bytes of the bundled base: 134.5 million weights in 16 bits, and its tokenizer
 
 
-@runtime_checkable
-class ReadsTexts(Protocol):
-    """Data that retrieve passages."""
-
-    base: str
-    graph_path: str
-    texts: str
-    sources: list[str]
-    encoder_name: str
-    chunk_tokens: int
-
-
 def store_lines(data: LightningDataModule) -> list[str]:
     """Return a line for each kind of artefact: what is known of its size."""
     lines = []
-    if isinstance(data, ReadsTexts):
+    if isinstance(data, InstructionData):
         if data.base == BUNDLED_BASE:
             lines.append(f"base: {_megabytes(_BASE)}, converted once")
         lines.append(_graph_line(data.graph_path))
@@ -50,7 +38,7 @@ def _graph_line(path: str) -> str:
     return f"graph: at most {_megabytes(size)}, its text; names once and 12 bytes a triple"
 
 
-def _texts_line(data: ReadsTexts) -> str:
+def _texts_line(data: InstructionData) -> str:
     size = _text_bytes(data.texts) if data.texts else None
     if size is None:
         return "passages, vectors, index: not known, the texts are fetched or not there yet"

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from kedrec.commands.recommend.recommendation import Citation, Explanation, ShownPassage, StudentFacts
-from kedrec.config import build
 from kedrec.errors import KedrecError
 from kedrec.evaluation.calibration import confidence, margin
 from kedrec.evaluation.citation_metrics import checked_citations
@@ -22,6 +21,7 @@ from kedrec.kedrec_lm.student import Student
 from kedrec.sources.weights import base_folder
 from kedrec.splits.pairs import Pair
 from kedrec.storage.artifact_store import Store
+from kedrec.training.experiment_objects import build
 from kedrec.training.loaded_run import FinishedRun, load_best
 
 BUNDLED = "smollm2"

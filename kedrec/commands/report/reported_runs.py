@@ -11,12 +11,6 @@ from kedrec.errors import KedrecError
 from kedrec.storage.jsonl import read_jsonl
 from kedrec.training.loaded_run import FinishedRun, open_run
 
-PUBLIC = (
-    "kedrec.kedrec_lm.exprxrec.ExpRxRec",
-    "kedrec.kedrec_lm.instruction_data.InstructionData",
-    "kedrec.lladr.triple_data.TripleData",
-)
-"""Data whose rows may be shown; named here, as importing them takes longer than a report."""
 _STUDENT = ("pair", "disease", "drugs", "correct", "swapped", "passages", "scores", "choice")
 _RANK = ("set", "head", "relation", "tail", "missing", "disease", "typed")
 
@@ -87,7 +81,7 @@ class Run:
     @property
     def private(self) -> bool:
         """Whether its rows stay in the run folder: those of patients, and of data that this package does not know."""
-        return self.class_name("data") not in PUBLIC
+        return self.finished.private
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Return the rows of a JSONL file of the test; of ``*_base.jsonl`` those of the run; none where it is absent.
@@ -103,7 +97,7 @@ class Run:
             rows = read_jsonl(path)
         except (json.JSONDecodeError, UnicodeDecodeError) as fault:
             raise KedrecError(f"{path}: damaged ({fault}); test the run again with kedrec.evaluate") from fault
-        asks = name.startswith("predictions") and self.class_name("model").endswith(".Student")
+        asks = name.startswith("predictions") and self.finished.task == "choice"
         wanted = _STUDENT if asks else _RANK if name == "ranks.jsonl" else ()
         for number, row in enumerate(rows, start=1):
             lacking = next((key for key in wanted if not isinstance(row, dict) or key not in row), None)

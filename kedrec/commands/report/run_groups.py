@@ -204,23 +204,21 @@ def _each_seed_once(alike: Sequence[Run]) -> Iterator[tuple[Run, ...]]:
 def _role(run: Run) -> tuple[Kind, str]:
     """Return of which kind a run is, and the name of its row."""
     model, data = run.settings("model"), run.settings("data")
-    class_name = run.class_name("model").rpartition(".")[2]
-    if class_name == "Student":
+    if run.finished.task == "choice":
         sources = tuple(sorted(data.get("sources") or ()))
         setting = _SOURCES.get(sources, " + ".join(sources))
-        if run.class_name("data").endswith("MimicPairwise"):
+        if run.finished.collection == "MIMIC":
             setting = "mimic"
         if "biogpt" in str(model.get("base", "")).lower():
             return "student", f"BioGPT, {SETTINGS.get(setting, setting)}"
         if model.get("answer_weight", 1) == 0:
             return "student", f"choices alone, {SETTINGS.get(setting, setting)}"
         return "student", setting
-    if class_name in ("KGE", "GNN"):
-        name = _MODELS.get(str(model.get("layer") or model.get("scorer")), class_name)
-        return "graph", f"{name} + LLaDR" if data.get("anchors") else name
-    if class_name in ("KGT5", "CSProm"):
-        return "graph", {"KGT5": "KGT5", "CSProm": "CSProm-KG"}[class_name]
-    return "other", class_name
+    kind: Kind = "graph" if run.finished.task == "link_prediction" else "other"
+    if run.finished.title:
+        return kind, run.finished.title
+    name = _MODELS.get(str(model.get("layer") or model.get("scorer")), run.class_name("model").rpartition(".")[2])
+    return kind, f"{name} + LLaDR" if data.get("anchors") else name
 
 
 def _place(group: Group) -> tuple[Any, ...]:
@@ -275,9 +273,8 @@ def _data_labels(runs: Sequence[Run], sample: str) -> dict[Path, str]:
 
 def _data_name(run: Run) -> str:
     class_name = run.class_name("data").rpartition(".")[2]
-    if class_name in ("MimicPairwise", "VisitData"):
-        return "MIMIC"
-    return "/".join(Path(str(run.settings("data").get("graph") or class_name)).parts[-2:])
+    graph = str(run.settings("data").get("graph") or class_name)
+    return run.finished.collection or "/".join(Path(graph).parts[-2:])
 
 
 def _graph_hash(run: Run) -> str:

@@ -7,9 +7,10 @@ given back before the trials begin.
 import json
 import sys
 
-from kedrec.config import build, compose
+from kedrec.config import compose
 from kedrec.errors import KedrecError
 from kedrec.runtime.progress import shown_as_bars
+from kedrec.training.experiment_objects import build
 
 
 def main() -> int:

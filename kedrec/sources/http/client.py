@@ -1,12 +1,11 @@
 """HTTP as the sources need it: polite, patient, and downloads that go on where they were cut.
 
-httpx speaks the protocol and tenacity decides when to try again; what counts as a fault is decided in `answers`, and
-what a cut download is worth in `download`.
+httpx speaks the protocol; `retry` decides when to try again, `responses` what counts as a fault, and `download` what a
+cut download is worth.
 """
 
 import logging
 import os
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +27,7 @@ from kedrec.sources.http.responses import (
     shown,
     whole_body,
 )
+from kedrec.sources.http.retry import RetryPolicy, requested_wait
 from kedrec.storage.atomic_files import disk_faults_named
 
 if TYPE_CHECKING:
@@ -196,28 +196,19 @@ class Web:
                 most = max(most, grown())
                 raise
 
-        def wait(state: tenacity.RetryCallState) -> float:
-            asked = _asked(state)
-            backoff = self.interval * 2.0 ** min(vain - 1, 30) + random.uniform(0.0, self.interval)
-            return asked if asked is not None else min(self.patience, backoff)
-
-        def over(state: tenacity.RetryCallState) -> bool:
-            return vain >= self.tries or (_asked(state) or 0.0) > self.patience
-
         def tell(state: tenacity.RetryCallState) -> None:
             if state.outcome and state.upcoming_sleep >= _LONG:
                 fault = state.outcome.exception()
                 log.warning("%s: %s; trying again in %.0f s", shown(url), _said(fault), state.upcoming_sleep)
 
         faults = (AgainError, httpx.TransportError)
-        retrying = tenacity.Retrying(
-            stop=over, wait=wait, retry=tenacity.retry_if_exception_type(faults), before_sleep=tell, reraise=True
-        )
+        policy = RetryPolicy(self.tries, self.patience, self.interval)
+        retrying = tenacity.Retrying(**policy.arguments(faults, lambda _: vain), before_sleep=tell)
         try:
             return retrying(attempt)
         except faults as fault:
             tried = retrying.statistics.get("attempt_number", 1)
-            after = fault.after if isinstance(fault, AgainError) else None
+            after = requested_wait(fault)
             asks = f" (the server asks to wait {after:,.0f} s)" if after and after > self.patience else ""
             kept = ": what came is kept" if most else ""
             raise KedrecError(
@@ -267,12 +258,6 @@ def _refuse_offline(url: str) -> None:
             f"{shown(url)}: not fetched, as {name} asks for no network; run `python -m kedrec.prepare` with the same "
             "experiment where there is one, or unset it"
         )
-
-
-def _asked(state: Any) -> float | None:
-    """Return the seconds that the server of a failed try asked to wait."""
-    fault = state.outcome.exception() if state.outcome else None
-    return fault.after if isinstance(fault, AgainError) else None
 
 
 def _said(fault: BaseException | None) -> str:

@@ -23,7 +23,7 @@ pytest.importorskip("uvicorn", reason="transformers serve needs the extra: pip i
 
 def ready(folder):
     """The run's experiment, data and student with its best weights."""
-    from kedrec.config import build
+    from kedrec.training.experiment_objects import build
 
     finished = open_run(folder)
     built = build(finished.experiment)

@@ -8,7 +8,7 @@ import pytest
 from lightning import LightningDataModule
 
 import kedrec
-from kedrec.commands.report.reported_runs import PUBLIC, find_runs
+from kedrec.commands.report.reported_runs import find_runs
 from kedrec.errors import KedrecError
 from tests.support.written_runs import graph_model, student
 
@@ -144,12 +144,35 @@ def test_rows_of_unknown_data_are_private(tmp_path):
     assert find_runs([run])[0][0].private
 
 
-def test_the_data_that_may_be_shown_are_those_that_are_not_of_patients():
+def test_a_run_records_whether_its_data_are_private(tmp_path):
+    run = student(tmp_path / "a")
+    record = json.loads((run / "provenance.json").read_text())
+    for private in (True, False):
+        (run / "provenance.json").write_text(json.dumps({**record, "private": private}))
+        assert find_runs([run])[0][0].private is private
+
+
+def test_of_a_run_without_the_record_the_class_says_whether_its_data_are_private(tmp_path):
+    classes = {
+        "kedrec.kedrec_lm.exprxrec.ExpRxRec": False,
+        "kedrec.lladr.triple_data.TripleData": False,
+        "kedrec.mimic.pairwise_data.MimicPairwise": True,
+        "kedrec.mimic.visit_data.VisitData": True,
+        "kedrec.mimic.visit_data.Nothing": True,
+        "kedrec.nowhere.Data": True,
+    }
+    for number, (name, private) in enumerate(classes.items()):
+        run = student(tmp_path / str(number))
+        settings = (run / "config.yaml").read_text()
+        (run / "config.yaml").write_text(settings.replace("kedrec.kedrec_lm.instruction_data.InstructionData", name))
+        assert find_runs([run])[0][0].private is private, name
+
+
+def test_the_data_of_patients_are_private_and_no_others():
     found = {}
     for module in pkgutil.walk_packages(kedrec.__path__, "kedrec."):
         for name, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if issubclass(kind, LightningDataModule) and kind.__module__ == module.name:
-                found[f"{module.name}.{name}"] = getattr(kind, "private", False)
-    found.pop("kedrec.training.resumable_data.ResumingData")  # what others are built on
-    assert sum(found.values()) == 2
-    assert {name for name, private in found.items() if not private} == set(PUBLIC)
+                found[name] = kind.private
+    assert {name for name, private in found.items() if private} == {"DrugSetData", "MimicPairwise", "VisitData"}
+    assert {"InstructionData", "ExpRxRec", "TripleData"} < {name for name, private in found.items() if not private}

@@ -12,7 +12,8 @@ import yaml
 
 from kedrec.commands.sweep.sweep_file import read_sweep
 from kedrec.commands.sweep.trial_proposals import drawn, grid
-from kedrec.config import build, compose
+from kedrec.config import compose
+from kedrec.training.experiment_objects import build
 from tests.support.command_process import REPOSITORY
 
 FILES = sorted((REPOSITORY / "sweeps").rglob("*.yaml"))
