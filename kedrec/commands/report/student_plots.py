@@ -22,7 +22,7 @@ def ablation_plot(groups: Sequence[Group], data: str) -> Plot | None:
     if not bars:
         return None
     name = f"ablation_{file_part(data)}"
-    table = TableOf(name, f"F1 of the choice; {data}", ("setting", "base", "trained", "nearest-passage rule"))
+    table = TableOf(name, f"F1 of the choice; {data}", ("setting", "base", "trained", "nearest-passage baseline"))
     with drawing(height=1.5 + 0.55 * len(bars)) as (canvas, axes):
         for row, (words, base, trained, group) in enumerate(bars):
             rule = group.figure("test/control_nearest_passage")
@@ -32,7 +32,7 @@ def ablation_plot(groups: Sequence[Group], data: str) -> Plot | None:
                 if figure is not None:
                     _bar(axes, row + (kind - 0.5) * 0.36, figure, kind, ("untouched base", "trained")[kind], row == 0)
             if rule is not None:
-                label = "rule: nearest passage" if row == 0 else None
+                label = "baseline: nearest passage" if row == 0 else None
                 axes.plot([rule.mean], [row], "D", color=SERIES[1], ms=6, label=label, zorder=4)
         reported = published.STUDENT["both"].numbers["F1"] / 100
         axes.axvline(reported, color=SOFT, ls=STROKES[1], lw=1.2, label="published, on other data")

@@ -1,4 +1,4 @@
-"""Tables of the students: KEDRec-LM's results in the paper's layout, and what the audits say of them."""
+"""Tables of the students: KEDRec-LM's results in the paper's layout, and the robustness audits."""
 
 from collections.abc import Sequence
 
@@ -13,68 +13,69 @@ ROUGE_SETTINGS = (
     "ROUGE of ours: rouge-score, use_stemmer=True, F-measure, citations taken out, mean over questions in the first "
     "order, 0 to 100."
 )
-_AUDITS: dict[str, dict[str, str]] = {
+AUDIT_LABELS: dict[str, dict[str, str]] = {
     "The choice": {
         "f1": "F1, both orders",
-        "f1_given_order": "F1, first order alone",
-        "consistent_f1": "consistent F1: a choice that changes with the order is none",
-        "consistent_accuracy": "right in both orders",
-        "flip_rate": "choice changes with the order",
-        "control_nearest_passage": "rule: the drug with the nearer passages",
-        "control_degree": "rule: the drug with more edges",
-        "control_most_frequent_drug": "rule: the drug more often right in training",
-        "control_literature_count": "rule: the drug more passages name",
-        "control_agreement": "chooses as the nearest passage does",
-        "f1_degree_matched": "F1, pairs of drugs of like degree",
-        "degree_matched_pairs": "of so many pairs",
+        "f1_given_order": "F1, stored order only",
+        "consistent_f1": "consistent F1: a choice that changes with the order counts as no answer",
+        "consistent_accuracy": "accuracy, right in both orders",
+        "flip_rate": "flip rate: choice changes with the order",
+        "control_nearest_passage": "heuristic baseline: drug with the nearer passages",
+        "control_degree": "heuristic baseline: drug with more edges",
+        "control_most_frequent_drug": "heuristic baseline: drug more often relevant in training",
+        "control_literature_count": "heuristic baseline: drug that more passages name",
+        "control_agreement": "agreement with the nearest-passage baseline",
+        "f1_degree_matched": "F1, degree-matched pairs",
+        "degree_matched_pairs": "number of degree-matched pairs",
     },
-    "Evidence that states the answer": {
+    "Passages that state the answer": {
         "flagged": "pairs with such a passage",
         "f1_without_flagged": "F1 without those passages",
         "f1_without_passages": "F1 without any passage",
     },
-    "Evidence exchanged between the drugs": {
-        "evidence_followed": "choice follows the evidence",
-        "name_followed": "choice follows the name",
-        "position_followed": "choice follows the position",
+    "Counterfactual: passages exchanged between the drugs": {
+        "evidence_followed": "evidence-sensitive choices",
+        "name_followed": "name-biased choices",
+        "position_followed": "position-biased choices",
     },
-    "Names and memory": {
-        "f1_blinded": "F1, names hidden",
-        "memorised": "F1 lost with the names",
-        "known_closed_book": "right without passages, both orders",
-        "f1_unknown_to_base": "F1 on pairs the base did not know",
-        "unknown_to_base_pairs": "of so many pairs",
+    "Parametric knowledge": {
+        "f1_blinded": "F1, drug names masked",
+        "memorised": "F1 lost when the drug names are masked",
+        "known_closed_book": "right without passages, in both orders",
+        "f1_unknown_to_base": "F1, pairs unknown to the base",
+        "unknown_to_base_pairs": "number of pairs unknown to the base",
     },
     "The rationale": {
         "rouge1": "ROUGE-1",
         "rouge2": "ROUGE-2",
         "rougeL": "ROUGE-L",
-        "faithful": "faithful: every citation is shown and supports its sentence",
-        "faithful_reference": "faithful, the teacher's own",
-        "citation_support": "citations that support their sentence",
-        "citation_embedding_support": "citations near their passage, by the encoder",
-        "citation_entailment": "citations entailed by their passage, by an NLI model",
-        "citation_misattributed": "citations of what the passage says of the other drug",
-        "citation_validity": "citations that exist",
-        "citing": "rationales that cite",
+        "faithful": "rationales whose citations are all supported",
+        "faithful_reference": "the teacher's rationales whose citations are all supported",
+        "citation_support": "citations supported by the cited passage",
+        "citation_embedding_support": "citations similar to the cited passage, by the encoder",
+        "citation_entailment": "citations entailed by the cited passage, by an NLI model",
+        "citation_misattributed": "misattributed citations: the passage is about the other drug",
+        "citation_validity": "valid citations",
+        "citing": "rationales with a valid citation",
     },
     "Confidence": {
-        "temperature": "temperature, of validation",
+        "temperature": "temperature, fitted on validation",
         "ece": "expected calibration error",
         "brier": "Brier score",
         "aurc": "area under the risk-coverage curve",
     },
 }
+"""Heading -> metric -> the row's label in the table of audits."""
 _PERCENT = ("rouge1", "rouge2", "rougeL")
 _COUNTS = ("degree_matched_pairs", "unknown_to_base_pairs")
 
 
 def paper_table(groups: Sequence[Group], data: str) -> Table:
-    """Return KEDRec-LM's table: a group of rows a setting, the published one first, then ours, then the difference.
+    """Return KEDRec-LM's table; each setting has the published row, our rows and their difference.
 
     Args:
         groups: students tested on ``data``; F1 is shown in percent, as published.
-        data: what they were tested on.
+        data: name of the data set.
     """
     columns = ("model", *published.STUDENT_COLUMNS, "pairs", "experiment", "commit")
     caption = f"KEDRec-LM: choice and rationale, percent; ours on {data}"
@@ -125,7 +126,7 @@ def _add_group(table: TableOf, group: Group, reported: published.Published | Non
 
 
 def audit_table(groups: Sequence[Group], data: str) -> Table | None:
-    """Return what the tests and audits say: a row a metric, a column a model; ``None`` where there is no student."""
+    """Return the tests and audits, one metric a row and one model a column; ``None`` if there is no student."""
     columns = [(group, head) for group in groups for head in ("base", "test") if group.figure(f"{head}/f1") is not None]
     if not columns:
         return None
@@ -136,7 +137,7 @@ def audit_table(groups: Sequence[Group], data: str) -> Table | None:
     ]
     table = TableOf(f"audits_{file_part(data)}", f"Audits of the choice and the rationale, {data}", ("metric", *names))
     absent: list[str] = []
-    for part, metrics in _AUDITS.items():
+    for part, metrics in AUDIT_LABELS.items():
         told = {name: [group.figure(f"{head}/{name}") for group, head in columns] for name in metrics}
         if not any(figure for figures in told.values() for figure in figures):
             absent.append(part.lower())
@@ -150,13 +151,14 @@ def audit_table(groups: Sequence[Group], data: str) -> Table | None:
             for (group, head), figure in zip(columns, figures, strict=True):
                 table.number(f"{group.model}, {head}", name, group, figure)
     return table.done(
-        f"Left out: {', '.join(absent)}; these runs were tested without it. kedrec.evaluate RUN adds it."
+        f"Left out: {', '.join(absent)}. These runs were tested without it; kedrec.evaluate RUN adds it."
         if absent
         else "",
         "In brackets 95 % intervals, diseases resampled whole.",
-        "A high F1 that falls without the passages that state the answer was read off them; one that stays without any "
-        "passage, or falls with the names hidden, was remembered. A choice that follows exchanged evidence rests on "
-        "the passages, or on no more than their order: see how often it is the nearer passage's.",
+        "If F1 falls without the passages that state the answer, the model copied the answer from them. If F1 stays "
+        "high without any passage, or falls when the drug names are masked, the model used parametric knowledge. An "
+        "evidence-sensitive choice depends on the passages, or only on their order: compare the agreement with the "
+        "nearest-passage baseline.",
         ROUGE_SETTINGS,
     )
 

@@ -1,4 +1,4 @@
-"""Names, synonyms and descriptions of entities."""
+"""Reads names, synonyms and descriptions of entities from a TSV file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ HEADER = ("entity", "name", "synonyms", "description")
 
 @dataclass(frozen=True)
 class EntityInfo:
-    """What people call an entity.
+    """Names and description of an entity.
 
     Attributes:
-        name: the preferred name; empty where the source has none.
+        name: the preferred name; empty if the source has none.
         synonyms: other names, in the file's order, without empty ones.
-        description: prose from the source; empty where it has none.
+        description: text from the source; empty if it has none.
     """
 
     name: str
@@ -27,7 +27,7 @@ class EntityInfo:
 
 
 def find_entities_file(graph_path: str | Path) -> Path | None:
-    """Return ``entities.tsv[.gz|.zst]`` in the graph's folder, or beside the graph's file; ``None`` without one."""
+    """Return ``entities.tsv[.gz|.zst]`` in the graph's folder, or beside the graph's file; ``None`` if absent."""
     path = Path(graph_path)
     return find_beside(path if path.is_dir() else path.parent, ("entities.tsv",))
 
@@ -35,29 +35,34 @@ def find_entities_file(graph_path: str | Path) -> Path | None:
 def load_entity_info(path: str | Path) -> dict[str, EntityInfo]:
     r"""Read a TSV (plain, .gz, .zst) with the header ``entity\tname\tsynonyms\tdescription``.
 
-    Synonyms are separated by ``|``. The names of the result are entity ids, in the file's order.
+    Synonyms are separated by ``|``.
+
+    Returns:
+        Entity id to its names and description, in the file's order.
 
     Raises:
-        KedrecError: a missing or damaged file, another header, a wrong column count, an entity that is not
-            ``Type::id`` or comes twice, bytes that are not UTF-8; with the file and the line.
+        KedrecError: the file is missing, damaged or not UTF-8; the header or the number of columns is wrong; an entity
+            is not ``Type::id`` or occurs twice. The message names file and line.
     """
     path = Path(path)
     infos: dict[str, EntityInfo] = {}
     for number, fields in _rows(path):
         if number == 1:
             if tuple(fields) != HEADER:
-                raise KedrecError(f"{path}, line 1: the header must be {' '.join(HEADER)!r}, tab-separated")
+                raise KedrecError(f"{path}, line 1: expected the header {' '.join(HEADER)!r}, separated by tabs")
             continue
         if len(fields) != len(HEADER):
-            raise KedrecError(f"{path}, line {number}: {len(fields)} columns, expected {len(HEADER)} ({HEADER})")
+            raise KedrecError(
+                f"{path}, line {number}: {len(fields)} columns, expected {len(HEADER)}: {', '.join(HEADER)}"
+            )
         entity, name, synonyms, description = fields
         if not is_entity(entity):
-            raise KedrecError(f"{path}, line {number}: {entity!r} is not an entity; expected Type::id")
+            raise KedrecError(f"{path}, line {number}: {entity!r} is not an entity id; expected Type::id")
         if entity in infos:
-            raise KedrecError(f"{path}, line {number}: {entity!r} comes a second time; keep one line for each entity")
+            raise KedrecError(f"{path}, line {number}: {entity!r} occurs a second time; keep one line for each entity")
         infos[entity] = EntityInfo(name, tuple(filter(None, synonyms.split("|"))), description)
     if not infos:
-        raise KedrecError(f"{path}: no entities in it; expected a header and one line for each entity")
+        raise KedrecError(f"{path}: it holds no entities; expected a header and one line for each entity")
     return infos
 
 

@@ -1,4 +1,4 @@
-"""DRKG with the names of its entities beside it, as one folder that a graph is read from."""
+"""Prepares DRKG together with the names of its entities, as one graph folder."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from kedrec.storage.atomic_files import write_atomic
 from kedrec.storage.compressed_text import text_lines
 from kedrec.storage.hashing import file_hash
 
-_NAMING = 1  # raise when entities are named differently
+_NAMING = 1  # raise when the way entities get their names changes
 _FETCHED = {name: None for name, vocabulary in VOCABULARIES.items() if vocabulary.url}
 
 
@@ -29,10 +29,10 @@ class Drkg:
     """Where DRKG and its names come from.
 
     Attributes:
-        source: the address of a mirror, or a local ``drkg.tar.gz`` or ``drkg.tsv``; ``null`` for the official archive.
-        sha256: of that file.
-        vocabularies: by name the address of a mirror, a local file, or ``null`` for the official address. Those that
-            may be fetched are; DrugBank's is a file that you download in a browser.
+        source: address of a mirror, or a local ``drkg.tar.gz`` or ``drkg.tsv``; ``null`` for the official archive.
+        sha256: expected SHA-256 of that file.
+        vocabularies: vocabulary to the address of a mirror, a local file, or ``null`` for the official address. By
+            default all that may be downloaded; DrugBank's has to be downloaded in a browser.
     """
 
     source: str | None = None
@@ -40,20 +40,20 @@ class Drkg:
     vocabularies: Mapping[str, str | None] = field(default_factory=lambda: dict(_FETCHED))
 
     def stages(self, store: Store) -> list[Stage]:
-        """Return what is to be fetched."""
-        there = store.holds(DRKG, drkg_key(self.source, self.sha256))
-        stages = [Stage("DRKG", there, {"bytes to download, about": BYTES})]
+        """Return the downloads, and which of them are already in the store."""
+        stored = store.holds(DRKG, drkg_key(self.source, self.sha256))
+        stages = [Stage("DRKG", stored, {"bytes to download, about": BYTES})]
         for name, source in self.vocabularies.items():
             if source is None or source.startswith(("https://", "http://")):
-                there = store.holds(VOCABULARY, vocabulary_key(name, source))
-                stages.append(Stage(f"names: {VOCABULARIES[name].title}", there, {"files to download": 1}))
+                stored = store.holds(VOCABULARY, vocabulary_key(name, source))
+                stages.append(Stage(f"names: {VOCABULARIES[name].title}", stored, {"files to download": 1}))
         return stages
 
     def prepare(self, store: Store) -> Path:
         """Return the folder with ``triples.tsv.zst``, ``entities.tsv`` and ``unmapped.tsv``.
 
         Raises:
-            KedrecError: something cannot be fetched, or is damaged.
+            KedrecError: a download fails, or a file is damaged.
         """
         triples = drkg_triples(store, self.source, self.sha256, lambda done, total: tell("DRKG, bytes", done, total))
         files = {
@@ -68,13 +68,13 @@ class Drkg:
             write_atomic(folder / "facts.json", json.dumps({**drkg_facts(triples), "names": facts}, default=str))
             try:
                 os.link(triples, folder / "triples.tsv.zst")
-            except OSError:  # another file system, or one without links
+            except OSError:  # another file system, or one without hard links
                 shutil.copy(triples, folder / "triples.tsv.zst")
 
         return store.get("named-drkg", key, build)
 
     @staticmethod
     def facts(folder: Path) -> dict[str, Any]:
-        """Return what is known of a folder that `prepare` returned."""
-        found: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-        return found
+        """Return facts about a folder that `prepare` returned: sources, counts, names."""
+        facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        return facts

@@ -1,4 +1,4 @@
-"""The open vocabularies that name DRKG's entities: where each is, its terms, and how DRKG spells its identifiers."""
+"""The open vocabularies with names of DRKG's entities: address, licence, and how DRKG writes their identifiers."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
@@ -15,12 +15,12 @@ class Vocabulary:
     """One open vocabulary.
 
     Attributes:
-        title: what people call it.
-        license: the terms of its names.
-        read: yields (identifier, names) of a file.
-        forms: how DRKG spells an entity of it: ``{id}`` is the identifier, ``{local}`` what follows its colon.
-        url: the official address; ``None`` where a user fetches it himself.
-        page: where to fetch it, in words, for those.
+        title: its usual name.
+        license: the licence of its names.
+        read: yields (identifier, names) from a file.
+        forms: how DRKG writes an entity of it: ``{id}`` is the identifier, ``{local}`` the part after its colon.
+        url: the official address; ``None`` if the user has to download it.
+        page: where the user downloads it, in words.
     """
 
     title: str
@@ -31,7 +31,7 @@ class Vocabulary:
     page: str = ""
 
     def entries(self, path: Path) -> Iterator[tuple[str, EntityInfo]]:
-        """Yield (entity as DRKG spells it, names) of a file; one identifier may give several entities."""
+        """Yield (entity as DRKG writes it, names) from a file; one identifier may give several entities."""
         for identifier, info in self.read(path):
             local = identifier.rpartition(":")[2]
             for form in self.forms:
@@ -43,7 +43,7 @@ _MESH_FILES = "https://nlmpubs.nlm.nih.gov/projects/mesh/MESH_FILES/xmlmesh"
 _NLM = "NLM's terms for MeSH: free to use, with acknowledgement, not translated"
 _OBO = "https://purl.obolibrary.org/obo"
 
-# In the order in which a name is best looked for: `build_entities` takes the first.
+# In order of preference: `build_entities` takes the first vocabulary that has a name.
 VOCABULARIES: Mapping[str, Vocabulary] = {
     "drugbank": Vocabulary(
         "DrugBank open vocabulary",
@@ -113,8 +113,12 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
 
 
 def find_vocabulary(name: str) -> Vocabulary:
-    """Return one of `VOCABULARIES`; raise `KedrecError` where there is none of that name."""
+    """Return the vocabulary of a name.
+
+    Raises:
+        KedrecError: `VOCABULARIES` has no such name.
+    """
     if name not in VOCABULARIES:
         known = ", ".join(VOCABULARIES)
-        raise KedrecError(f"no vocabulary {name!r}{nearest(name, VOCABULARIES)}; expected one of {known}")
+        raise KedrecError(f"unknown vocabulary {name!r}{nearest(name, VOCABULARIES)}; expected one of {known}")
     return VOCABULARIES[name]

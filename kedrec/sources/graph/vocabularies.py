@@ -1,4 +1,4 @@
-"""Names of DRKG's entities from open vocabularies that a user has, or lets kedrec fetch."""
+"""Downloads open vocabularies, or takes local files, and writes the names of DRKG's entities from them."""
 
 import gzip
 import os
@@ -22,7 +22,7 @@ from kedrec.storage.atomic_files import write_atomic
 from kedrec.storage.compressed_text import line_blocks
 from kedrec.storage.hashing import Key, file_hash
 
-KIND = "vocabulary"  # of the artefact
+KIND = "vocabulary"  # kind of the artefact in the store
 
 _MAGIC = {".gz": b"\x1f\x8b", ".zip": b"PK", ".zst": b"\x28\xb5\x2f\xfd"}
 
@@ -35,19 +35,19 @@ def vocabulary_file(
     progress: Progress | None = None,
     web: Web | None = None,
 ) -> Path:
-    """Return the file of a vocabulary, fetched once; a download that was stopped goes on.
+    """Return the file of a vocabulary, downloaded once; an interrupted download is resumed.
 
     Args:
         name: one of `VOCABULARIES`.
-        store: where a fetched file is kept.
-        source: another address or a local file; ``None`` takes the official address.
-        sha256: of the file, in hex.
-        progress: told the bytes of the download so far and in all.
-        web: what to fetch with.
+        store: keeps a downloaded file.
+        source: another address, or a local file; ``None`` for the official address.
+        sha256: expected SHA-256 of the file, in hex.
+        progress: called with the bytes downloaded so far and the total.
+        web: HTTP client; ``None`` for a new one.
 
     Raises:
-        KedrecError: no such vocabulary, one that a user fetches himself, or a file that cannot be fetched or is
-            damaged; nothing is then in the store.
+        KedrecError: the vocabulary is unknown, the user has to download it, the download fails, or the file is damaged;
+            the store is then unchanged.
     """
     vocabulary = find_vocabulary(name)
     if source is not None and not source.startswith(("https://", "http://")):
@@ -56,51 +56,54 @@ def vocabulary_file(
     host = (urlsplit(url).hostname or "") if url else ""
     if url is None or host == "drugbank.com" or host.endswith(".drugbank.com"):
         page = vocabulary.page or VOCABULARIES["drugbank"].page
-        raise KedrecError(f"{vocabulary.title}: not fetched by kedrec; get it from {page} and name the local file")
+        raise KedrecError(
+            f"{vocabulary.title}: kedrec may not download it; get it from {page} and give the path of the file"
+        )
     file = re.sub(r"[^\w.-]", "_", urlsplit(url).path.rpartition("/")[2]).lstrip(".") or "vocabulary"
 
     def build(folder: Path) -> None:
-        place = folder / file
-        if not place.is_file():
-            starts = _MAGIC.get(place.suffix, b"")
-            (web or Web()).download(url, place, sha256=sha256, starts=starts, progress=progress)
+        file_path = folder / file
+        if not file_path.is_file():
+            starts = _MAGIC.get(file_path.suffix, b"")
+            (web or Web()).download(url, file_path, sha256=sha256, starts=starts, progress=progress)
         try:
-            _check(vocabulary, place)
+            _check(vocabulary, file_path)
         except KedrecError as fault:
-            place.unlink()  # the next start would find it damaged again
-            raise KedrecError(f"{shown(url)}: {str(fault).replace(str(place), file)}") from fault
+            file_path.unlink()  # otherwise the next start would read the damaged file again
+            raise KedrecError(f"{shown(url)}: {str(fault).replace(str(file_path), file)}") from fault
 
     return store.get(KIND, vocabulary_key(name, url, sha256), build, resumable=True) / file
 
 
 def vocabulary_key(name: str, source: str | None = None, sha256: str | None = None) -> Key:
-    """Return what names a fetched vocabulary, of kind `KIND`, in a store: for a plan that asks `Store.holds`."""
+    """Return the store key of a vocabulary, of kind `KIND`; a preparation plan looks it up with `Store.holds`."""
     url = source or find_vocabulary(name).url or ""
     return {"vocabulary": name, "source": without_secrets(url), "sha256": sha256.lower() if sha256 else None}
 
 
 def build_entities(entities: Iterable[str], vocabularies: Mapping[str, Path], out: Path) -> dict[str, Any]:
-    """Write the names of entities as `kedrec.sources.graph.entity_names` reads them; list those without a name.
+    """Write the names of entities as `kedrec.sources.graph.entity_names` reads them; list entities without a name.
 
-    Each entity has its line, in the given order, an empty one where no vocabulary knows it. The first vocabulary that
-    knows an entity names it; later ones add synonyms, and a description where there is none. An identifier of several
-    (``Gene::5595;5594``) is named by all of them, joined by "and".
+    Each entity has one line, in the given order, with empty columns if no vocabulary has it. The name is that of the
+    first vocabulary that has the entity; later ones add synonyms, and a description if there is none yet. An id that
+    joins several (``Gene::5595;5594``) gets all their names, joined by "and".
 
     Args:
-        entities: such as ``Compound::DB00945``; one that comes again is passed over.
-        vocabularies: name, one of `VOCABULARIES`, to file; their order is the order of preference.
-        out: the file, ``.tsv``, ``.tsv.gz`` or ``.tsv.zst``; ``unmapped.tsv`` (type, prefix, entity) appears beside it.
+        entities: ids such as ``Compound::DB00945``; duplicates are skipped.
+        vocabularies: name in `VOCABULARIES` to file, in order of preference.
+        out: the file, ``.tsv``, ``.tsv.gz`` or ``.tsv.zst``; ``unmapped.tsv`` (type, prefix, entity) is written beside
+            it.
 
     Returns:
-        Counts: ``entities``, ``named``, ``described``; ``by_vocabulary``, how many each named; ``unmapped``: type to
-        prefix of the identifier to how many have no name.
+        Counts: ``entities``, ``named``, ``described``; ``by_vocabulary``, how many names are from each; ``unmapped``,
+        type to prefix of the identifier to the number of entities without a name.
 
     Raises:
-        KedrecError: no such vocabulary, or a file that cannot be read.
+        KedrecError: a vocabulary is unknown, or a file cannot be read.
     """
     order = list(dict.fromkeys(entities))
-    wanted = {part for entity in order for part in _single(entity)}
-    found, named_by = _look_up(wanted, vocabularies)
+    requested = {part for entity in order for part in _single(entity)}
+    found, named_by = _look_up(requested, vocabularies)
     lines = ["\t".join(HEADER)]
     unmapped = ["type\tprefix\tentity"]
     counts: dict[str, Counter[str]] = {}
@@ -129,30 +132,30 @@ def build_entities(entities: Iterable[str], vocabularies: Mapping[str, Path], ou
 
 def _local(path: Path, sha256: str | None) -> Path:
     if not path.is_file():
-        raise KedrecError(f"{path}: no such file; expected a vocabulary")
+        raise KedrecError(f"{path}: no such file; expected the file of a vocabulary")
     if sha256 is not None and (found := file_hash(path)) != sha256.lower():
-        raise KedrecError(f"{path}: the file has the SHA-256 {found}, not {sha256}; fetch it again or correct the hash")
+        raise KedrecError(f"{path}: its SHA-256 is {found}, expected {sha256}; download it again, or correct the hash")
     return path
 
 
-def _check(vocabulary: Vocabulary, place: Path) -> None:
-    """Raise if a fetched file is no whole file of its form: it is unpacked to its end, and one record is read."""
-    if next(vocabulary.read(place), None) is None:
-        raise KedrecError(f"{place}: no names in it")
-    if place.suffix != ".zip":
-        for _ in line_blocks(place):
+def _check(vocabulary: Vocabulary, file_path: Path) -> None:
+    """Raise unless a file decompresses to its end and its first record can be read."""
+    if next(vocabulary.read(file_path), None) is None:
+        raise KedrecError(f"{file_path}: it holds no names")
+    if file_path.suffix != ".zip":
+        for _ in line_blocks(file_path):
             pass
 
 
-def _look_up(wanted: set[str], vocabularies: Mapping[str, Path]) -> tuple[dict[str, EntityInfo], dict[str, int]]:
-    """Return the names of the wanted entities, and how many each vocabulary named first."""
+def _look_up(requested: set[str], vocabularies: Mapping[str, Path]) -> tuple[dict[str, EntityInfo], dict[str, int]]:
+    """Return the names of the requested entities, and how many of them each vocabulary was the first to have."""
     found: dict[str, EntityInfo] = {}
     named_by: dict[str, int] = {}
     for name, path in vocabularies.items():
         seen: set[str] = set()
         known = len(found)
         for entity, raw in find_vocabulary(name).entries(path):
-            if entity in wanted and entity not in seen:
+            if entity in requested and entity not in seen:
                 seen.add(entity)
                 info = _merged(found.get(entity), raw)
                 if info.name:
@@ -162,7 +165,7 @@ def _look_up(wanted: set[str], vocabularies: Mapping[str, Path]) -> tuple[dict[s
 
 
 def _merged(first: EntityInfo | None, later: EntityInfo) -> EntityInfo:
-    """Return both as one, in the form of the table: one line, single spaces, no ``|`` in a name, none twice."""
+    """Merge two records for the table: one line, single spaces, no ``|`` in a name, no name twice."""
     if first is None:
         first = EntityInfo(_line(later.name), (), "")
     names = {first.name.replace("|", "/").casefold(): first.name}
@@ -178,7 +181,7 @@ def _line(text: str) -> str:
 
 
 def _single(entity: str) -> list[str]:
-    """Return the entities that an identifier of several stands for: GNBR joins genes by ``;`` and MeSH by ``|``."""
+    """Split an id that joins several entities: GNBR joins genes by ``;`` and MeSH ids by ``|``."""
     kind, identifier = split_id(entity)
     return [f"{kind}::{part}" for part in re.split("[;|]", identifier)]
 
@@ -191,7 +194,7 @@ def _joined(infos: list[EntityInfo | None]) -> EntityInfo | None:
 
 
 def _kind_of(entity: str) -> tuple[str, str]:
-    """Return an entity's type and how its identifier begins: ``CHEMBL``, ``pubchem``, ``number``."""
+    """Return an entity's type and the prefix of its identifier: ``CHEMBL``, ``pubchem``, ``number``."""
     kind, identifier = split_id(entity)
     prefix = re.match(r"[^\d:;|]*", identifier)
     return kind, (prefix[0] if prefix and prefix[0] else "number" if identifier else "blank")

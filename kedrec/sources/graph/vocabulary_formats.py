@@ -1,6 +1,6 @@
-"""Readers of open vocabularies, one a format: each yields (identifier, names) as the vocabulary spells the identifier.
+"""Readers of open vocabularies, one per format; each yields (identifier, names), identifiers as in the vocabulary.
 
-Identifiers that a record took over from merged ones come last, so that a record of its own stands before them.
+Identifiers of merged records come last, so that an identifier with a record of its own comes first.
 """
 
 import csv
@@ -29,10 +29,10 @@ _BLANKS = {"n": " ", "t": " ", "W": " "}
 
 
 def read_drugbank(path: Path) -> Iterator[Named]:
-    """Read DrugBank's open vocabulary, ``drugbank vocabulary.csv``, as it is or in the zip that it comes in.
+    """Read DrugBank's open vocabulary: ``drugbank vocabulary.csv``, or the zip that DrugBank ships.
 
     Raises:
-        KedrecError: the file is missing, damaged or of another form; the same holds for each reader here.
+        KedrecError: the file is missing, damaged or has another format; so does every reader in this module.
     """
     columns = ("DrugBank ID", "Accession Numbers", "Common name", "Synonyms")
     merged: list[Named] = []
@@ -44,10 +44,11 @@ def read_drugbank(path: Path) -> Iterator[Named]:
 
 
 def read_mesh(path: Path) -> Iterator[Named]:
-    """Read MeSH descriptors or supplementary records in NLM's XML, a record at a time.
+    """Read MeSH descriptors or supplementary records from NLM's XML, one record at a time.
 
-    Synonyms are the terms of the preferred concept; those of the narrower concepts in a record are not. The description
-    is a descriptor's scope note, or the note of a supplementary disease; those of chemicals tell how they were indexed.
+    Synonyms are the terms of the preferred concept; terms of narrower concepts in a record are not used. The
+    description is a descriptor's scope note, or the note of a supplementary disease; notes of chemicals are about
+    indexing and are not used.
     """
     from lxml import etree
 
@@ -70,13 +71,13 @@ def read_mesh(path: Path) -> Iterator[Named]:
                 _forget(record)
         parser.close()
     except etree.XMLSyntaxError as fault:
-        raise KedrecError(f"{path}: not whole XML ({fault}); fetch it again") from fault
+        raise KedrecError(f"{path}: the XML is damaged or cut short ({fault}); download it again") from fault
     if not found:
-        raise KedrecError(f"{path}: no MeSH records in it; expected NLM's desc<year>.xml or supp<year>.xml")
+        raise KedrecError(f"{path}: it holds no MeSH records; expected NLM's desc<year>.xml or supp<year>.xml")
 
 
 def read_gene_info(path: Path) -> Iterator[Named]:
-    """Read NCBI's ``gene_info``: the symbol is the name, as people write it; the full name is its first synonym."""
+    """Read NCBI's ``gene_info``: the symbol is the name, the full name the first synonym."""
     header: list[str] = []
     for line, content in text_lines(path):
         cells = content.rstrip("\r").split("\t")
@@ -87,7 +88,7 @@ def read_gene_info(path: Path) -> Iterator[Named]:
         if len(cells) != len(header):
             raise KedrecError(f"{path}:{line}: {len(cells)} columns, expected {len(header)} ({', '.join(header)})")
         row = {name: "" if cell == "-" else cell for name, cell in zip(header, cells, strict=True)}
-        if row["Symbol"] == "NEWENTRY":  # a place kept for a gene that has no name yet
+        if row["Symbol"] == "NEWENTRY":  # a placeholder for a gene without a name
             continue
         full = (row.get("Full_name_from_nomenclature_authority", ""), row["description"])
         yield row["GeneID"], EntityInfo(row["Symbol"], _filled(*full, *row["Synonyms"].split("|")), "")
@@ -96,7 +97,7 @@ def read_gene_info(path: Path) -> Iterator[Named]:
 
 
 def read_hgnc(path: Path) -> Iterator[Named]:
-    """Read HGNC's complete set, by NCBI gene id; genes without one are left out."""
+    """Read HGNC's complete set, by NCBI gene id; genes without such an id are left out."""
     columns = ("symbol", "name", "alias_symbol", "alias_name", "prev_symbol", "prev_name", "entrez_id")
     for row in _rows(path, _plain(path), columns, "\t"):
         if row["entrez_id"]:
@@ -105,12 +106,12 @@ def read_hgnc(path: Path) -> Iterator[Named]:
 
 
 def read_obo(path: Path, *, equivalents: bool = False) -> Iterator[Named]:
-    """Read an ontology's terms in OBO format 1.2 or 1.4; only exact synonyms are taken.
+    """Read the terms of an ontology in OBO format 1.2 or 1.4; only exact synonyms are used.
 
     Args:
         path: the file.
-        equivalents: yield the identifiers of other vocabularies that the ontology calls equivalent (as MONDO does),
-            rather than its own and those that were merged.
+        equivalents: yield the identifiers of other vocabularies that the ontology calls equivalent (as MONDO does)
+            instead of its own and merged ones.
     """
     merged: list[Named] = []
     found = False
@@ -132,15 +133,15 @@ def read_obo(path: Path, *, equivalents: bool = False) -> Iterator[Named]:
         yield tags["id"][0].split()[0], info
         merged += [(value.split()[0], info) for value in tags.get("alt_id", ())]
     if not found:
-        raise KedrecError(f"{path}: no terms in it; expected an ontology in OBO format")
+        raise KedrecError(f"{path}: it holds no terms; expected an ontology in OBO format")
     yield from merged
 
 
 def read_sider(path: Path) -> Iterator[Named]:
     """Read side effects by UMLS concept from SIDER's ``meddra.tsv`` or ``meddra_all_se.tsv``, which have no header.
 
-    The name is the preferred term (PT), or a lowest level term (LLT) where a concept has no other; further terms of
-    the same concept are its synonyms.
+    The name is the preferred term (PT), or a lowest-level term (LLT) if the concept has no preferred one; its other
+    terms are synonyms.
     """
     terms: dict[str, dict[str, int]] = {}
     for line, content in text_lines(path):
@@ -157,14 +158,14 @@ def read_sider(path: Path) -> Iterator[Named]:
             ranks = terms.setdefault(concept, {})
             ranks[name] = min(rank, ranks.get(name, rank))
     if not terms:
-        raise KedrecError(f"{path}: no side effects in it; expected SIDER's meddra.tsv or meddra_all_se.tsv")
+        raise KedrecError(f"{path}: it holds no side effects; expected SIDER's meddra.tsv or meddra_all_se.tsv")
     for concept, ranks in terms.items():
         first, *others = sorted(ranks, key=lambda name: ranks[name])
         yield concept, EntityInfo(first, tuple(others), "")
 
 
 def read_hetionet(path: Path) -> Iterator[Named]:
-    """Read Hetionet's table of nodes, whose identifiers are DRKG's entities."""
+    """Read Hetionet's table of nodes; its identifiers are DRKG's entity ids."""
     for row in _rows(path, _plain(path), ("id", "name", "kind"), "\t"):
         yield row["id"], EntityInfo(row["name"], (), "")
 
@@ -174,7 +175,7 @@ def _mesh_record(path: Path, record: "etree._Element") -> Named:
     stem = "Descriptor" if kind == "Descriptor" else "SupplementalRecord"
     identifier, name = record.findtext(f"{stem}UI"), record.findtext(f"{stem}Name/String")
     if not identifier or not name:
-        raise KedrecError(f"{path}:{record.sourceline}: a record without an identifier or a name; not NLM's MeSH XML")
+        raise KedrecError(f"{path}:{record.sourceline}: a record lacks its identifier or name; expected NLM's MeSH XML")
     preferred = "ConceptList/Concept[@PreferredConceptYN='Y']"
     terms = (term.text or "" for term in record.iterfind(f"{preferred}/TermList/Term/String"))
     if kind == "Descriptor":
@@ -185,7 +186,7 @@ def _mesh_record(path: Path, record: "etree._Element") -> Named:
 
 
 def _forget(record: "etree._Element") -> None:
-    """Free a record that was read, and the empty shells of those before it, or they fill the memory."""
+    """Free the memory of a record that was read, and of the emptied records before it."""
     record.clear()
     parent = record.getparent()
     while parent is not None and record.getprevious() is not None:
@@ -193,7 +194,7 @@ def _forget(record: "etree._Element") -> None:
 
 
 def _terms(path: Path) -> Iterator[dict[str, list[str]]]:
-    """Yield the tags of each [Term] stanza of an OBO file that has an identifier."""
+    """Yield the tags of each [Term] stanza with an identifier in an OBO file."""
     tags: dict[str, list[str]] | None = None
     for _, content in text_lines(path):
         line = content.strip()
@@ -217,18 +218,18 @@ def _plain(path: Path) -> Iterator[str]:
 
 
 def _zipped(path: Path) -> Iterator[str]:
-    """Yield the lines of the one table in a zip; names in the zip are never used as paths."""
+    """Yield the lines of the only CSV file in a zip; names in the zip are never used as paths."""
     try:
         with zipfile.ZipFile(path) as archive:
             tables = [name for name in archive.namelist() if name.lower().endswith(".csv")]
             if len(tables) != 1:
-                raise KedrecError(f"{path}: {len(tables)} tables in it, expected one: drugbank vocabulary.csv")
+                raise KedrecError(f"{path}: it holds {len(tables)} CSV files, expected one: drugbank vocabulary.csv")
             with archive.open(tables[0]) as raw:
                 yield from io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
     except FileNotFoundError as fault:
         raise KedrecError(f"{path}: no such file") from fault
     except (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError) as fault:
-        raise KedrecError(f"{path}: the zip is damaged, cut short or encrypted ({fault}); fetch it again") from fault
+        raise KedrecError(f"{path}: the zip is damaged, cut short or encrypted ({fault}); download it again") from fault
     except UnicodeDecodeError as fault:
         raise KedrecError(f"{path}: the table in it is not UTF-8 ({fault.reason})") from fault
 
@@ -240,15 +241,15 @@ def _rows(path: Path, lines: Iterable[str], columns: tuple[str, ...], separator:
         _check_columns(path, reader.fieldnames or (), columns)
         for row in reader:
             if any(row[name] is None for name in columns):
-                raise KedrecError(f"{path}:{reader.line_num}: a row with fewer columns than the header has")
+                raise KedrecError(f"{path}:{reader.line_num}: the row has fewer columns than the header")
             yield {name: row[name].strip() for name in columns}
     except csv.Error as fault:
-        raise KedrecError(f"{path}:{reader.line_num}: not a record of the table ({fault})") from fault
+        raise KedrecError(f"{path}:{reader.line_num}: not a valid CSV record ({fault})") from fault
 
 
 def _check_columns(path: Path, header: Iterable[str], columns: tuple[str, ...]) -> None:
     if missing := [name for name in columns if name not in header]:
-        raise KedrecError(f"{path}:1: the table has no column {', '.join(missing)}; expected {', '.join(columns)}")
+        raise KedrecError(f"{path}:1: the table lacks the columns {', '.join(missing)}; expected {', '.join(columns)}")
 
 
 def _parts(cell: str) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
-"""ClinicalTrials.gov by its API v2: the studies of a condition and an intervention as documents.
+"""Fetches the studies of a condition and an intervention from ClinicalTrials.gov (API v2) as documents.
 
 A study gives up to two documents, because its parts became public at different times: the protocol (``NCT01234567``),
-dated by the day on which the study was first posted, and posted results (``NCT01234567-results``), dated by the day on
-which they were first posted. So a cut-off by date never shows the results of a trial before the register did.
+dated by the day on which the study was first posted, and the results (``NCT01234567-results``), dated by the day on
+which they were first posted. A cut-off date therefore never lets results through before the register posted them.
 
-The register's API has the present version only. What is known to change after registration, the status and the dates
-of start and completion, is therefore left out of the protocol where a cut-off is asked for and the study was updated
-since. Other edits of the protocol, as of the outcomes or the criteria, cannot be seen there.
+The API has only the present version of a study. Status, start and completion are known to change after registration;
+they are left out of the protocol if there is a cut-off date and the study was updated since. Other edits of the
+protocol, for example of outcomes or criteria, cannot be detected.
 """
 
 import json
@@ -36,8 +36,8 @@ _FIELDS = (
 )
 
 
-# Essie's operators, at https://clinicaltrials.gov/find-studies/constructing-complex-search-queries; a comma, as the
-# service reads it, is AND. Whether it minds their case is not said there.
+# Operators of Essie, the register's search language: https://clinicaltrials.gov/find-studies/constructing-complex-search-queries
+# A comma means AND. That page does not say whether operators are case-sensitive.
 _OPERATOR = re.compile(
     r"\b(AND|OR|NOT|ALL|MISSING|RANGE|DISTANCE|AREA|SEARCH|COVERAGE|EXPANSION|TILT)\b", re.IGNORECASE
 )
@@ -46,7 +46,7 @@ _PLAIN = re.compile(r"[\w .'’-]*")  # noqa: RUF001  (an apostrophe)
 
 @dataclass(frozen=True)
 class TrialQuery:
-    """What to look for, by name; one of the two may be empty.
+    """A search by name; one of the two names may be empty.
 
     Attributes:
         condition: such as ``asthma`` or ``Diabetes Mellitus, Type 2``.
@@ -58,10 +58,10 @@ class TrialQuery:
 
     @property
     def expressions(self) -> tuple[str, str]:
-        """What is sent as ``query.cond`` and ``query.intr``, in the register's Essie syntax.
+        """The values of ``query.cond`` and ``query.intr``, in the register's Essie syntax.
 
-        A name of plain words is sent as it is: the register then also finds its words apart. One that holds an
-        operator, such as a comma, a bracket or AND, stands in quotation marks: as a phrase, or a synonym of it.
+        A name of plain words is sent unchanged: the register then also matches its words separately. A name with an
+        operator, such as a comma, a bracket or AND, is sent in quotation marks: as a phrase, or a synonym of it.
         """
         return _expression(self.condition), _expression(self.intervention)
 
@@ -75,33 +75,33 @@ def fetch(
     url: str = STUDIES,
     page_size: int = 200,
 ) -> Path:
-    """Fill a folder with the documents of all studies that any query finds and return its ``documents.jsonl``.
+    """Write the documents of all studies that any query matches into a folder; return its ``documents.jsonl``.
 
-    What a killed process had fetched is kept, page by page (see `Harvest`); a folder that is finished is left as it is.
-    A study that several queries find comes once. ``harvest.json`` lists the studies that gave no document: without
-    text, or not surely posted before the cut-off. Queries that find nothing give no documents.
+    The pages that an interrupted process fetched are reused (see `Harvest`); a finished folder is not changed. A study
+    that several queries match is written once. ``harvest.json`` lists the studies without a document: those without
+    text, and those whose posting before the cut-off date is not certain.
 
     Args:
-        web: a client, politely of `RATE`.
-        queries: what to look for.
-        folder: where to work.
-        before: a day ``YYYY-MM-DD``; what was not surely posted earlier is left out.
-        url: the address of ``/studies``.
-        page_size: studies a request, 1 to 1000; with results some tens of kilobytes each.
+        web: HTTP client, limited to `RATE`.
+        queries: searches.
+        folder: where the documents are written.
+        before: cut-off date ``YYYY-MM-DD``; documents that are not certainly older are left out.
+        url: address of ``/studies``.
+        page_size: studies per request, 1 to 1000; a study with results takes some tens of kilobytes.
 
     Raises:
-        KedrecError: no query, an empty one, or a size out of range; the service gives a page token twice; and as `Web`
-            and `Harvest`.
+        KedrecError: there is no query, a query is empty, or ``page_size`` is out of range; the service returns a page
+            token twice; and as `Web` and `Harvest`.
     """
     if not queries or any(not any(query.expressions) for query in queries):
-        raise KedrecError("queries: each must have a condition or an intervention; without, all studies would come")
+        raise KedrecError("queries: each needs a condition or an intervention; an empty one would fetch all studies")
     if not 1 <= page_size <= 1000:
-        raise KedrecError(f"page_size: {page_size} is out of range; the service takes 1 to 1000")
+        raise KedrecError(f"page_size: {page_size} is out of range; expected 1 to 1000")
     if before is not None:
         check_cut_off(before)
     pairs = sorted({query.expressions for query in queries})
-    asked = {"source": "clinical_trials", "queries": pairs, "before": before, "url": without_secrets(url)}
-    harvest = Harvest(folder, asked)
+    request = {"source": "clinical_trials", "queries": pairs, "before": before, "url": without_secrets(url)}
+    harvest = Harvest(folder, request)
     if harvest.finished:
         return harvest.documents
     for done, (condition, intervention) in enumerate(pairs, start=1):
@@ -112,22 +112,22 @@ def fetch(
 
 
 def study_documents(study: dict[str, Any], *, before: str | None = None) -> list[Document]:
-    """Return the documents of one study: its protocol and, where posted, its results; none without text.
+    """Return the documents of one study: its protocol and, if posted, its results; none if it has no text.
 
     Args:
-        study: an object of ``studies``, as API v2 answers it.
-        before: a day ``YYYY-MM-DD``; a document whose date is not surely earlier is left out, and the status, too,
-            where the study was updated since.
+        study: an element of ``studies`` in an answer of API v2.
+        before: cut-off date ``YYYY-MM-DD``; documents that are not certainly older are left out, and so is the status
+            of a study that was updated since.
 
     Raises:
-        KedrecError: it is not a study of that form, e.g. one of the old API (``FullStudiesResponse``).
+        KedrecError: the study has another format, e.g. that of the old API (``FullStudiesResponse``).
     """
     if "protocolSection" not in study:
         found = ", ".join(study) or "nothing"
         old = "FullStudiesResponse" in study or "Study" in study
-        hint = "the form of the old API, withdrawn in 2024" if old else "not a study"
+        hint = "the format of the old API, withdrawn in 2024" if old else "not a study"
         raise KedrecError(
-            f"expected a study of API v2 with 'protocolSection', found {found:.200}: {hint}; fetch it anew"
+            f"expected a study of API v2 with 'protocolSection', found {found:.200}: {hint}; fetch it again"
         )
     protocol = study["protocolSection"]
     try:
@@ -140,7 +140,7 @@ def study_documents(study: dict[str, Any], *, before: str | None = None) -> list
             else "a study"
         )
         raise KedrecError(
-            f"{nct}: not of the form of API v2 ({type(fault).__name__}: {fault}); fetch it anew"
+            f"{nct}: not in the format of API v2 ({type(fault).__name__}: {fault}); fetch it again"
         ) from fault
 
 
@@ -171,7 +171,7 @@ def _documents(nct: str, protocol: dict[str, Any], results: dict[str, Any], befo
 
 
 def _expression(name: str) -> str:
-    """Return a name as one term of Essie's; nothing of it is an operator, and a backslash is a blank."""
+    """Return a name as one search term without operators; a backslash becomes a space."""
     words = " ".join(name.replace("\\", " ").split())
     if _PLAIN.fullmatch(words) and not _OPERATOR.search(words):
         return words
@@ -186,7 +186,7 @@ def _params(condition: str, intervention: str, before: str | None, page_size: in
 
 
 def _walk(web: "Web", harvest: Harvest, url: str, params: dict[str, str], before: str | None) -> None:
-    """Fetch the pages of a query that are not there yet."""
+    """Fetch the pages of a query that are not in the folder yet."""
     query = [params.get("query.cond", ""), params.get("query.intr", "")]
     token, tokens, number, begun = "", {""}, 0, False
     while token or not number:
@@ -199,13 +199,13 @@ def _walk(web: "Web", harvest: Harvest, url: str, params: dict[str, str], before
                 if begun or not token:
                     raise
                 raise KedrecError(
-                    f"{fault}; the page was named by an earlier process: if the service does not know it any more, "
-                    f"delete {harvest.documents.parent} and start again"
+                    f"{fault}; the page token is from an earlier process: if the service no longer accepts it, delete "
+                    f"{harvest.documents.parent} and start again"
                 ) from fault
             if following and following in tokens | {token}:
                 raise KedrecError(
-                    f"{shown(url)}: page {number} of {query} names a next page that came before; the service "
-                    "is at fault: start again later, what came is kept"
+                    f"{shown(url)}: page {number} of {query} names a next page that was already fetched, "
+                    "which is a fault of the service: start again later; the pages fetched so far are reused"
                 )
             _keep(harvest, piece, studies, following, before)
             begun = True
@@ -228,7 +228,7 @@ def _keep(harvest: Harvest, piece: str, studies: list[dict[str, Any]], following
 
 
 def _page(body: bytes) -> tuple[list[dict[str, Any]], str]:
-    """Return the studies of a page and the token of the next, '' of the last."""
+    """Return the studies of a page and the token of the next page, empty on the last one."""
     page = json.loads(body)
     studies = page.get("studies") if isinstance(page, dict) else None
     if not isinstance(studies, list) or not all(isinstance(study, dict) for study in studies):

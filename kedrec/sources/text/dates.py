@@ -1,4 +1,4 @@
-"""Dates as sources write them: whole or partly known, and what such a date says about a cut-off."""
+"""Complete and partial dates of sources, and comparison of such dates with a cut-off date."""
 
 import calendar
 import re
@@ -10,11 +10,11 @@ _MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_abb
 
 
 def iso_date(year: str, month: str = "", day: str = "") -> str:
-    """Return ``YYYY-MM-DD``, ``YYYY-MM`` or ``YYYY``, whatever of it is known and possible; without a year ``''``.
+    """Return ``YYYY-MM-DD``, ``YYYY-MM`` or ``YYYY``, as far as the parts are valid; empty without a year.
 
     Args:
         year: four digits.
-        month: a number, or an English name of which three letters are enough.
+        month: a number, or an English name or its first three letters.
         day: a number.
     """
     if not re.fullmatch(r"\d{4}", year) or year == "0000":
@@ -28,36 +28,36 @@ def iso_date(year: str, month: str = "", day: str = "") -> str:
 
 
 def last_day(written: str) -> date | None:
-    """Return the last day that a whole or partial ISO date can mean; ``None`` where it is no such date."""
+    """Return the last day that a complete or partial ISO date can mean; ``None`` if it is not such a date."""
     parts = re.fullmatch(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", written)
     if not parts:
         return None
     year, month = int(parts[1]), int(parts[2] or 12)
     try:
         return date(year, month, int(parts[3]) if parts[3] else calendar.monthrange(year, month)[1])
-    except ValueError:  # calendar's error of a month is one too
+    except ValueError:  # also raised by calendar for an invalid month
         return None
 
 
 def earliest(dates: list[str]) -> str:
-    """Return the date whose last possible day comes first, of the longest form among equals; ``''`` of none."""
+    """Return the date whose last possible day is earliest, the most complete of equals; empty if there is no date."""
     known = [(day, -len(written), written) for written in dates if (day := last_day(written))]
     return min(known)[2] if known else ""
 
 
 def surely_before(written: str, limit: str) -> bool:
-    """Whether a whole or partial ISO date lies before the day ``limit`` whatever its unknown part is."""
+    """Whether a complete or partial ISO date is before the day ``limit``, whatever its missing parts are."""
     day = last_day(written)
     return day is not None and day < date.fromisoformat(limit)
 
 
 def check_cut_off(before: str) -> date:
-    """Return the last day that evidence may be of, the day before the cut-off.
+    """Return the day before the cut-off date: the latest day that evidence may have.
 
     Raises:
-        KedrecError: ``before`` is not a day ``YYYY-MM-DD``.
+        KedrecError: ``before`` is not a date ``YYYY-MM-DD``.
     """
     try:
         return date.fromisoformat(before) - timedelta(days=1)
     except (ValueError, OverflowError) as fault:
-        raise KedrecError(f"before: {before!r} is not a day; expected one such as 2015-01-01") from fault
+        raise KedrecError(f"before: {before!r} is not a date; expected one such as 2015-01-01") from fault

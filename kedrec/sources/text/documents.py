@@ -1,7 +1,8 @@
-"""Documents as kedrec reads them: passages JSONL, and two raw forms, PubMed abstracts and a table of trials.
+"""Reads documents: passages as JSONL, PubMed abstracts as JSONL, and the TOP benchmark's table of trials.
 
-A form is told from the file's name, plain, ``.gz`` or ``.zst``: ``passages*.jsonl`` (or any other JSONL that is named
-itself), ``pubmed_abstracts.jsonl`` and ``trials_phase123.csv`` (the columns of the TOP benchmark of trial outcomes).
+The file's name decides the format; each may be plain, ``.gz`` or ``.zst``. ``passages*.jsonl`` holds documents, and so
+does a JSONL file of another name if the path names the file itself; ``pubmed_abstracts.jsonl`` holds abstracts;
+``trials_phase123.csv`` has the columns of the TOP benchmark of trial outcomes.
 """
 
 import ast
@@ -28,8 +29,8 @@ class Document:
     """One document of a text source.
 
     Attributes:
-        id: unique among all documents, e.g. ``NCT00000102`` or ``PMC1429708``; what a rationale cites.
-        source: ``clinical_trials``, ``pmc``, or any word of the user's own.
+        id: unique among all documents, e.g. ``NCT00000102`` or ``PMC1429708``; rationales cite it.
+        source: ``clinical_trials``, ``pmc``, or any other word; ``data.init_args.sources`` selects by it.
         title: one line; may be empty.
         text: the body, paragraphs separated by an empty line.
         date: publication date or year, as the source writes it.
@@ -47,15 +48,16 @@ class Document:
 
 
 def read_documents(path: str | Path) -> Iterator[Document]:
-    """Yield the documents of a file or folder, in file order; a document that recurs word for word comes once.
+    """Yield the documents of a file or folder, in file order; an exact duplicate is yielded once.
 
     Args:
-        path: a JSONL file of documents (id, source, title, text; optionally date, license, url), one of the raw
-            forms, or a folder holding any of these under the names given at the top of this module.
+        path: a JSONL file of documents (fields id, title, text; optionally source, date, license, url), one of the
+            other two formats, or a folder that holds any of these under the names given at the top of this module.
+            A document without ``source`` gets the file's name without its endings, e.g. ``passages``.
 
     Raises:
-        KedrecError: nothing is there, a file is damaged or not UTF-8, a record is not of the form, or one id stands
-            for two different texts; the message names file and line.
+        KedrecError: the path does not exist, a file is damaged or not UTF-8, a record lacks a field, or two different
+            texts share one id; the message names file and line.
     """
     seen: dict[str, tuple[int, str]] = {}
     for file in _document_files(Path(path)):
@@ -66,13 +68,13 @@ def read_documents(path: str | Path) -> Iterator[Document]:
                 yield document
             elif known != content:
                 raise KedrecError(
-                    f"{place}: the id {document.id!r} stands for a different text at {first}; "
-                    "an id is cited, so it must be unique: rename one of the two"
+                    f"{place}: the id {document.id!r} is already used for a different text at {first}; "
+                    "rationales cite ids, so each must be unique: rename one of the two"
                 )
 
 
 def documents_hash(path: str | Path) -> str:
-    """Return 64 hex digits that change with the names or bytes of the files that `read_documents` would read."""
+    """Return a SHA-256, 64 hex digits, of the names and bytes of the files that `read_documents` would read."""
     files = [(file.name, file_hash(file)) for file in _document_files(Path(path))]
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
@@ -103,9 +105,9 @@ def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             row = json.loads(content)
         except json.JSONDecodeError as fault:
-            raise KedrecError(f"{file}:{line}: not JSON ({fault}); expected one document a line") from fault
+            raise KedrecError(f"{file}:{line}: not JSON ({fault}); expected one JSON object a line") from fault
         if not isinstance(row, dict):
-            raise KedrecError(f"{file}:{line}: expected a JSON object with id, source, title, text; found {row!r:.60}")
+            raise KedrecError(f"{file}:{line}: expected a JSON object with id, title, text; found {row!r:.60}")
         yield line, row
 
 
@@ -118,15 +120,16 @@ def _field(row: dict[str, Any], name: str, file: Path, line: int, *, blank: bool
 
 
 def _document(row: dict[str, Any], file: Path, line: int) -> Document:
-    needed = {name: _field(row, name, file, line) for name in ("id", "source", "text")}
-    spelt = {"license": "licence"}  # both spellings are about
+    needed = {name: _field(row, name, file, line) for name in ("id", "text")}
+    source = _field(row, "source", file, line) if "source" in row else file.name.partition(".jsonl")[0]
+    spelt = {"license": "licence"}  # both spellings are common
     extra = {
         name: _field(row, key, file, line, blank=True)
         for name in ("date", "license", "url")
         for key in (name, spelt.get(name, name))
         if key in row
     }
-    return Document(title=_field(row, "title", file, line, blank=True), **needed, **extra)
+    return Document(source=source, title=_field(row, "title", file, line, blank=True), **needed, **extra)
 
 
 def _abstract(row: dict[str, Any], file: Path, line: int) -> Document:
@@ -175,7 +178,7 @@ def _listed(cell: str, name: str, file: Path, line: int) -> list[str]:
 
 
 def _trial(trial: str, merged: dict[str, list[str]]) -> Document:
-    """Compose a trial's text; the outcome label and why it stopped are left out: they would leak an answer."""
+    """Compose a trial's text, without the outcome label and the reason for stopping, which would leak the answer."""
     phase, drugs, diseases, status = (", ".join(merged[name]) for name in ("phase", "drugs", "diseases", "status"))
     return Document(
         id=trial,
@@ -193,7 +196,7 @@ def _trial(trial: str, merged: dict[str, list[str]]) -> Document:
 
 
 def _criteria(text: str) -> str:
-    """Return eligibility text with its wrapped lines joined and each bullet a sentence."""
+    """Return eligibility criteria with wrapped lines joined and each bullet turned into a sentence."""
     paragraphs = (" ".join(block.split()) for block in re.split(r"\n\s*\n|\n(?=\s+[-*•]\s)", text))
     return " ".join(
         _sentences(_BULLET.sub("", block, count=1) if _BULLET.match(block) else block for block in paragraphs if block)

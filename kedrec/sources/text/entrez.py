@@ -1,12 +1,12 @@
-"""PubMed by NCBI's E-utilities: a search, and the abstracts of what it finds.
+"""Searches PubMed with NCBI's E-utilities and fetches the abstracts of the records.
 
-Over httpx and lxml rather than Biopython's Entrez: that one paces itself by a global, takes a cut answer for a whole
-one, and reads a DTD into a folder of the user's to parse with.
+It uses httpx and lxml instead of Biopython's Entrez, which limits its rate with a global variable, accepts a truncated
+answer, and writes DTDs into a folder of the user's.
 
-NCBI allows 3 requests a second, 10 with a key, wants ``tool`` and ``email`` with each, and gives no more than the first
-9,999 records of a PubMed search: a larger one is cut by date of entry until each part is smaller. A part is fetched
-from the history server; the numbers of its records are noted first, so that a later process, for which that server has
-forgotten the search, posts what is missing and gets the same set.
+NCBI allows 3 requests a second, 10 with a key, requires ``tool`` and ``email`` in each, and returns only the first
+9,999 records of a PubMed search. A larger search is split by entry date until each part is smaller. The parts are
+fetched from the history server. The numbers of their records are saved first: a later process, for which the history
+server no longer has the search, posts the missing numbers and gets the same records.
 """
 
 import logging
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EUTILS = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils"
-LIMIT = 9_999  # records of one PubMed search that NCBI gives
-_FIRST, _LAST = date(1700, 1, 1), date(2100, 12, 31)  # days of entry that any record can have
+LIMIT = 9_999  # most records of one PubMed search that NCBI returns
+_FIRST, _LAST = date(1700, 1, 1), date(2100, 12, 31)  # bounds of the entry dates of all records
 _KEY = "NCBI_API_KEY"
 T = TypeVar("T")
 
@@ -44,8 +44,8 @@ class Found:
     """A set of records on NCBI's history server.
 
     Attributes:
-        webenv, query_key: the set's address there.
-        pmids: the numbers of its records, in the order in which the server gives them, at most `LIMIT`.
+        webenv, query_key: address of the set there.
+        pmids: numbers of its records, in the server's order, at most `LIMIT`.
     """
 
     webenv: str
@@ -55,15 +55,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Service:
-    """The E-utilities as one user asks them.
+    """A client of the E-utilities.
 
-    The key ``NCBI_API_KEY`` of the environment is sent with each request, in the form, and stands in no message.
+    The environment's ``NCBI_API_KEY`` is sent in the form of each request and never appears in a message.
 
     Attributes:
-        web: a client whose rate is at most `rate`.
-        email: where NCBI can reach the user.
+        web: HTTP client, limited to `rate`.
+        email: the user's address, for NCBI.
         tool: the program's name, for NCBI.
-        url: the address that the names of the utilities are put behind.
+        url: address in front of the utilities' names.
     """
 
     web: "Web"
@@ -73,35 +73,37 @@ class Service:
 
     def __post_init__(self) -> None:
         if "@" not in self.email:
-            raise KedrecError(f"email: {self.email!r} is not an address; NCBI asks for one of the user who searches")
+            raise KedrecError(
+                f"email: {self.email!r} is not an e-mail address; NCBI requires that of the user who searches"
+            )
 
     def ask(self, utility: str, parse: Callable[["etree._Element"], T], **form: str) -> T:
-        """Return ``parse`` of the XML that a utility answers.
+        """Return ``parse`` of the XML that a utility returns.
 
         Raises:
-            KedrecError: as `Web`; what NCBI says in an answer of status 200 is asked again before it is an error.
+            KedrecError: as `Web`; an error that NCBI reports with status 200 is retried first.
         """
         key = os.environ.get(_KEY)
         common = {"db": "pubmed", "retmode": "xml", "tool": self.tool, "email": self.email}
-        secret = {"api_key": key} if key else {}  # a parameter that `Web` keeps out of its messages
+        secret = {"api_key": key} if key else {}  # `Web` never shows this parameter in messages
         return self.web.post(
             f"{self.url}/{utility}.fcgi", lambda body: parse(_checked(body)), {**common, **form, **secret}
         )
 
 
 def rate() -> float:
-    """Return the requests a second that NCBI allows: 10 with ``NCBI_API_KEY`` in the environment, else 3."""
+    """Return NCBI's limit of requests per second: 10 with ``NCBI_API_KEY`` in the environment, else 3."""
     return 10.0 if os.environ.get(_KEY) else 3.0
 
 
 def search(service: Service, term: str, *, before: str | None = None, most: int | None = None) -> list[Found]:
-    """Find the records of a PubMed query, as sets of at most `LIMIT` on the history server; of none, no set.
+    """Search PubMed; return the records as sets of at most `LIMIT` on the history server, none if nothing matches.
 
     Args:
-        service: whom to ask.
-        term: in PubMed's syntax.
-        before: a day ``YYYY-MM-DD``; only what was published earlier is found.
-        most: so many records at most, those that PubMed ranks first; ``None`` takes all.
+        service: client of the E-utilities.
+        term: query in PubMed's syntax.
+        before: cut-off date ``YYYY-MM-DD``; only earlier publications match.
+        most: maximal number of records, those that PubMed ranks first; ``None`` for all.
 
     Raises:
         KedrecError: as `Service.ask`, or more than `LIMIT` records were entered on one day.
@@ -113,16 +115,22 @@ def search(service: Service, term: str, *, before: str | None = None, most: int 
         )
         return [first] if count else []
     count, found = _search_between(service, term, None)
-    there = sum(len(part.pmids) for part in found)
-    if there < count:
-        log.warning("PubMed counts %d records for %r and gives %d", count, term, there)
+    received = sum(len(part.pmids) for part in found)
+    if received < count:
+        log.warning("PubMed counts %d records for %r but returns %d", count, term, received)
     return found
 
 
 def _dated(term: str, before: str | None, most: int | None) -> str:
-    """Return the query with its cut-off, if what is asked for can be asked for."""
+    """Return the query with its cut-off date.
+
+    Raises:
+        KedrecError: the query is empty, or ``most`` is out of range.
+    """
     if most is not None and not 1 <= most <= LIMIT:
-        raise KedrecError(f"most: {most} is out of range; NCBI gives 1 to {LIMIT:,} records of a search")
+        raise KedrecError(
+            f"most: {most} is out of range; expected 1 to {LIMIT:,}, the most that NCBI returns of a search"
+        )
     if not term.strip():
         raise KedrecError("term: the PubMed query is empty; expected one such as 'metformin AND diabetes mellitus'")
     if before is None:
@@ -132,7 +140,7 @@ def _dated(term: str, before: str | None, most: int | None) -> str:
 
 
 def _search_between(service: Service, term: str, days: tuple[date, date] | None) -> tuple[int, list[Found]]:
-    """Return how many records were entered on these days, and the sets that hold them."""
+    """Return the number of records entered between two days, and the sets that hold them."""
     form = {"term": term, "usehistory": "y", "retmax": str(LIMIT)}
     if days is not None:
         form |= {"datetype": "edat", "mindate": f"{days[0]:%Y/%m/%d}", "maxdate": f"{days[1]:%Y/%m/%d}"}
@@ -141,7 +149,10 @@ def _search_between(service: Service, term: str, days: tuple[date, date] | None)
         return count, [found] if count else []
     first, last = days or (_FIRST, _LAST)
     if first == last:
-        raise KedrecError(f"{count:,} records of {term!r} were entered on {first}; NCBI gives {LIMIT:,}: narrow it")
+        raise KedrecError(
+            f"term: {count:,} records of {term!r} were entered on {first}, more than the {LIMIT:,} that NCBI returns; "
+            "use a narrower query"
+        )
     middle = first + (last - first) // 2
     halves = ((first, middle), (middle + timedelta(days=1), last))
     return count, [part for half in halves for part in _search_between(service, term, half)[1]]
@@ -157,9 +168,9 @@ def fetch_abstracts(service: Service, found: Found, *, size: int = 200) -> Itera
     """Yield the records of a set, page by page.
 
     Args:
-        service: whom to ask.
+        service: client of the E-utilities.
         found: a set on its history server.
-        size: records a page.
+        size: records per page.
     """
     for start in range(0, len(found.pmids), size):
         page = {"retstart": str(start), "retmax": str(min(size, len(found.pmids) - start))}
@@ -176,26 +187,26 @@ def fetch(
     most: int | None = None,
     size: int = 200,
 ) -> Path:
-    """Fill a folder with the abstracts of a PubMed query and return its ``documents.jsonl``.
+    """Write the abstracts of a PubMed query into a folder; return its ``documents.jsonl``.
 
-    What a killed process had fetched is kept (see `Harvest`); a folder that is finished is left as it is.
-    ``harvest.json`` lists the numbers that gave no document: no abstract, retracted, not surely before the cut-off,
-    not returned by NCBI. A query that finds nothing gives no documents.
+    Records that an interrupted process fetched are reused (see `Harvest`); a finished folder is not changed.
+    ``harvest.json`` lists the records without a document: no abstract, retracted, not certainly before the cut-off
+    date, or not returned by NCBI.
 
     Args:
-        service: whom to ask.
-        term: in PubMed's syntax.
-        folder: where to work.
-        before: a day ``YYYY-MM-DD``; a document whose date is not surely earlier is left out.
-        most: so many records at most, those that PubMed ranks first; ``None`` takes all.
-        size: records a page.
+        service: client of the E-utilities.
+        term: query in PubMed's syntax.
+        folder: where the documents are written.
+        before: cut-off date ``YYYY-MM-DD``; documents that are not certainly older are left out.
+        most: maximal number of records, those that PubMed ranks first; ``None`` for all.
+        size: records per page.
 
     Raises:
         KedrecError: as `search` and `Harvest`.
     """
-    _dated(term, before, most)  # a query that is wrong must not begin the folder
-    asked = {"source": "pubmed", "term": term, "before": before, "most": most, "url": without_secrets(service.url)}
-    harvest = Harvest(folder, asked)
+    _dated(term, before, most)  # check the query before the folder is made
+    request = {"source": "pubmed", "term": term, "before": before, "most": most, "url": without_secrets(service.url)}
+    harvest = Harvest(folder, request)
     if harvest.finished:
         return harvest.documents
     sets: list[Found] = []
@@ -203,17 +214,17 @@ def fetch(
         sets = search(service, term, before=before, most=most)
         pmids = {pmid for found in sets for pmid in found.pmids}
         harvest.keep("search", facts={"pmids": sorted(pmids, key=int)})
-    wanted = dict.fromkeys(harvest.pieces["search"]["pmids"])
-    there = {pmid for facts in harvest.pieces.values() for pmid in facts.get("there", ())}
-    for _ in range(2):  # NCBI gives a page now and then without some of its records; they are asked for once more
-        for found in sets or post(service, _missing(wanted, there)):
+    pmids_of_search = dict.fromkeys(harvest.pieces["search"]["pmids"])
+    received = {pmid for facts in harvest.pieces.values() for pmid in facts.get("there", ())}
+    for _ in range(2):  # NCBI sometimes leaves records out of a page; they are requested once more
+        for found in sets or post(service, _missing(pmids_of_search, received)):
             for records in fetch_abstracts(service, found, size=size):
-                asked_for = [record for record in records if record.pmid in wanted]
+                asked_for = [record for record in records if record.pmid in pmids_of_search]
                 _keep(harvest, asked_for, before)
-                there |= {record.pmid for record in asked_for}
-                tell("PubMed records", len(there), len(wanted))
+                received |= {record.pmid for record in asked_for}
+                tell("PubMed records", len(received), len(pmids_of_search))
         sets = []
-    return harvest.finish({f"PMID{pmid}": "not returned by NCBI" for pmid in _missing(wanted, there)})
+    return harvest.finish({f"PMID{pmid}": "not returned by NCBI" for pmid in _missing(pmids_of_search, received)})
 
 
 def _keep(harvest: Harvest, records: Sequence[Record], before: str | None) -> None:
@@ -227,17 +238,17 @@ def _keep(harvest: Harvest, records: Sequence[Record], before: str | None) -> No
     harvest.keep(f"records {len(harvest.pieces)}", documents.values(), left_out, {"there": pmids})
 
 
-def _missing(wanted: Iterable[str], there: Set[str]) -> list[str]:
-    return [pmid for pmid in wanted if pmid not in there]
+def _missing(pmids_of_search: Iterable[str], received: Set[str]) -> list[str]:
+    return [pmid for pmid in pmids_of_search if pmid not in received]
 
 
 def _checked(body: bytes) -> "etree._Element":
-    """Return the root of an answer that is not an error in the dress of one."""
+    """Return the root of an answer; raise if it reports an error with status 200."""
     if body.lstrip().startswith(b"{"):
-        raise ValueError(f"NCBI says: {body.decode(errors='replace').strip():.300}")
+        raise ValueError(f"NCBI reports: {body.decode(errors='replace').strip():.300}")
     root = parse_xml(body)
     if errors := [text.strip() for element in root.iter("ERROR", "Error") if (text := element.text or "").strip()]:
-        raise ValueError(f"NCBI says: {errors[0]:.300}")
+        raise ValueError(f"NCBI reports: {errors[0]:.300}")
     return root
 
 
@@ -249,17 +260,17 @@ def _address(root: "etree._Element") -> tuple[str, str]:
 
 
 def _found(most: int) -> Callable[["etree._Element"], tuple[int, Found]]:
-    """Return a reader of a search's answer: how many records there are, and the set of the first ``most``."""
+    """Return a parser of a search's answer: the number of records, and the set of the first ``most``."""
 
     def read(root: "etree._Element") -> tuple[int, Found]:
         if local_name(root) != "eSearchResult" or not root.findtext("Count", "").strip().isdecimal():
-            raise ValueError(f"<{local_name(root)}> is not the answer of a search")
+            raise ValueError(f"<{local_name(root)}> is not the answer of a search; expected <eSearchResult>")
         count = int(root.findtext("Count", ""))
         for unknown in root.findall("ErrorList/PhraseNotFound"):
             log.warning("PubMed does not know the phrase %r of the query", unknown.text)
         pmids = tuple((one.text or "").strip() for one in root.findall("IdList/Id"))
         if len(pmids) != min(count, most):
-            raise ValueError(f"{len(pmids):,} numbers of {min(count, most):,} records")
+            raise ValueError(f"{len(pmids):,} record numbers, expected {min(count, most):,}")
         return count, Found(*(_address(root) if count else ("", "")), pmids)
 
     return read
@@ -267,5 +278,5 @@ def _found(most: int) -> Callable[["etree._Element"], tuple[int, Found]]:
 
 def _records(root: "etree._Element") -> list[Record]:
     if local_name(root) != "PubmedArticleSet":
-        raise ValueError(f"<{local_name(root)}> in place of a PubmedArticleSet")
+        raise ValueError(f"<{local_name(root)}> instead of <PubmedArticleSet>")
     return parse_records(root)

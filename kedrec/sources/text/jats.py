@@ -1,9 +1,9 @@
-"""An article in JATS, the XML of PubMed Central, as a document.
+"""Turns an article in JATS, the XML of PubMed Central, into a document.
 
-Kept are the title, the abstract and the sections of the body, in order, a paragraph each; a heading is a paragraph of
-its own that ends with a full stop. Left out are tables and figures with their captions, which say little without what
-they stand at; references and citation marks; footnotes; what the body says of its authors and files (contributions,
-interests, funding); and all behind the body (acknowledgements, appendices).
+The document has the title, the abstract and the sections of the body, in order, one paragraph each; a heading is a
+paragraph that ends with a full stop. These are left out: tables and figures with their captions, which say little
+without the table or figure; references and citation marks; footnotes; sections on authors and files (contributions,
+interests, funding); and everything after the body (acknowledgements, appendices).
 """
 
 import re
@@ -36,20 +36,20 @@ _HREF = "{http://www.w3.org/1999/xlink}href"
 
 
 def parse(xml: bytes) -> Document:
-    """Return the article of a JATS or NLM document, alone or in the answer of efetch or OAI.
+    """Return the article of a JATS or NLM file, by itself or inside an answer of efetch or OAI.
 
-    The date is the earliest of print and electronic publication, ISO, as far as it is known; the licence is the address
-    of a Creative Commons licence where one is named, else the licence's text. The text is empty where the article has
-    neither abstract nor body.
+    The date is the earlier of print and electronic publication, ISO, possibly partial. The licence is the address of a
+    Creative Commons licence if there is one, else the licence's text. The text is empty if the article has neither
+    abstract nor body.
 
     Raises:
-        ValueError: it is not XML, holds no article, or the article has no PMC id.
+        ValueError: the file is not XML, holds no article, or the article has no PMC id.
     """
     root = parse_xml(xml)
     article = root if local_name(root) == "article" else next(root.iter("{*}article"), None)
     meta = None if article is None else article.find("{*}front/{*}article-meta")
     if article is None or meta is None:
-        raise ValueError(f"no article in it: the outermost element is {local_name(root)!r}")
+        raise ValueError(f"it holds no article; its root element is {local_name(root)!r}")
     pmcid = _pmcid(meta)
     paragraphs = [*_abstract(meta)]
     if (body := article.find("{*}body")) is not None:
@@ -75,7 +75,7 @@ def _pmcid(meta: "etree._Element") -> str:
 
 
 def _abstract(meta: "etree._Element") -> Iterator[str]:
-    """Yield the paragraphs of the abstract; of several the first without a type (one for lay readers has one)."""
+    """Yield the paragraphs of the abstract; of several, the first without a type (lay summaries have a type)."""
     found = meta.findall("{*}abstract")
     if found:
         yield from _paragraphs(next((one for one in found if not one.get("abstract-type")), found[0]))
@@ -96,13 +96,13 @@ def _paragraphs(element: "etree._Element") -> Iterator[str]:
 
 
 def _aside(block: "etree._Element") -> bool:
-    """Whether a section says nothing on the article's matter."""
+    """Whether a section is about the article rather than its subject."""
     heading = flat_text(block.find("{*}title")).replace("\u2019", "'")
     return local_name(block) == "sec" and (block.get("sec-type") in _SKIPPED or bool(_ASIDE.fullmatch(heading)))
 
 
 def _ended(line: list[str], element: "etree._Element") -> Iterator[str]:
-    """Yield the line that ends here, if it says anything."""
+    """Yield the finished line as a paragraph, if it holds a word."""
     text = tidy("".join(line))
     heading = local_name(element) == "title"
     if re.search(r"\w", text) and not (heading and text.lower().strip(".:") == "abstract"):

@@ -1,9 +1,9 @@
-r"""XML of publishers as plain text: a parser that fetches and expands nothing, and inline elements made flat.
+r"""Turns publishers' XML into plain text: a safe parser, and the text of inline elements in one line.
 
-Sub- and superscripts are joined to what they stand at (``CO2``, ``Ca2+``); where that would run two numbers together
-``^`` or ``_`` stands between (``10^5``). Formulas of MathML are written in one line (``a/b``, ``x^2``), others as their
-TeX; a formula that is a picture is gone. Citation marks, and references to figures and tables that stand alone in
-brackets, are taken out; names that belong to the sentence ("as Smith et al. showed") stay.
+Sub- and superscripts are joined to the text before them (``CO2``, ``Ca2+``); between two numbers ``^`` or ``_`` is
+inserted (``10^5``). MathML is written in one line (``a/b``, ``x^2``), other formulas as their TeX; formulas that are
+images are dropped. Citation marks, and references to figures and tables alone in brackets, are removed; names that are
+part of the sentence ("as Smith et al. showed") remain.
 """
 
 import html
@@ -20,7 +20,7 @@ _GONE = frozenset(
     """.split()  # noqa: SIM905
 )
 _SPACED = frozenset("disp-formula disp-formula-group p title list list-item def-list break hr".split())  # noqa: SIM905
-_SIGNS = {  # of MathML's elements with so many parts, what stands between the parts
+_SIGNS = {  # (MathML element, number of its parts) -> characters between the parts
     ("mfrac", 2): "/",
     ("msub", 2): "_",
     ("munder", 2): "_",
@@ -30,7 +30,8 @@ _SIGNS = {  # of MathML's elements with so many parts, what stands between the p
 }
 _RELATION = re.compile(r"[=<>≤≥≈≠≃≅∼±×·⋅→∝∈+−–]|&|:=")  # noqa: RUF001  (mathematics means these)
 
-# A reference is held between two characters that no text has, with a letter first: to a number, a year, a float.
+# A reference is marked by two characters that occur in no text; a letter after the first one says whether it is a
+# number, a year, or points to a figure or table.
 _OPEN, _SHUT = "\ufdd0", "\ufdd1"
 _CITING = {"bibr": "n", "fig": "f", "table": "f", "supplementary-material": "f"}
 _NOTES = frozenset(("fn", "table-fn", "aff", "corresp", "author-notes"))
@@ -52,10 +53,10 @@ _TEX = re.compile(r"\\begin\{document\}(.*?)\\end\{document\}", re.DOTALL)
 def parse_xml(body: bytes) -> "etree._Element":
     """Return the root of a document, without comments and processing instructions.
 
-    Entities are not expanded, a DTD is not loaded, nothing is fetched.
+    Entities are not expanded, no DTD is loaded, and nothing is fetched.
 
     Raises:
-        ValueError: it is not well-formed XML.
+        ValueError: the XML is not well-formed.
     """
     from lxml import etree
 
@@ -69,17 +70,17 @@ def parse_xml(body: bytes) -> "etree._Element":
 
 
 def local_name(element: "etree._Element") -> str:
-    """Return the name of an element without its namespace; ``''`` of an entity."""
+    """Return the name of an element without its namespace; empty for an entity."""
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def flat_text(element: "etree._Element | None") -> str:
-    """Return the text of an element in one line; ``''`` of ``None``."""
+    """Return the text of an element in one line; empty for ``None``."""
     return "" if element is None else tidy("".join(inline_pieces(element)))
 
 
 def inline_pieces(element: "etree._Element") -> list[str]:
-    """Return the pieces of an element's inner text, for `tidy`, without the text behind the element."""
+    """Return the pieces of an element's inner text, for `tidy`, without the text after the element."""
     pieces = [element.text or ""]
     for child in element:
         pieces += (inline_piece(child, "".join(pieces[-3:])), child.tail or "")
@@ -87,7 +88,7 @@ def inline_pieces(element: "etree._Element") -> list[str]:
 
 
 def inline_piece(child: "etree._Element", before: str) -> str:
-    """Return what an element within a line contributes to it.
+    """Return the text that an inline element contributes to its line.
 
     Args:
         child: the element.
@@ -113,7 +114,7 @@ def inline_piece(child: "etree._Element", before: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """Return flat text in one line with single spaces, the marks of references taken out."""
+    """Return text in one line with single spaces, without the marks of references."""
     if _OPEN in text:
         text = _BRACKETED.sub("", text)
         text = _NUMBERED.sub("", text)
@@ -123,7 +124,7 @@ def tidy(text: str) -> str:
 
 
 def _best_alternative(element: "etree._Element") -> str:
-    """Return the first of several forms of one thing that has words: MathML, then TeX, then any other."""
+    """Return the first alternative that has text: MathML, then TeX, then any other."""
     ranked = sorted(element, key=lambda child: {"math": 0, "tex-math": 1}.get(local_name(child), 2))
     return next((text for child in ranked if (text := inline_piece(child, "")).strip()), "")
 

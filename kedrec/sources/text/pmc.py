@@ -1,15 +1,16 @@
-"""Full text of PubMed Central's open-access subset, article by article, from its public cloud bucket.
+"""Fetches full texts of PubMed Central's open-access subset, article by article, from its public cloud bucket.
 
-What is relied on, as NLM's README of the bucket and https://pmc.ncbi.nlm.nih.gov/tools/pmcaws/ describe the layout in
-force since April 2026 (the prefixes before it were removed in August 2026, and with them the FTP service):
+NLM's README of the bucket and https://pmc.ncbi.nlm.nih.gov/tools/pmcaws/ describe the layout since April 2026 (the
+earlier prefixes and the FTP service were removed in August 2026):
 
-* an article in its version N has the prefix ``PMC<id>.<N>/``, with ``PMC<id>.<N>.xml`` in JATS below it; versions are
-  listed by ``?list-type=2&prefix=PMC<id>.&delimiter=/``, without an account; an article that is not there has none;
-* ``metadata/PMC<id>.<N>.json`` says of it ``is_pmc_openaccess``, ``is_manuscript``, ``is_historical_ocr``,
-  ``is_retracted``, ``license_code`` and ``xml_url``, an ``s3://`` address that ends with ``?md5=`` and the checksum;
-* a higher version is not always the better one: it can be the author's manuscript of a published article.
+* Version N of an article has the prefix ``PMC<id>.<N>/`` and the JATS file ``PMC<id>.<N>.xml`` below it. The address
+  ``?list-type=2&prefix=PMC<id>.&delimiter=/`` lists the versions without an account; it lists none for an article that
+  the bucket lacks.
+* ``metadata/PMC<id>.<N>.json`` has ``is_pmc_openaccess``, ``is_manuscript``, ``is_historical_ocr``, ``is_retracted``,
+  ``license_code`` and ``xml_url``, an ``s3://`` address that ends with ``?md5=`` and the checksum.
+* A higher version is not always better: it can be the author's manuscript of a published article.
 
-The bucket also holds manuscripts that may be mined but are not open access: they are left out.
+The bucket also holds manuscripts that may be mined but are not open access; they are left out.
 """
 
 import hashlib
@@ -37,39 +38,39 @@ from kedrec.storage.hashing import key_hash
 log = logging.getLogger(__name__)
 
 BUCKET = "https://pmc-oa-opendata.s3.amazonaws.com"
-RATE = 20.0  # requests a second; our own choice: the bucket sets no limit
+RATE = 20.0  # requests per second; the bucket has no limit of its own
 _CLOSED = "not in the open-access subset"
-_ABSENT = frozenset({403, 404})  # S3 answers 403 for a key that is not there where nobody may list the bucket
+_ABSENT = frozenset({403, 404})  # S3 returns 403 for an absent key in a bucket that may not be listed
 
 
 def fetch(
     web: Web, pmcids: Iterable[str], folder: Path, *, before: str | None = None, url: str = BUCKET, workers: int = 8
 ) -> Path:
-    """Fill a folder with the full texts of articles and return its ``documents.jsonl``.
+    """Write the full texts of articles into a folder; return its ``documents.jsonl``.
 
-    What a killed process had fetched is kept (see `Harvest`); a folder that is finished is left as it is.
-    ``harvest.json`` lists the articles that gave no document: not in the open-access subset, retracted, without XML or
-    text, not surely before the cut-off. Three requests an article, one more for each further version.
+    Articles that an interrupted process fetched are reused (see `Harvest`); a finished folder is not changed.
+    ``harvest.json`` lists the articles without a document: not in the open-access subset, retracted, without XML or
+    text, or not certainly before the cut-off date. An article takes three requests, and one more per further version.
 
     Args:
-        web: a client, politely of `RATE`.
-        pmcids: such as ``PMC1790863``; an article that comes twice is fetched once.
-        folder: where to work.
-        before: a day ``YYYY-MM-DD``; a document whose date is not surely earlier is left out.
+        web: HTTP client, limited to `RATE`.
+        pmcids: ids such as ``PMC1790863``; duplicates are fetched once.
+        folder: where the documents are written.
+        before: cut-off date ``YYYY-MM-DD``; documents that are not certainly older are left out.
         url: the bucket, or a mirror of it.
-        workers: articles in flight at a time.
+        workers: articles fetched in parallel.
 
     Raises:
-        KedrecError: an id is not one of PubMed Central; and as `Web` and `Harvest`.
+        KedrecError: an id is not a PubMed Central id; and as `Web` and `Harvest`.
     """
-    wanted = sorted({_checked_id(pmcid) for pmcid in pmcids})
+    unique_ids = sorted({_checked_id(pmcid) for pmcid in pmcids})
     if before is not None:
         check_cut_off(before)
-    asked = {"source": "pmc", "articles": len(wanted), "hash": key_hash({"ids": wanted}), "before": before}
-    harvest = Harvest(folder, {**asked, "url": without_secrets(url)})
+    request = {"source": "pmc", "articles": len(unique_ids), "hash": key_hash({"ids": unique_ids}), "before": before}
+    harvest = Harvest(folder, {**request, "url": without_secrets(url)})
     if harvest.finished:
         return harvest.documents
-    missing = [pmcid for pmcid in wanted if pmcid not in harvest]
+    missing = [pmcid for pmcid in unique_ids if pmcid not in harvest]
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(missing), 8 * workers):
             batch = missing[start : start + 8 * workers]
@@ -80,15 +81,15 @@ def fetch(
                     harvest.keep(pmcid, [article])
                 else:
                     harvest.keep(pmcid, left_out={pmcid: article})
-                tell("PubMed Central articles", len(harvest.pieces), len(wanted))
+                tell("PubMed Central articles", len(harvest.pieces), len(unique_ids))
     return harvest.finish()
 
 
 def fetch_article(web: Web, pmcid: str, url: str = BUCKET) -> Document | str:
-    """Return one article, or in a few words why there is none.
+    """Return one article, or the reason why there is none.
 
     Raises:
-        KedrecError: as `Web`, but for a key that the bucket does not have.
+        KedrecError: as `Web`, except for a key that the bucket lacks.
     """
     versions = web.get(f"{url}/", _versions, {"list-type": "2", "prefix": f"{pmcid}.", "delimiter": "/"})
     try:
@@ -106,7 +107,7 @@ def _article(web: Web, pmcid: str, versions: list[int], url: str) -> Document | 
     address = urlsplit(str(best["xml_url"]))
     if not re.fullmatch(rf"/{pmcid}\.\d+/[\w.-]+\.xml", address.path):
         raise KedrecError(
-            f"{shown(url)}/metadata: the XML of {pmcid} is said to be at {best['xml_url']!r:.200}; not fetched"
+            f"{shown(url)}/metadata: unexpected address of the XML of {pmcid}: {best['xml_url']!r:.200}; not fetched"
         )
     expected = parse_qs(address.query).get("md5", [""])[0]
     body = web.get(f"{url}{address.path}", lambda body: _whole(body, expected))
@@ -120,9 +121,9 @@ def _article(web: Web, pmcid: str, versions: list[int], url: str) -> Document | 
     return document if document.license else replace(document, license=str(best.get("license_code") or ""))
 
 
-def _best(described: list[dict[str, Any]]) -> dict[str, Any] | str:
-    """Return the description of the version to read: the last that is no manuscript, else the last; or why none is."""
-    open_ones = [one for one in described if one["is_pmc_openaccess"] is True]
+def _best(metadata: list[dict[str, Any]]) -> dict[str, Any] | str:
+    """Return the metadata of the version to read: the last published one, else the last; or the reason for none."""
+    open_ones = [one for one in metadata if one["is_pmc_openaccess"] is True]
     if not open_ones:
         return _CLOSED
     best = next((one for one in reversed(open_ones) if not one.get("is_manuscript")), open_ones[-1])
@@ -134,30 +135,30 @@ def _best(described: list[dict[str, Any]]) -> dict[str, Any] | str:
 def _checked_id(pmcid: str) -> str:
     found = re.fullmatch(r"(?:PMC)?([1-9]\d*)", pmcid.strip(), re.IGNORECASE)
     if not found:
-        raise KedrecError(f"{pmcid!r} is not an id of PubMed Central; expected one such as PMC1790863")
+        raise KedrecError(f"{pmcid!r} is not a PubMed Central id; expected one such as PMC1790863")
     return f"PMC{found[1]}"
 
 
 def _versions(body: bytes) -> list[int]:
-    """Return the versions that a listing of the bucket names, the lowest first."""
+    """Return the version numbers in a listing of the bucket, ascending."""
     root = parse_xml(body)
     if local_name(root) != "ListBucketResult":
-        raise ValueError(f"<{local_name(root)}> in place of a listing")
+        raise ValueError(f"<{local_name(root)}> instead of <ListBucketResult>")
     names = [element.text or "" for element in root.findall("{*}CommonPrefixes/{*}Prefix")]
     return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"PMC\d+\.(\d+)/", name)))
 
 
 def _described(body: bytes) -> dict[str, Any]:
-    described = json.loads(body)
-    if not isinstance(described, dict) or "is_pmc_openaccess" not in described:
-        raise ValueError("not the description of an article")
-    return described
+    metadata = json.loads(body)
+    if not isinstance(metadata, dict) or "is_pmc_openaccess" not in metadata:
+        raise ValueError("not the metadata of an article: is_pmc_openaccess is missing")
+    return metadata
 
 
 def _whole(body: bytes, md5: str) -> bytes:
-    """Return the body if it is what was promised: of that checksum, or without one at least well-formed."""
+    """Return the body if it has the expected checksum or, without one, is well-formed XML."""
     if not md5:
         parse_xml(body)
     elif (found := hashlib.md5(body, usedforsecurity=False).hexdigest()) != md5:
-        raise ValueError(f"its MD5 is {found}, not {md5}")
+        raise ValueError(f"its MD5 is {found}, expected {md5}")
     return body

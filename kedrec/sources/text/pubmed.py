@@ -1,4 +1,4 @@
-"""PubMed's XML: the abstracts of articles and of book chapters as documents."""
+"""Turns PubMed's XML into documents: abstracts of articles and of book chapters."""
 
 import re
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ _YEAR, _MONTH = re.compile(r"\b\d{4}\b"), re.compile(r"\b[A-Z][a-z]{2}")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What PubMed knows of one publication.
+    """One publication in PubMed.
 
     Attributes:
         pmid: its number in PubMed.
-        document: its abstract; ``None`` where it gives none.
-        reason: why it gives none; else empty.
+        document: its abstract; ``None`` if there is no usable one.
+        reason: why there is no document; else empty.
     """
 
     pmid: str
@@ -33,13 +33,13 @@ class Record:
 def parse_records(root: "etree._Element") -> list[Record]:
     """Return the records of a ``PubmedArticleSet``, in order.
 
-    A document's id is the PMC id where there is one, else ``PMID`` and the number. A labelled part of an abstract is a
-    paragraph ``LABEL: text``. The date is the earliest of print and electronic publication, as far as it is known; of a
-    range of dates the last. A book chapter, which its authors keep up to date, is as old as its last revision.
-    A retracted article gives no document.
+    A document's id is the PMC id if there is one, else ``PMID`` and the number. A labelled part of an abstract becomes
+    a paragraph ``LABEL: text``. The date is the earlier of print and electronic publication, possibly partial; of a
+    range of dates the last one; of a book chapter, which its authors update, the last revision. A retracted article
+    gives no document.
 
     Raises:
-        ValueError: a record has no number.
+        ValueError: a record has no PubMed number.
     """
     kinds = {"PubmedArticle": _article, "PubmedBookArticle": _chapter}
     return [kinds[name](record) for record in root if (name := local_name(record)) in kinds]
@@ -49,7 +49,7 @@ def _article(record: "etree._Element") -> Record:
     citation = record.find("MedlineCitation")
     article = None if citation is None else citation.find("Article")
     if citation is None or article is None:
-        raise ValueError("a PubmedArticle without a citation")
+        raise ValueError("a PubmedArticle without MedlineCitation or Article")
     types = article.findall("PublicationTypeList/PublicationType")
     if any(one.get("UI") == _RETRACTED for one in types):
         return Record(_pmid(citation), None, "retracted")

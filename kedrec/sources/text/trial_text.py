@@ -1,7 +1,7 @@
-r"""The text of a study of ClinicalTrials.gov, in the JSON form of API v2, as paragraphs.
+r"""Writes a study of ClinicalTrials.gov, in the JSON format of API v2, as paragraphs.
 
-Only what the register's fields say is written, in their words; names of enumerations are spelt out ("PHASE2" is
-"phase 2"). Why a trial stopped is left out: it would give an answer away, as in `kedrec.sources.text.documents`.
+The paragraphs use the words of the register's fields; values of enumerations are spelt out ("PHASE2" becomes
+"phase 2"). The reason for stopping a trial is left out, since it would leak the answer.
 """
 
 import re
@@ -10,18 +10,18 @@ from typing import Any
 
 Json = Mapping[str, Any]
 
-_COMMON = 0.05  # of a group's participants: the register's usual threshold for events that are not serious
+_COMMON = 0.05  # share of a group's participants: the register's usual threshold for non-serious events
 _PHASES = {"NA": "not applicable", "EARLY_PHASE1": "early phase 1"}
 _ITEM = re.compile(r"\s*(?:[*•·-]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")  # of Markdown: a backslash before any ASCII punctuation
 
 
 def protocol_paragraphs(protocol: Json, *, status: bool) -> list[str]:
-    """Return what was registered: conditions, summary, description, arms, interventions, outcomes, eligibility.
+    """Return the registration: conditions, summary, description, arms, interventions, outcomes, eligibility.
 
     Args:
         protocol: a study's ``protocolSection``.
-        status: write the overall status and the dates of start and completion, too.
+        status: whether to include the overall status and the dates of start and completion.
     """
     description = protocol.get("descriptionModule", {})
     arms = protocol.get("armsInterventionsModule", {})
@@ -37,7 +37,7 @@ def protocol_paragraphs(protocol: Json, *, status: bool) -> list[str]:
 
 
 def result_paragraphs(results: Json) -> list[str]:
-    """Return what was found: each outcome with its numbers and analyses, adverse events, limitations.
+    """Return the results: each outcome with its numbers and analyses, adverse events, limitations.
 
     Args:
         results: a study's ``resultsSection``.
@@ -53,9 +53,9 @@ def result_paragraphs(results: Json) -> list[str]:
 
 
 def prose(markup: str) -> list[str]:
-    r"""Return the paragraphs of a field of Markdown, in plain text: wrapped lines joined, each list item a sentence.
+    r"""Return the paragraphs of a Markdown field as plain text: wrapped lines joined, each list item a sentence.
 
-    A list belongs to the paragraph before it where that ends with a colon.
+    A list belongs to the paragraph before it if that ends with a colon.
     """
     paragraphs: list[list[str]] = []
     for block in re.split(r"\n\s*\n", markup.replace("\r\n", "\n")):
@@ -75,7 +75,7 @@ def prose(markup: str) -> list[str]:
 
 
 def words(name: str) -> str:
-    """Return the name of an enumeration's value in lower case: ``ACTIVE_NOT_RECRUITING`` as people write it."""
+    """Return the value of an enumeration in lower case with spaces: ``ACTIVE_NOT_RECRUITING``."""
     return name.replace("_", " ").lower()
 
 
@@ -133,7 +133,7 @@ def _eligibility(module: Json) -> Iterator[str]:
 
 
 def _measure(measure: Json) -> Iterator[str]:
-    """Yield an outcome's description with its numbers by group, and one paragraph an analysis."""
+    """Yield an outcome's description with its numbers by group, then one paragraph per analysis."""
     groups = _titles(measure)
     yield _after(
         _titled(f"{words(measure.get('type', '')).capitalize()} outcome", measure.get("title", ""), measure),
@@ -184,7 +184,7 @@ def _analysis(analysis: Json, groups: Mapping[str, str]) -> str:
 
 
 def _adverse_events(module: Json) -> Iterator[str]:
-    """Yield how many of each group had events, and the events that were common in one."""
+    """Yield the number of participants with events in each group, and the events common in any group."""
     groups = {group["id"]: group for group in module.get("eventGroups", ())}
     kinds = {"deaths": "Deaths", "serious": "Serious adverse events", "other": "Other adverse events"}
     for kind, named in kinds.items():
@@ -219,7 +219,7 @@ def _sentence(text: str) -> str:
 
 
 def _after(head: str, text: str) -> str:
-    """Return ``head`` and ``text``; of a head that announces, with a colon, nothing without the text."""
+    """Return ``head`` and ``text``; nothing if the head ends with a colon and there is no text."""
     if text:
         return f"{head} {text}"
     return "" if head.endswith(":") else head

@@ -88,7 +88,7 @@ def test_audits_have_a_row_each_and_what_is_absent_is_named(tmp_path):
     rows = {row[0]: row for row in table.rows}
     assert table.columns == ("metric", "both sources, base", "both sources, trained")
     assert rows["pairs with such a passage"][1:] == ("", "0.250 (0.100 to 0.400)")
-    assert rows["F1, names hidden"][2] == "0.500"
+    assert rows["F1, drug names masked"][2] == "0.500"
     assert any("confidence" in note and "tested without it" in note for note in table.notes)
 
 

@@ -35,11 +35,11 @@ def test_names_are_read_from_each_form(tmp_path, name, pack):
         (CONTENT + b"Gene::1\tname\t\n", "line 4: 3 columns"),
         (CONTENT + b"\n", "line 4: 1 columns"),
         (CONTENT + b"gene\tname\t\t\n", "line 4: 'gene' is not an entity"),
-        (CONTENT + b"Disease::Z\tname\t\t\n", "line 4: 'Disease::Z' comes a second time"),
+        (CONTENT + b"Disease::Z\tname\t\t\n", "line 4: 'Disease::Z' occurs a second time"),
         (CONTENT + "Gene::1\té\t\t\n".encode("latin-1"), "line 4: not UTF-8"),
-        (CONTENT[30:], "line 1: the header must be"),
-        (CONTENT.split(b"\n")[0], "no entities in it"),
-        (b"", "no entities in it"),
+        (CONTENT[30:], "line 1: expected the header"),
+        (CONTENT.split(b"\n")[0], "holds no entities"),
+        (b"", "holds no entities"),
     ],
 )
 def test_a_fault_is_named_with_file_and_line(tmp_path, content, expected):

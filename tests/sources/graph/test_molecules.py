@@ -49,12 +49,12 @@ def test_smiles_are_read_by_their_header(tmp_path):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (CONTENT.replace("smiles", "inchi"), ":1: the tab-separated header has no column smiles"),
+        (CONTENT.replace("smiles", "inchi"), ":1: the header lacks smiles"),
         (CONTENT + "C\tCompound::C\n", ":4: 2 columns, expected 3"),
         (CONTENT + "C\tDB1\tC\n", ":4: 'DB1' is not an entity"),
-        (CONTENT + "B\tCompound::B\tC\n", ":4: 'Compound::B' comes a second time"),
-        (CONTENT.split("\n", maxsplit=1)[0], ": no SMILES"),
-        ("", ": no SMILES"),
+        (CONTENT + "B\tCompound::B\tC\n", ":4: 'Compound::B' occurs a second time"),
+        (CONTENT.split("\n", maxsplit=1)[0], ": it holds no SMILES"),
+        ("", ": it holds no SMILES"),
     ],
 )
 def test_a_fault_is_named_with_file_and_line(tmp_path, content, expected):

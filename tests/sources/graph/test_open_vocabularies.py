@@ -49,7 +49,7 @@ def test_a_vocabulary_is_fetched_once_and_goes_on_where_it_was_cut(tmp_path, ser
         (".gz", b"<html></html>", "a page of HTML"),
         (".obo", b"<html></html>", "a page of HTML"),
         (".obo", DOID.encode("utf-16"), "not UTF-8"),
-        (".obo", b"name: x\n", "no terms in it"),
+        (".obo", b"name: x\n", "holds no terms"),
     ],
 )
 def test_a_damaged_vocabulary_never_enters_the_store(tmp_path, server, web, ending, content, expected):
@@ -67,8 +67,8 @@ def test_drugbank_is_never_fetched_from_its_site(tmp_path, server, web):
         ("drugbank", "https://go.drugbank.com/releases/5-1-13/downloads/all-drugbank-vocabulary"),
         ("mesh", "https://drugbank.com/x"),
     ):
-        fails(lambda: vocabulary_file(name, Store(tmp_path), source), "not fetched by kedrec", "name the local file")  # noqa: B023
-    fails(lambda: vocabulary_file("sider", Store(tmp_path)), "sideeffects.embl.de", "name the local file")
+        fails(lambda: vocabulary_file(name, Store(tmp_path), source), "may not download it", "the path of the file")  # noqa: B023
+    fails(lambda: vocabulary_file("sider", Store(tmp_path)), "sideeffects.embl.de", "give the path of the file")
     url = server.script("/drugbank.csv", text(DRUGBANK, "text/csv"))
     assert vocabulary_file("drugbank", Store(tmp_path), url, web=web).read_text() == DRUGBANK
 

@@ -122,7 +122,9 @@ def test_a_damaged_vocabulary_leaves_no_table(tmp_path):
     out = tmp_path / "entities.tsv"
     cut = put(tmp_path, "go", gzip.compress(GO.encode())[:-3], ".gz")
     fails(lambda: build_entities(ENTITIES, {"go": cut}, out), str(cut))
-    fails(lambda: build_entities(ENTITIES, {"gene_onto": cut}, out), "no vocabulary 'gene_onto'", "expected one of")
+    fails(
+        lambda: build_entities(ENTITIES, {"gene_onto": cut}, out), "unknown vocabulary 'gene_onto'", "expected one of"
+    )
     fails(lambda: build_entities(ENTITIES, {"drugbnk": cut}, out), "did you mean 'drugbank'?")
     assert not out.exists()
 

@@ -128,8 +128,8 @@ def test_a_wrong_file_is_one_clear_error(tmp_path, name):
     ("content", "expected"),
     [
         (DRUGBANK.encode()[:300], "damaged, cut short"),
-        ({"a.csv": DRUGBANK, "b.csv": DRUGBANK}, "2 tables"),
-        ({"readme.txt": ""}, "0 tables"),
+        ({"a.csv": DRUGBANK, "b.csv": DRUGBANK}, "2 CSV files"),
+        ({"readme.txt": ""}, "0 CSV files"),
     ],
 )
 def test_a_wrong_zip_is_one_clear_error(tmp_path, content, expected):

@@ -106,7 +106,7 @@ def test_a_name_is_sent_as_one_term(tmp_path, web, name, sent):
 def test_a_folder_that_was_filled_for_a_name_is_not_taken_for_another(tmp_path, web):
     with Loopback(Register()) as server:
         fetch(web, [TrialQuery("x y")], tmp_path, url=server.url)
-        with pytest.raises(KedrecError, match="begun for"):
+        with pytest.raises(KedrecError, match="belongs to the request"):
             fetch(web, [TrialQuery("x, y")], tmp_path, url=server.url)
 
 
@@ -121,7 +121,7 @@ def test_a_page_token_that_repeats_is_an_error_and_no_loop(tmp_path, page, web):
     register = Register(asthma=[study(n) for n in range(8)])
     register.tokens[page - 1] = "1"  # the token of the second page
     with Loopback(register) as server:
-        with pytest.raises(KedrecError, match=rf"page {page} of .*asthma.* names a next page that came before"):
+        with pytest.raises(KedrecError, match=rf"page {page} of .*asthma.* names a next page that was already fetched"):
             fetch(web, [ASTHMA], tmp_path, url=server.url, page_size=2)
         assert len(server.asked) == page
         register.tokens.clear()
@@ -228,7 +228,7 @@ def test_the_old_form_and_other_objects_are_refused():
             study_documents(wrong)
     broken = study(7)
     broken["protocolSection"]["conditionsModule"] = ["Asthma"]
-    with pytest.raises(KedrecError, match=r"NCT00000007: not of the form of API v2 .*fetch it anew"):
+    with pytest.raises(KedrecError, match=r"NCT00000007: not in the format of API v2 .*fetch it again"):
         study_documents(broken)
 
 

@@ -56,5 +56,5 @@ def test_a_year_is_not_before_a_day_within_it():
 def test_the_cut_off_is_a_day():
     assert str(check_cut_off("2015-01-01")) == "2014-12-31"
     for wrong in ("2015", "soon", "2015-02-30", "0001-01-01"):
-        with pytest.raises(KedrecError, match=f"before: '{wrong}' is not a day; expected one such as 2015-01-01"):
+        with pytest.raises(KedrecError, match=f"before: '{wrong}' is not a date; expected one such as 2015-01-01"):
             check_cut_off(wrong)

@@ -55,6 +55,13 @@ def test_a_folder_is_read_by_name_and_other_files_are_ignored(tmp_path):
     assert [document.id for document in read_documents(tmp_path)] == ["A1", "B"]
 
 
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_document_without_source_gets_the_name_of_its_file(tmp_path, suffix):
+    content = jsonl({"id": "A1", "title": "", "text": "Aspirin thins blood."}, {**ROW, "id": "A2"})
+    path = write(tmp_path / f"passages.ward.jsonl{suffix}", gzip.compress(content) if suffix else content)
+    assert [document.source for document in read_documents(path)] == ["passages.ward", "pmc"]
+
+
 def test_pubmed_abstracts_prefer_the_pmc_id(tmp_path):
     rows = [
         {"pmid": "7", "title": "T", "abstract": "Text.", "year": "1999"},
@@ -91,6 +98,7 @@ FAULTS = [
     (jsonl([1]), ["a.jsonl:1", "JSON object"]),
     (jsonl({"id": "x", "source": "pmc", "title": ""}), ["a.jsonl:1", "'text'"]),
     (jsonl({**ROW, "id": 3}), ["a.jsonl:1", "'id'", "3"]),
+    (jsonl({**ROW, "source": " "}), ["a.jsonl:1", "'source'"]),
     (jsonl({**ROW, "date": 1999}), ["a.jsonl:1", "'date'"]),
     (jsonl(ROW) + b'{"id": "\xff"}\n', ["a.jsonl:2", "UTF-8"]),
 ]

@@ -108,7 +108,7 @@ def test_the_key_is_sent_in_the_form_and_shown_nowhere(tmp_path, monkeypatch, se
         assert all(one.form["api_key"] == "SECRETKEY" for one in server.asked)
         for body in (b'{"error":"API key invalid","api-key":"SECRETKEY"}', b"<e><ERROR>key SECRETKEY</ERROR></e>"):
             server.faults = [Answer(body)] * 4
-            with pytest.raises(KedrecError, match=r"NCBI says.*\(key\)") as error:
+            with pytest.raises(KedrecError, match=r"NCBI reports.*\(key\)") as error:
                 fetch(service(server), "aspirin", tmp_path / "bad")
             assert "SECRETKEY" not in str(error.value)
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*.json*"))
@@ -129,9 +129,9 @@ def test_a_search_that_is_too_large_is_cut_by_day_of_entry(tmp_path, monkeypatch
         assert "PubMed counts" not in caplog.text
         ncbi.days["5"] = "1600/01/01"
         search(service(server), "aspirin")
-        assert "PubMed counts 11 records for 'aspirin' and gives 10" in caplog.text
+        assert "PubMed counts 11 records for 'aspirin' but returns 10" in caplog.text
         ncbi.days = dict.fromkeys(ncbi.records, "2001/01/01")
-        with pytest.raises(KedrecError, match=r"11 records of 'aspirin' were entered on 2001-01-01.*narrow it"):
+        with pytest.raises(KedrecError, match=r"11 records of 'aspirin' were entered on 2001-01-01.*narrower query"):
             search(service(server), "aspirin")
 
 
@@ -230,7 +230,7 @@ def test_a_passing_fault_is_asked_again_and_a_lasting_one_is_one_clear_error(tmp
 
 
 def test_an_address_and_a_term_are_needed(tmp_path):
-    with pytest.raises(KedrecError, match="email: 'nobody' is not an address"):
+    with pytest.raises(KedrecError, match="email: 'nobody' is not an e-mail address"):
         Service(Web(), "nobody")
     with pytest.raises(KedrecError, match="term: the PubMed query is empty"):
         fetch(Service(Web(), "me@x.org"), " ", tmp_path)

@@ -97,7 +97,7 @@ def test_a_folder_begun_for_something_else_is_refused(tmp_path, finished):
     harvest.keep("first", [document("A")])
     if finished:
         harvest.finish()
-    with pytest.raises(KedrecError, match=r'begun for .*"x".*not for .*"y".*another folder'):
+    with pytest.raises(KedrecError, match=r'belongs to the request .*"x".*not to .*"y".*another folder'):
         Harvest(tmp_path, {**ASKED, "query": "y"})
 
 

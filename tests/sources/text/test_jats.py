@@ -101,10 +101,10 @@ def test_the_id_is_read_in_each_form(written):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (b"<html><body>down</body></html>", "no article in it: .*'html'"),
+        (b"<html><body>down</body></html>", "it holds no article; .*'html'"),
         (article()[:-30], "not well-formed XML"),
         (article(ids='<article-id pub-id-type="doi">10.1/1</article-id>'), "no PMC id"),
-        (b"<article/>", "no article in it"),
+        (b"<article/>", "it holds no article"),
     ],
 )
 def test_what_is_no_article_is_a_value_error(wrong, said):

@@ -178,7 +178,7 @@ def test_a_description_that_points_elsewhere_is_not_followed(tmp_path, elsewhere
     bucket.add(5, xml_url=elsewhere)
     with (
         Loopback(bucket) as server,
-        pytest.raises(KedrecError, match=r"the XML of PMC5 is said to be at .* not fetched"),
+        pytest.raises(KedrecError, match=r"unexpected address of the XML of PMC5: .* not fetched"),
     ):
         fetch(web, ["PMC5"], tmp_path, url=server.url)
 
@@ -211,7 +211,7 @@ def test_a_cut_off_leaves_later_articles_out(tmp_path, web):
 
 def test_what_is_no_id_is_refused(tmp_path, web):
     for wrong in ("PMC", "12a", "PMID5", "../x", "PMC0"):
-        with pytest.raises(KedrecError, match=r"not an id of PubMed Central; expected one such as PMC1790863"):
+        with pytest.raises(KedrecError, match=r"not a PubMed Central id; expected one such as PMC1790863"):
             fetch(web, [wrong], tmp_path)
 
 
