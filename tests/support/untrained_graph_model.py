@@ -2,9 +2,10 @@
 
 import functools
 
-from kedrec.config import build, compose
+from kedrec.config import compose
 from kedrec.splits.pairs import Pair, save_pairs
 from kedrec.training.evaluation_trainer import numbers_of, trainer_for_tests
+from kedrec.training.experiment_objects import build
 from tests.support.command_process import REPOSITORY
 
 GRAPH = REPOSITORY / "examples" / "own_data"

@@ -23,6 +23,7 @@ with run.opened():
 """
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_found_from_another_clone(tmp_path):
     experiment = compose(REPOSITORY / "experiments" / "both_sources.yaml", [f"out={tmp_path / 'run'}"])
     run = RunFolder(experiment)
