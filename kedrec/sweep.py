@@ -25,6 +25,8 @@ from kedrec.commands.sweep.trial_workers import run_preparation, run_trials
 from kedrec.config import compose
 from kedrec.errors import KedrecError
 from kedrec.runtime.command_line import Arguments, run_command
+from kedrec.runtime.printable import printable
+from kedrec.runtime.table_printing import print_table
 from kedrec.storage.atomic_files import disk_faults_named, write_atomic
 from kedrec.storage.hashing import key_hash
 
@@ -135,20 +137,14 @@ def _print_array(trials: Trials) -> None:
 
 
 def _show(trials: Trials) -> None:
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    console = Console()
     for header, rows in tables(trials):
-        shown = Table(*header)
-        for row in rows:
-            shown.add_row(*map(Text, row))
-        console.print(shown)
+        print_table(header, [[Text(cell) for cell in row] for row in rows])
     for trial in trials.listed:
         if trial.status == "failed":
-            console.print(f"failed: {trials.place(trial)}: {trial.error}", soft_wrap=True, markup=False)
-    console.print(f"table: {trials.folder / 'results.csv'}", soft_wrap=True)
+            print(printable(f"failed: {trials.place(trial)}: {trial.error}"))
+    print(f"table: {trials.folder / 'results.csv'}")
 
 
 if __name__ == "__main__":
