@@ -18,7 +18,7 @@ from kedrec.training.run_folder import RunFolder
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    return run_command(__doc__, arguments, _run, "the same command resumes the run")
+    return run_command(__doc__, arguments, _run, interrupted=None)
 
 
 def _run(arguments: list[str]) -> None:

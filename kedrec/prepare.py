@@ -29,7 +29,9 @@ from kedrec.errors import KedrecError
 from kedrec.runtime.command_line import Arguments, run_command
 from kedrec.runtime.distributed import is_first
 from kedrec.runtime.progress import shown_as_bars
+from kedrec.runtime.resumption import set_resumption
 from kedrec.runtime.signals import preemptible
+from kedrec.runtime.table_printing import print_table
 from kedrec.storage.artifact_store import PlanningStore, Store, artefacts_recorded
 from kedrec.storage.bundle import unbundle, write_bundle
 from kedrec.storage.hashing import key_hash
@@ -37,7 +39,7 @@ from kedrec.storage.hashing import key_hash
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    return run_command(__doc__, arguments, _run, "the same command goes on from here")
+    return run_command(__doc__, arguments, _run, interrupted=None)
 
 
 def _run(arguments: list[str]) -> int:
@@ -69,6 +71,7 @@ def run(experiment: Experiment, options: argparse.Namespace) -> None:
     if data.private and (options.bundle or options.push):
         raise KedrecError("these are data of patients: they stay on this machine, and are neither bundled nor uploaded")
     if options.dry_run:
+        set_resumption("starts again: nothing was written")
         _show_plan(data)
         return
     started = time.monotonic()
@@ -104,17 +107,12 @@ def dataset_folder(experiment: Experiment) -> Path:
 
 
 def _show_plan(data: "ExperimentData") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     with tempfile.TemporaryDirectory() as scratch:
         stages = data.plan(PlanningStore(Store(), Path(scratch)))
     if stages is None:
         raise KedrecError(f"data.class_path: {type(data).__name__} has no plan to show; leave --dry-run out")
-    shown = Table("stage", "there", "to do", title="plan; nothing was fetched, asked or written")
-    for stage in stages:
-        shown.add_row(stage.name, "yes" if stage.there else "no", stage.told)
-    Console().print(shown)
+    rows = [[stage.name, "yes" if stage.there else "no", stage.told] for stage in stages]
+    print_table(["stage", "there", "to do"], rows, title="plan; nothing was fetched, asked or written")
 
 
 def _push(place: Path, name: str) -> None:

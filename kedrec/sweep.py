@@ -22,9 +22,11 @@ from kedrec.commands.sweep.sweep_file import SweepFile, read_sweep
 from kedrec.commands.sweep.sweep_results import tables, write_results
 from kedrec.commands.sweep.sweep_trials import Trial, Trials
 from kedrec.commands.sweep.trial_workers import run_preparation, run_trials
-from kedrec.config import compose
+from kedrec.config import Experiment, compose
 from kedrec.errors import KedrecError
 from kedrec.runtime.command_line import Arguments, run_command
+from kedrec.runtime.printable import printable
+from kedrec.runtime.table_printing import print_table
 from kedrec.storage.atomic_files import disk_faults_named, write_atomic
 from kedrec.storage.hashing import key_hash
 
@@ -115,7 +117,7 @@ def _prepare(trials: Trials, *, all_seeds: bool = False) -> bool:
     done: list[str] = json.loads(note.read_text(encoding="utf-8")) if note.is_file() and not all_seeds else []
     settings: dict[tuple[str, str], list[str]] = {}
     for arguments in trials.settings():
-        data = compose(arguments[0], arguments[1:]).tree.get("data", {})
+        data = _composed(trials, arguments).portable.get("data", {})
         given = dict(data.get("init_args", {}))
         seed = str(given.pop("seed", None))
         settings.setdefault((key_hash({**data, "init_args": given}), seed if all_seeds else ""), arguments)
@@ -128,27 +130,37 @@ def _prepare(trials: Trials, *, all_seeds: bool = False) -> bool:
     return True
 
 
+def _composed(trials: Trials, arguments: Sequence[str]) -> Experiment:
+    """Return the experiment of a trial.
+
+    Raises:
+        KedrecError: names the sweep file, not the command line, for a key that the file sets.
+    """
+    try:
+        return compose(arguments[0], arguments[1:])
+    except KedrecError as fault:
+        start, _, message = str(fault).partition("command line: ")
+        key = message.partition(":")[0]
+        if start or any(word.removeprefix("--").startswith(f"{key}=") for word in trials.overrides):
+            raise
+        raise KedrecError(f"{trials.sweep.path}: parameters.{message}") from fault
+
+
 def _print_array(trials: Trials) -> None:
     for trial in trials.listed:
-        compose(trial.arguments[0], trial.arguments[1:])
+        _composed(trials, trial.arguments)
         print(shlex.join(["python", "-m", "kedrec.fit", *trials.command(trial)]))
 
 
 def _show(trials: Trials) -> None:
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    console = Console()
     for header, rows in tables(trials):
-        shown = Table(*header)
-        for row in rows:
-            shown.add_row(*map(Text, row))
-        console.print(shown)
+        print_table(header, [[Text(cell) for cell in row] for row in rows])
     for trial in trials.listed:
         if trial.status == "failed":
-            console.print(f"failed: {trials.place(trial)}: {trial.error}", soft_wrap=True, markup=False)
-    console.print(f"table: {trials.folder / 'results.csv'}", soft_wrap=True)
+            print(printable(f"failed: {trials.place(trial)}: {trial.error}"))
+    print(f"table: {trials.folder / 'results.csv'}")
 
 
 if __name__ == "__main__":

@@ -122,3 +122,14 @@ def test_two_sweeps_in_one_folder_and_a_missing_library_are_one_line_each(tmp_pa
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert main([str(path), "--out", str(tmp_path / "out")]) == 2
     assert "pip install 'kedrec[sweeps]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [[], ["--array"]])
+def test_an_old_name_in_the_file_is_one_error_that_says_the_new_one(tmp_path, capsys, option):
+    old, new = "kedrec.data.triples.TripleData", "kedrec.lladr.triple_data.TripleData"
+    path = written(tmp_path, parameters={"data.class_path": {"values": [old]}})
+    out = ["--out", str(tmp_path / "out")]
+    assert main([str(path), *option, *out]) == 2
+    assert capsys.readouterr().err == f"kedrec: {path}: parameters.data.class_path: {old} has moved; write {new}\n"
+    assert main([str(written(tmp_path)), f"data.class_path={old}", *option, *out]) == 2
+    assert capsys.readouterr().err == f"kedrec: command line: data.class_path: {old} has moved; write {new}\n"

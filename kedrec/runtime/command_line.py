@@ -8,6 +8,7 @@ from typing import NoReturn
 from kedrec.errors import KedrecError
 from kedrec.runtime.distributed import is_first, process_number
 from kedrec.runtime.printable import printable
+from kedrec.runtime.resumption import STARTS_AGAIN, resumption, set_resumption
 from kedrec.runtime.signals import Preempted, stopped
 
 
@@ -34,7 +35,7 @@ def run_command(
     document: str | None,
     arguments: Sequence[str] | None,
     work: Callable[[list[str]], int | None],
-    interrupted: str = "nothing was written",
+    interrupted: str | None = "nothing was written",
 ) -> int:
     """Run a command; return its exit status: 0, 2 for a fault of the input, 128 and more where it was stopped.
 
@@ -42,12 +43,14 @@ def run_command(
         document: what ``--help``, or no argument at all, shows: the module's docstring.
         arguments: of the command line; ``None`` takes the process's own.
         work: from the arguments to an exit status; ``None`` stands for 0.
-        interrupted: what is said of Ctrl-C, after "stopped; ".
+        interrupted: the message of Ctrl-C, after "stopped; "; ``None`` says what the same command does, which the work
+            sets by `set_resumption`.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     if not given or given[0] in ("-h", "--help"):
         print(document)
         return 0 if given else 2
+    set_resumption(STARTS_AGAIN)
     try:
         return work(given) or 0
     except KedrecError as fault:
@@ -60,5 +63,5 @@ def run_command(
         # Lightning's trainer answers Ctrl-C by leaving with status 1.
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        print(f"\nkedrec: stopped; {interrupted}", file=sys.stderr)
+        print(f"\nkedrec: stopped; {interrupted or f'the same command {resumption()}'}", file=sys.stderr)
         return 130

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from kedrec.runtime.distributed import is_first
+from kedrec.runtime.resumption import resumption
 
 HEARD = (signal.SIGUSR1, signal.SIGTERM)
 _PATIENCE = 60  # seconds that Slurm's controller is given to answer
@@ -109,28 +110,27 @@ def _hear(number: int, frame: FrameType | None) -> None:
             raise Preempted(told)
 
 
-def stopped(stop: Preempted, kept: str = "the last checkpoint") -> int:
+def stopped(stop: Preempted) -> int:
     """Put the job back into Slurm's queue, say in one line what happened, and return the exit status.
 
     The first process does; the others leave with 0, for `srun` would end the first by the fault of another.
 
     Args:
         stop: what was raised.
-        kept: what the same command goes on from.
     """
     if not is_first():
         return 0
     for one in HEARD:  # and so does scontrol, which inherits it: Slurm signals every process of a job
         signal.signal(one, signal.SIG_IGN)
-    print(f"kedrec: stopped by {stop.signal.name}; {_requeued(stop, kept)}", file=sys.stderr, flush=True)
+    print(f"kedrec: stopped by {stop.signal.name}; {_requeued(stop)}", file=sys.stderr, flush=True)
     return 128 + stop.signal
 
 
-def _requeued(stop: Preempted, kept: str) -> str:
+def _requeued(stop: Preempted) -> str:
     if stop.job is None:
-        return f"the same command goes on from {kept}"
-    queued = f"job {stop.job} is back in Slurm's queue and goes on from {kept}"
-    again = f"submitted again, it goes on from {kept}"
+        return f"the same command {resumption()}"
+    queued = f"job {stop.job} is back in Slurm's queue and {resumption()}"
+    again = f"submitted again, it {resumption()}"
     try:
         if stop.signal == signal.SIGTERM:
             # It also comes where a job is cancelled, which `scontrol requeue` would undo, and where Slurm requeues it.

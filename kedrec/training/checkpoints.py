@@ -15,6 +15,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from kedrec.config import Experiment
 from kedrec.errors import KedrecError
 from kedrec.runtime.distributed import gathered, is_first
+from kedrec.runtime.resumption import FROM_CHECKPOINT, set_resumption
 from kedrec.storage.atomic_folder import flush, publish_folder
 from kedrec.training.base_classes import TrainableModule
 from kedrec.training.run_folder import RunFolder
@@ -105,6 +106,7 @@ class KeepLast(Checkpoint):
             trainer.save_checkpoint(partial)
         if is_first():
             _put_in_place(partial, whole, self.path)
+            set_resumption(FROM_CHECKPOINT)
         trainer.strategy.barrier()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kedrec.runtime.table_printing import print_table
 from kedrec.training.run_card import tables
 
 if TYPE_CHECKING:
@@ -43,13 +44,6 @@ def numbers_of(trainer: "Trainer") -> dict[str, float]:
 
 def show(metrics: Mapping[str, float], place: Path, called: str = "run folder") -> None:
     """Print the tables of metrics that people read, and where the rest lies."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
     for header, rows in tables(metrics):
-        shown = Table(*header)
-        for row in rows:
-            shown.add_row(*row)
-        console.print(shown)
-    console.print(f"{called}: {place}", soft_wrap=True)
+        print_table(header, rows)
+    print(f"{called}: {place}")

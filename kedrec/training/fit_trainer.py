@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lightning import Trainer
+from lightning.pytorch.callbacks import ProgressBar
 
 from kedrec.config import Experiment
 from kedrec.errors import KedrecError
@@ -11,6 +12,7 @@ from kedrec.training.checkpoints import checkpoint_callbacks
 from kedrec.training.deepspeed_batches import keep_batches
 from kedrec.training.experiment_objects import Built
 from kedrec.training.preemption import StopAtSignal, slurm_plugins
+from kedrec.training.progress_bar import EpochProgressBar
 from kedrec.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ def fit_trainer(built: Built, experiment: Experiment, run: RunFolder) -> Trainer
         *(built.trainer["callbacks"] or []),
         StopAtSignal(),
     ]
+    if built.trainer["enable_progress_bar"] is not False and not any(isinstance(one, ProgressBar) for one in callbacks):
+        callbacks.append(EpochProgressBar())
     # Data modules share their batches out to processes themselves.
     arguments = {**built.trainer, "use_distributed_sampler": False, "default_root_dir": str(run.path)}
     arguments["plugins"] = built.trainer["plugins"] or slurm_plugins()

@@ -12,6 +12,7 @@ from kedrec.config import Experiment
 from kedrec.errors import KedrecError
 from kedrec.runtime.distributed import is_first
 from kedrec.runtime.progress import shown_as_bars
+from kedrec.runtime.resumption import FROM_CHECKPOINT, set_resumption
 from kedrec.storage.atomic_files import disk_faults_named, write_atomic
 from kedrec.storage.atomic_folder import publish_folder
 from kedrec.storage.jsonl import jsonl
@@ -57,6 +58,8 @@ class RunFolder:
                 raise KedrecError(f"{self.path}: another process is at work on this very run; wait for it") from None
             try:
                 self._claim()
+                if self.last_checkpoint:
+                    set_resumption(FROM_CHECKPOINT)
                 yield
             finally:
                 lock.release()

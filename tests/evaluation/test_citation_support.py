@@ -1,7 +1,5 @@
 """Citations judged by an encoder and an NLI model."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -79,13 +77,11 @@ def test_the_threshold_decides_what_is_near_enough(encoder, store, monkeypatch):
 
 def test_data_name_the_models_that_judge(nli, tmp_path, tiny_encoder_folder, store, encoder):
     nli([0.0, 0.0, 5.0])
-    data = SimpleNamespace(encoder_name=str(tiny_encoder_folder), entailment=str(tmp_path / "nli"))
-    found = judging.judged_answers(data, ROWS)
+    found = judging.judged_answers(ROWS, str(tiny_encoder_folder), str(tmp_path / "nli"))
     assert found["test/citation_entailment"] == 0.5
     assert found["test/citation_embedding_support"] == judged_citations(ROWS, encoder)["citation_embedding_support"]
-    data.entailment = None
-    assert "test/citation_entailment" not in judging.judged_answers(data, ROWS)
-    assert judging.judged_answers(SimpleNamespace(encoder_name="minilm"), ROWS) == {}  # data of graphs name no NLI
+    assert "test/citation_entailment" not in judging.judged_answers(ROWS, str(tiny_encoder_folder), None)
+    assert judging.judged_answers(ROWS, None, None) == {}  # data of graphs cite nothing
 
 
 def test_without_citations_or_models_there_is_nothing_to_say(encoder, nli):

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from kedrec.runtime.resumption import FROM_CHECKPOINT, STARTS_AGAIN, set_resumption
 from kedrec.runtime.signals import HEARD, Preempted, defer, heard, preemptible, stopped
 
 
@@ -104,8 +105,16 @@ echo "$@" >> {calls}
     return lambda: calls.read_text().splitlines() if calls.exists() else []
 
 
+@pytest.fixture
+def checkpoint():
+    """As while a run has a checkpoint."""
+    set_resumption(FROM_CHECKPOINT)
+    yield
+    set_resumption(STARTS_AGAIN)
+
+
 @pytest.mark.slow
-def test_under_slurm_the_job_is_put_back_into_the_queue(scontrol, capsys):
+def test_under_slurm_the_job_is_put_back_into_the_queue(scontrol, checkpoint, capsys):
     assert stopped(Preempted(signal.SIGUSR1)) == 128 + signal.SIGUSR1
     assert scontrol() == ["requeue 17"]
     assert capsys.readouterr().err == (
@@ -148,10 +157,16 @@ def test_what_scontrol_answers_is_told_in_one_line(scontrol, monkeypatch, capsys
     disabled, missing = capsys.readouterr().err.splitlines()
     assert "could not be put back into Slurm's queue (Requested operation is presently disabled" in disabled
     assert "No such file or directory: 'scontrol'" in missing
-    assert "submitted again, it goes on" in missing
+    assert "submitted again, it starts again with what was prepared" in missing
 
 
-def test_without_slurm_the_line_says_how_to_go_on(capsys):
+def test_without_slurm_the_line_says_how_to_go_on(checkpoint, capsys):
     assert stopped(Preempted(signal.SIGTERM)) == 143
     expected = "kedrec: stopped by SIGTERM; the same command goes on from the last checkpoint\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_without_a_checkpoint_the_line_speaks_of_none(capsys):
+    assert stopped(Preempted(signal.SIGTERM)) == 143
+    expected = "kedrec: stopped by SIGTERM; the same command starts again with what was prepared\n"
     assert capsys.readouterr().err == expected

@@ -213,7 +213,7 @@ def test_stopped_at_every_stage_a_run_ends_with_the_same_numbers(experiment, tin
     for stage in ("passages", "base-answers"):
         status, told = signalled_when(building(stage), experiment, out, KEDREC_STORE=str(store))
         assert status == 143, told
-        assert told.endswith("kedrec: stopped by SIGTERM; the same command goes on from the last checkpoint\n")
+        assert told.endswith("kedrec: stopped by SIGTERM; the same command starts again with what was prepared\n")
         assert "Traceback" not in told
         assert not building(stage)()
     for at, signals, status in (
