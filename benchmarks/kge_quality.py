@@ -102,21 +102,21 @@ def run(
     from lightning import Trainer
 
     from kedrec.lladr.kge import KGE
+    from kedrec.lladr.kge_settings import OptimizerSettings
     from kedrec.lladr.triple_data import TripleData
+    from kedrec.lladr.triple_settings import LoaderSettings, NegativeSettings
 
     data = TripleData(
         str(folder),
         relations=[],
-        batch_size=options.batch,
-        negatives=setting.negatives,
-        chunks=setting.chunks,
+        loader=LoaderSettings(batch_size=options.batch),
+        negatives=NegativeSettings(count=setting.negatives, chunks=setting.chunks),
         seed=seed,
     )
     model = KGE(
         scorer,  # type: ignore[arg-type]
         dim=options.dim,
-        optimizer=setting.optimizer,  # type: ignore[arg-type]
-        learning_rate=setting.rate,
+        optimizer=OptimizerSettings(setting.optimizer, setting.rate),  # type: ignore[arg-type]
         seed=seed,
     )
     trainer = Trainer(

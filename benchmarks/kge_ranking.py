@@ -83,8 +83,9 @@ class Work:
     def model(self, scorer: str):
         """Return kedrec's model with its first values."""
         from kedrec.lladr.kge import KGE
+        from kedrec.lladr.kge_settings import OptimizerSettings
 
-        model = KGE(scorer, dim=self.dim, optimizer="adam")
+        model = KGE(scorer, dim=self.dim, optimizer=OptimizerSettings("adam"))
         model.make_tables(self.entities, self.relations)
         return model
 

@@ -46,16 +46,18 @@ class Run:
         import torch
 
         from kedrec.lladr.kge import KGE
+        from kedrec.lladr.kge_settings import OptimizerSettings
         from kedrec.lladr.negative_sampling import TripleBatches
+        from kedrec.lladr.triple_settings import NegativeSettings
 
         draw = np.random.default_rng(0)
         triples = draw.integers(0, [entities, 100, entities], (1_000_000, 3), dtype=np.int32)
-        sizes = (options.batch, options.negatives, 8)
+        sizes = (NegativeSettings(options.negatives, chunks=8), options.batch)
         loader = TripleBatches(
             torch.from_numpy(triples), torch.ones(len(triples)), None, entities, *sizes, None, seed=0
         )
         self.batches = (batch for _ in iter(int, 1) for batch in loader)
-        self.model = KGE(options.scorer, dim=options.dim, optimizer=options.optimizer)
+        self.model = KGE(options.scorer, dim=options.dim, optimizer=OptimizerSettings(options.optimizer))
         self.model.make_tables(entities, 100)
         self.optimizer = self.model.make_optimizer()
 

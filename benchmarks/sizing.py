@@ -141,15 +141,17 @@ def measured_tables(spec: Spec) -> Bytes:
     import torch
 
     from kedrec.lladr.kge import KGE
+    from kedrec.lladr.kge_settings import OptimizerSettings
     from kedrec.lladr.negative_sampling import TripleBatches
+    from kedrec.lladr.triple_settings import NegativeSettings
 
-    sizes = (spec["triples"], spec["negatives"], spec["chunks"])
+    sizes = (NegativeSettings(spec["negatives"], spec["chunks"]), spec["triples"])
     draw = np.random.default_rng(0)
     triples = draw.integers(0, [spec["entities"], spec["relations"], spec["entities"]], (20_000, 3), dtype=np.int32)
     loader = TripleBatches(torch.from_numpy(triples), torch.ones(len(triples)), None, spec["entities"], *sizes, None, 0)
     batches = [batch for batch, _ in zip(loader, range(3), strict=False)]
     rise = Rise()
-    model = KGE("transe_l1", dim=spec["dim"], optimizer=spec["optimizer"])
+    model = KGE("transe_l1", dim=spec["dim"], optimizer=OptimizerSettings(spec["optimizer"]))
     model.make_tables(spec["entities"], spec["relations"])
     model.to("cuda" if on_gpu() else "cpu")
     optimizer = model.make_optimizer()

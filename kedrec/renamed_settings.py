@@ -30,7 +30,51 @@ MOVED_CLASSES = {
 }
 """Old class path -> present class path, of every class that settings can name."""
 
-RENAMED_KEYS: dict[str, dict[str, str]] = {}
+_WARM_UP = {"learning_rate": "optimizer.learning_rate", "warmup_steps": "optimizer.warmup_steps"}
+RENAMED_KEYS: dict[str, dict[str, str]] = {
+    "kedrec.baselines.csprom.CSProm": {**_WARM_UP, "weight_decay": "optimizer.weight_decay"},
+    "kedrec.baselines.gnn.GNN": {
+        "layer": "encoder.layer",
+        "width": "encoder.width",
+        "layers": "encoder.layers",
+        "bases": "encoder.bases",
+        "heads": "encoder.heads",
+        "dropout": "encoder.dropout",
+        "fanouts": "encoder.fanouts",
+        "learning_rate": "optimizer.learning_rate",
+        "weight_decay": "optimizer.weight_decay",
+    },
+    "kedrec.baselines.kgt5.KGT5": _WARM_UP,
+    "kedrec.lladr.kge.KGE": {
+        "anchor": "anchor.distance",
+        "rho": "anchor.rho",
+        "zeta_anchor": "anchor.zeta",
+        "projection": "anchor.projection",
+        "optimizer": "optimizer.name",
+        "learning_rate": "optimizer.learning_rate",
+        "drop_after": "optimizer.drop_after",
+    },
+    "kedrec.lladr.triple_data.TripleData": {
+        "validation": "split.validation",
+        "test": "split.test",
+        "unseen_diseases": "split.unseen_diseases",
+        "split": "split.file",
+        "pairs": "pairs.file",
+        "negatives": "negatives.count",
+        "chunks": "negatives.chunks",
+        "typed": "negatives.typed",
+        "filtered": "negatives.filtered",
+        "anchors": "anchors.sources",
+        "encoder": "anchors.encoder",
+        "descriptions": "anchors.descriptions",
+        "describe": "anchors.describe",
+        "masked": "anchors.masked",
+        "delete": "noise.delete",
+        "add": "noise.add",
+        "batch_size": "loader.batch_size",
+        "ranking_memory": "loader.ranking_memory",
+    },
+}
 """Present class path -> (old key of its ``init_args`` -> present key, dotted where it is nested).
 
 An old key may be the name of the present group, ``{"split": "split.file"}``: it is the old key where its value is no

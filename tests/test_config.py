@@ -158,7 +158,7 @@ def _one_line_with(fault, words):
 
 
 def test_what_a_constructor_refuses_is_one_line(tmp_path):
-    for override in ("data.init_args.chunks=3", "model.init_args.rho=2", "model.init_args.dim=-1"):
+    for override in ("data.init_args.negatives.chunks=3", "model.init_args.anchor.rho=2", "model.init_args.dim=-1"):
         experiment = REPOSITORY / "experiments" / "transe_base.yaml"
         with pytest.raises(KedrecError, match=rf"^{override.split('=')[0]}: .*$"):
             build(compose(experiment, [override, f"out={tmp_path}"]))

@@ -172,7 +172,8 @@ def embeddings(tmp_path_factory, store):
     path = tmp_path_factory.mktemp("kge") / "transe.yaml"
     content = yaml.safe_load((REPOSITORY / "experiments" / "transe_base.yaml").read_text())
     content["model"] = {"init_args": {"dim": 16, "compiled": False}}
-    content["data"] = {"init_args": {"unseen_diseases": 5, "batch_size": 256, "negatives": 16, "chunks": 4}}
+    groups = {"split": {"unseen_diseases": 5}, "loader": {"batch_size": 256}, "negatives": {"count": 16, "chunks": 4}}
+    content["data"] = {"init_args": groups}
     quiet = {"enable_progress_bar": False, "enable_model_summary": False}
     content["trainer"] = {"accelerator": "cpu", "max_steps": 20, "val_check_interval": 10, **quiet}
     path.write_text(yaml.safe_dump(content))

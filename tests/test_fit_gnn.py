@@ -15,10 +15,12 @@ pytestmark = pytest.mark.slow
 def small(tmp_path_factory, store):
     """The experiment of a layer in little."""
 
-    def write(layer, **settings):
+    def write(layer, **encoder):
         content = yaml.safe_load((REPOSITORY / "experiments" / f"gnn_{layer}.yaml").read_text())
-        content["model"] = {"init_args": {"dim": 16, "width": 16, "bases": 2, **settings}}
-        content["data"] = {"init_args": {"unseen_diseases": 5, "batch_size": 256, "negatives": 64, "chunks": 4}}
+        content["model"] = {"init_args": {"dim": 16, "encoder": {"width": 16, "bases": 2, **encoder}}}
+        negatives = {"count": 64, "chunks": 4}
+        data = {"split": {"unseen_diseases": 5}, "loader": {"batch_size": 256}, "negatives": negatives}
+        content["data"] = {"init_args": data}
         content["trainer"] = {
             "accelerator": "cpu",
             "max_steps": 60,

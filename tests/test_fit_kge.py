@@ -16,13 +16,12 @@ pytestmark = pytest.mark.slow
 def small_lladr(tmp_path_factory, tiny_encoder_folder, store):
     """LLaDR in little: the sample's graph, rows of 64 numbers, an encoder made at random."""
     content = yaml.safe_load((REPOSITORY / "experiments" / "lladr_transe.yaml").read_text())
-    content["model"] = {"init_args": {"dim": 64, "projection": "pca"}}
+    content["model"] = {"init_args": {"dim": 64, "anchor": {"projection": "pca"}}}
     content["data"]["init_args"] |= {
-        "encoder": str(tiny_encoder_folder),
-        "unseen_diseases": 5,
-        "batch_size": 256,
-        "negatives": 64,
-        "chunks": 4,
+        "anchors": {"sources": ["text"], "encoder": str(tiny_encoder_folder)},
+        "split": {"unseen_diseases": 5},
+        "loader": {"batch_size": 256},
+        "negatives": {"count": 64, "chunks": 4},
     }
     content["trainer"] = {
         "accelerator": "cpu",
@@ -114,7 +113,7 @@ def test_it_learns(small_lladr, tmp_path):
 
 def test_unseen_entities_are_settled_before_they_are_ranked_and_saved(small_lladr, tmp_path):
     """Of a graph that has lost most of its triples, so that some entities have none."""
-    few = ("data.init_args.delete=0.5", "trainer.max_steps=10", "trainer.val_check_interval=5")
+    few = ("data.init_args.noise.delete=0.5", "trainer.max_steps=10", "trainer.val_check_interval=5")
     found = {}
     for neighbours in (0, 3):
         place = tmp_path / str(neighbours)
@@ -169,7 +168,8 @@ def test_a_checkpoint_where_a_validation_is_due_knows_its_outcome(small_lladr, t
     assert None not in scores
 
 
-TWO = ("trainer.devices=2", "trainer.strategy=ddp", "data.init_args.batch_size=128", "data.init_args.chunks=2")
+TWO = ("trainer.devices=2", "trainer.strategy=ddp", "data.init_args.loader.batch_size=128")
+TWO = (*TWO, "data.init_args.negatives.chunks=2")
 
 
 def test_two_processes_share_a_graph_and_count_each_answer_once(unbroken, small_lladr, tmp_path):

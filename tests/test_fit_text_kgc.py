@@ -23,7 +23,9 @@ def small(tmp_path_factory, tiny_encoder_folder, store):
     def write(model):
         content = yaml.safe_load((REPOSITORY / "experiments" / f"{model}.yaml").read_text())
         content["model"] = {"init_args": little[model]}
-        content["data"] = {"init_args": {"unseen_diseases": 5, "batch_size": 64, "negatives": 1, "chunks": 1}}
+        negatives = {"count": 1, "chunks": 1}
+        data = {"split": {"unseen_diseases": 5}, "loader": {"batch_size": 64}, "negatives": negatives}
+        content["data"] = {"init_args": data}
         content["trainer"] = {
             "accelerator": "cpu",
             "max_steps": 20,

@@ -263,13 +263,14 @@ def test_entities_are_described_by_a_model_and_anchored_in_what_it_says(tmp_path
         name = body["messages"][1]["content"].split()[3]
         return Reply(chat(f"Background: {name} is known. Appearance: N/A Clinical: it matters."))
 
-    settings = [f"data.init_args.encoder={tiny_encoder_folder}", "trainer.max_steps=4", "trainer.val_check_interval=4"]
+    settings = [f"data.init_args.anchors.encoder={tiny_encoder_folder}", "trainer.max_steps=4"]
+    settings += ["trainer.val_check_interval=4"]
     settings += ["model.init_args.dim=8", "trainer.enable_progress_bar=false", f"out={tmp_path / 'run'}"]
     with serving(rule=rule) as server:
         model = {"class_path": "kedrec.llm.endpoint_model.EndpointModel"}
         model["init_args"] = {"model": "m", "base_url": server.url}
         describe = {"model": model, "types": ["Disease"], "settings": {"style": "structured"}}
-        settings.append(f"data.init_args.describe={json.dumps(describe)}")
+        settings.append(f"data.init_args.anchors.describe={json.dumps(describe)}")
         plan = prepare("experiments/lladr_transe.yaml", "--dry-run", *settings, store=tmp_path / "store")
         assert plan.returncode == 0, plan.stderr
         assert "descriptions by m" in plan.stdout

@@ -283,7 +283,8 @@ def test_a_review_sheet_and_back(runs, tmp_path, capsys):
 def small_graph_run(tmp_path_factory, store):
     content = yaml.safe_load((REPOSITORY / "experiments" / "transe_base.yaml").read_text())
     content["model"] = {"init_args": {"dim": 16}}
-    content["data"] = {"init_args": {"unseen_diseases": 5, "batch_size": 256, "negatives": 16, "chunks": 4}}
+    groups = {"split": {"unseen_diseases": 5}, "loader": {"batch_size": 256}, "negatives": {"count": 16, "chunks": 4}}
+    content["data"] = {"init_args": groups}
     content["trainer"] = {"accelerator": "cpu", "max_steps": 20, "val_check_interval": 10, "enable_progress_bar": False}
     content["trainer"]["log_every_n_steps"] = 5
     folder = tmp_path_factory.mktemp("graph")

@@ -44,7 +44,9 @@ def measure(options: argparse.Namespace) -> None:
 
     from kedrec.graph.vocabulary import Modality, Vocabulary
     from kedrec.lladr.kge import KGE
+    from kedrec.lladr.kge_settings import AnchorLossSettings, OptimizerSettings
     from kedrec.lladr.negative_sampling import TripleBatches, subsampling_weights
+    from kedrec.lladr.triple_settings import NegativeSettings
     from kedrec.training.base_classes import ExperimentData
 
     torch.set_num_threads(options.threads)
@@ -64,7 +66,7 @@ def measure(options: argparse.Namespace) -> None:
 
         def train_dataloader(self) -> TripleBatches:
             weights = torch.from_numpy(subsampling_weights(triples, relations))
-            sizes = (options.batch, options.negatives, options.chunks)
+            sizes = (NegativeSettings(options.negatives, options.chunks), options.batch)
             return TripleBatches(torch.from_numpy(triples), weights, None, entities, *sizes, None, seed=0)
 
     class Stop(Callback):
@@ -75,9 +77,8 @@ def measure(options: argparse.Namespace) -> None:
     model = KGE(
         options.scorer,
         dim=options.dim,
-        anchor="cosine" if options.anchor else None,
-        optimizer=options.optimizer,
-        learning_rate=0.1 if options.optimizer == "adagrad" else 1e-3,
+        anchor=AnchorLossSettings("cosine" if options.anchor else None),
+        optimizer=OptimizerSettings(options.optimizer, 0.1 if options.optimizer == "adagrad" else 1e-3),
         compiled=not options.plain,
     )
     with tempfile.TemporaryDirectory() as folder:

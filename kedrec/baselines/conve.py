@@ -5,11 +5,12 @@ import math
 import torch
 from torch import Tensor, nn
 
+from kedrec.graph.scorers import DistMult
 from kedrec.graph.vocabulary import Side
-from kedrec.lladr.scorers import DistMult
+from kedrec.lladr.trainable_scorer import TrainableScorer
 
 
-class ConvE(DistMult):
+class ConvE(TrainableScorer, DistMult):
     """<f(vec(f([h; r] * filters)) W), t> (Dettmers et al., AAAI 2018, eq. 1); no margin.
 
     The two rows are laid out as pictures whose lines alternate. The two sides of a triple are not alike to it: for the
@@ -22,7 +23,7 @@ class ConvE(DistMult):
     """
 
     def __init__(self, dim: int, filters: int = 32, dropout: float = 0.2) -> None:
-        super().__init__(dim, gamma=1.0)  # that of a dot product is for first values alone
+        super().__init__(DistMult(), dim, gamma=1.0)  # gamma of a dot product only sets the initial values
         self.height = next(part for part in range(math.isqrt(dim), 0, -1) if dim % part == 0)
         self.width = dim // self.height
         self.first_norm = nn.BatchNorm2d(1)

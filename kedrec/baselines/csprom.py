@@ -1,5 +1,6 @@
 """Link prediction by a frozen language model that structure prompts: CSProm-KG."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,12 +12,28 @@ from kedrec.baselines.conve import ConvE
 from kedrec.baselines.soft_prompts import PromptedEncoder, Prompter
 from kedrec.baselines.verbalization import readable_relations
 from kedrec.errors import KedrecError, check_above_zero, check_least, check_share_below_one
+from kedrec.graph.scorers import ComplEx, DistMult
 from kedrec.graph.vocabulary import Side, Vocabulary
 from kedrec.lladr.entity_ranker import Ranker
-from kedrec.lladr.scorers import ComplEx, DistMult, Scorer
+from kedrec.lladr.trainable_scorer import TrainableScorer, trainable_scorer
 from kedrec.lladr.triple_batches import TripleBatch
 
 _QUERIES = 256  # that the encoder reads at once while entities are ranked
+
+
+@dataclass(frozen=True)
+class AdamWSettings:
+    """AdamW with linear warm-up and a cosine to zero.
+
+    Attributes:
+        learning_rate: the peak, reached after the warm-up.
+        weight_decay: decoupled from the gradient.
+        warmup_steps: optimizer steps of linear warm-up.
+    """
+
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.0
+    warmup_steps: int = 20
 
 
 class CSProm(Ranker):
@@ -42,10 +59,8 @@ class CSProm(Ranker):
         max_tokens: of the encoder's text, the special ones included.
         dropout: of prompts, and within ConvE.
         label_smoothing: share of the answer's probability that is spread over all entities.
-        learning_rate: peak of AdamW, reached after the warm-up.
-        weight_decay: of AdamW.
-        warmup_steps: optimizer steps of linear warm-up; a cosine to zero follows.
-        seed: of first values and of the candidates that LLaDR's protocol draws.
+        optimizer: AdamW.
+        seed: of initial values and of the candidates that LLaDR's protocol draws.
     """
 
     title = "CSProm-KG"
@@ -61,15 +76,13 @@ class CSProm(Ranker):
         max_tokens: int = 64,
         dropout: float = 0.2,
         label_smoothing: float = 0.1,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 0.0,
-        warmup_steps: int = 20,
+        optimizer: AdamWSettings = AdamWSettings(),
         seed: int = 0,
     ) -> None:
         super().__init__(seed)
         check_least("model", 1, dim=dim, prompts=prompts, prompt_hidden=prompt_hidden, layers=layers)
         check_least("model", 8, max_tokens=max_tokens)
-        check_above_zero("model", learning_rate=learning_rate)
+        check_above_zero("model", **{"optimizer.learning_rate": optimizer.learning_rate})
         check_share_below_one("model", dropout=dropout, label_smoothing=label_smoothing)
         self.encoder_name = encoder
         self.layers = layers
@@ -80,9 +93,7 @@ class CSProm(Ranker):
         self.max_tokens = max_tokens
         self.dropout = dropout
         self.label_smoothing = label_smoothing
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.warmup_steps = warmup_steps
+        self.optimizer = optimizer
         self.strict_loading = False  # a checkpoint holds what was trained, not the frozen encoder
         self.encoder: PromptedEncoder | None = None
         self.texts: list[str]
@@ -92,7 +103,7 @@ class CSProm(Ranker):
         self.bias: nn.Parameter
         self.prompter: Prompter
         self.projection: nn.Linear
-        self.scorer: Scorer
+        self.scorer: TrainableScorer
 
     def configure_model(self) -> None:
         """Load the encoder and make what is trained, once the data are there."""
@@ -127,10 +138,11 @@ class CSProm(Ranker):
         """AdamW with linear warm-up and a cosine to zero, stepped each optimizer step."""
         from transformers import get_cosine_schedule_with_warmup
 
+        settings = self.optimizer
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(trained, self.learning_rate, weight_decay=self.weight_decay)
+        optimizer = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=settings.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = get_cosine_schedule_with_warmup(optimizer, min(self.warmup_steps, steps), steps)
+        schedule = get_cosine_schedule_with_warmup(optimizer, min(settings.warmup_steps, steps), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: TripleBatch, _: int) -> Tensor:
@@ -179,7 +191,8 @@ class CSProm(Ranker):
         states = self.encoder(tokens, torch.cat(prompts, dim=2))
         known, asked = (self.projection(part.flatten(1)) for part in states.chunk(2, dim=1))
         # Always as for a tail: the head's queries have relations of their own.
-        return self.scorer.query(known, asked, "tail")
+        query: Tensor = self.scorer.query(known, asked, "tail")
+        return query
 
     def _logits(self, query: Tensor, entities: Tensor | None) -> Tensor:
         """Return the scores of queries with the rows of some entities, or of all: ``(queries, entities)``."""
@@ -187,7 +200,7 @@ class CSProm(Ranker):
         rows = self.entity.weight[asked]
         return self.scorer.tiles(query.unsqueeze(0), rows.unsqueeze(0)).squeeze(0) + self.bias[asked]
 
-    def _scorer(self) -> Scorer:
+    def _scorer(self) -> TrainableScorer:
         if self.scorer_name == "conve":
             return ConvE(self.dim, dropout=self.dropout)
-        return (DistMult if self.scorer_name == "distmult" else ComplEx)(self.dim, 1.0)
+        return trainable_scorer(DistMult() if self.scorer_name == "distmult" else ComplEx(), self.dim, gamma=1.0)

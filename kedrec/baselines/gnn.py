@@ -1,19 +1,34 @@
 """Link prediction by graph neural networks: R-GCN, GraphSAGE and GAT under a scorer of triples."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from kedrec.baselines.message_passing import Encoder, Layer, MessageGraph
-from kedrec.errors import KedrecError, check_least
+from kedrec.baselines.message_passing import Encoder, EncoderSettings, MessageGraph
+from kedrec.errors import KedrecError
+from kedrec.graph.scorer import Scorer
+from kedrec.graph.scorers import ScorerName
 from kedrec.graph.vocabulary import Modality
 from kedrec.lladr.anchor_projection import Anchors
 from kedrec.lladr.link_predictor import LinkPredictor
-from kedrec.lladr.scorers import ScorerName
 from kedrec.lladr.triple_batches import TripleBatch
 from kedrec.training.base_classes import ExperimentData
+
+
+@dataclass(frozen=True)
+class AdamSettings:
+    """Adam.
+
+    Attributes:
+        learning_rate: at the start; a tenth of it for the last quarter of the steps.
+        weight_decay: L2 penalty.
+    """
+
+    learning_rate: float = 0.01
+    weight_decay: float = 0.0
 
 
 class GNN(LinkPredictor):
@@ -24,55 +39,31 @@ class GNN(LinkPredictor):
     projections are added to the rows that the first layer reads.
 
     Args:
-        layer: rgcn (with relations, in basis decomposition), sage (mean) or gat.
+        encoder: the graph neural network.
         scorer: as in KGE.
         dim: of the scorer.
-        width: of the hidden rows.
-        layers: how often messages pass.
-        bases: matrices that the relations of an R-GCN share.
-        heads: of attention, for gat.
-        dropout: share of a hidden layer's output that is dropped in training.
-        fanouts: neighbours that a layer samples for each node, first layer first; ``null`` passes messages over the
-            whole graph in each step, which is the faster way up to some million edges.
         gamma: margin of the distances.
         adversarial_temperature: of self-adversarial negatives; ``null`` weighs negatives alike.
-        learning_rate: of Adam.
-        weight_decay: of Adam.
+        optimizer: Adam.
         compiled: as in KGE.
-        seed: of first values and of the candidates that LLaDR's protocol draws.
+        seed: of initial values and of the candidates that LLaDR's protocol draws.
     """
 
     def __init__(
         self,
-        layer: Layer,
-        scorer: ScorerName = "distmult",
+        encoder: EncoderSettings,
+        scorer: ScorerName | Scorer = "distmult",
         dim: int = 128,
-        width: int = 128,
-        layers: int = 2,
-        bases: int = 8,
-        heads: int = 4,
-        dropout: float = 0.1,
-        fanouts: list[int] | None = None,
         gamma: float = 12.0,
         adversarial_temperature: float | None = None,
-        learning_rate: float = 0.01,
-        weight_decay: float = 0.0,
+        optimizer: AdamSettings = AdamSettings(),
         compiled: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__(scorer, dim, gamma, adversarial_temperature, compiled, seed)
-        check_least("model", 1, width=width, layers=layers, bases=bases, heads=heads)
-        if layer == "gat" and (width % heads or self.scorer.entity_width % heads):
-            raise KedrecError(
-                f"model.init_args.heads: {heads} do not divide the widths {width} and {self.scorer.entity_width}"
-            )
-        if fanouts is not None and len(fanouts) != layers:
-            raise KedrecError(f"model.init_args.fanouts: {fanouts}; expected one number for each of {layers} layers")
-        self.layer: Layer = layer
-        self.width, self.layers, self.bases, self.heads, self.dropout = width, layers, bases, heads, dropout
-        self.fanouts = fanouts
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
+        encoder.check(self.scorer.entity_width)
+        self.encoder_settings = encoder
+        self.optimizer = optimizer
         self.graph: MessageGraph | None = None
         self.entity: nn.Embedding
         self.relation: nn.Embedding
@@ -96,30 +87,24 @@ class GNN(LinkPredictor):
 
     def make_layers(self, triples: Tensor, entities: int, relations: int, modalities: Sequence[Modality] = ()) -> None:
         """Make the message graph of ``(n, 3)`` triples and everything that is learned."""
-        self.graph = MessageGraph(triples, entities, relations, grouped=self.layer == "rgcn")
+        self.graph = MessageGraph(triples, entities, relations, grouped=self.encoder_settings.layer == "rgcn")
         if modalities:
-            self.anchors = Anchors(modalities, self.width, "learned", self.seed)
+            self.anchors = Anchors(modalities, self.encoder_settings.width, "learned", self.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.entity = nn.Embedding(entities, self.width)
+            self.entity = nn.Embedding(entities, self.encoder_settings.width)
             nn.init.xavier_uniform_(self.entity.weight)
             relation = torch.empty(relations, self.scorer.relation_width)
-            self.scorer.first_relations(relation, torch.Generator().manual_seed(self.seed))
+            self.scorer.initialise_relations(relation, torch.Generator().manual_seed(self.seed))
             self.relation = nn.Embedding(relations, relation.shape[1], _weight=relation)
-            self.encoder = Encoder(
-                self.layer,
-                self.width,
-                self.scorer.entity_width,
-                self.layers,
-                2 * relations,
-                self.bases,
-                self.heads,
-                self.dropout,
-            )
+            self.encoder = Encoder(self.encoder_settings, self.scorer.entity_width, 2 * relations)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam, at a tenth of the rate for the last quarter of the steps."""
-        optimizer = torch.optim.Adam(self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True)
+        settings = self.optimizer
+        optimizer = torch.optim.Adam(
+            self.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
         steps = self.trainer.estimated_stepping_batches
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(0.75 * steps)], gamma=0.1)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -150,12 +135,13 @@ class GNN(LinkPredictor):
         assert self.graph is not None
         asked = torch.cat([batch.head, batch.tail, batch.negatives.flatten()])
         hidden = self.graph.between(batch.head.cpu(), batch.tail.cpu())
-        if self.fanouts is None:
+        settings = self.encoder_settings
+        if settings.fanouts is None:
             messages = self.graph.without(hidden).to(self.device)
-            rows = self.encoder([messages] * self.layers, self._first_rows())[asked]
+            rows = self.encoder([messages] * settings.layers, self._first_rows())[asked]
         else:
             distinct, place = asked.unique(return_inverse=True)  # type: ignore[no-untyped-call]
-            read, layers = self.graph.sampled(distinct.cpu(), self.fanouts, hidden)
+            read, layers = self.graph.sampled(distinct.cpu(), settings.fanouts, hidden)
             layers = [layer.to(self.device) for layer in layers]
             rows = self.encoder(layers, self._first_rows(read.to(self.device)))[place]
         head, tail, negatives = torch.split(rows, [len(batch.head), len(batch.tail), batch.negatives.numel()])
@@ -180,7 +166,7 @@ class GNN(LinkPredictor):
             self.encoder.eval()
             with torch.no_grad():
                 messages = self.graph.whole.to(self.device)
-                table: Tensor = self.encoder([messages] * self.layers, self._first_rows())
+                table: Tensor = self.encoder([messages] * self.encoder_settings.layers, self._first_rows())
             self.encoder.train(was)
             self._encoded = table
         return self._encoded

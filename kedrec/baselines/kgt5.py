@@ -1,6 +1,7 @@
 """Link prediction as translation: a T5 that reads a query and writes the name of the missing entity."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,19 @@ from kedrec.sources.weights import base_folder, load_tokenizer
 from kedrec.storage.artifact_store import Store
 
 _BYTES_A_LOGIT = 16  # a float32 and what the softmax over it makes
+
+
+@dataclass(frozen=True)
+class AdafactorSettings:
+    """Adafactor with linear warm-up and a cosine to zero.
+
+    Attributes:
+        learning_rate: the peak, as a share of a weight's own size, reached after the warm-up.
+        warmup_steps: optimizer steps of linear warm-up.
+    """
+
+    learning_rate: float = 0.03
+    warmup_steps: int = 50
 
 
 class KGT5(Ranker):
@@ -42,8 +56,7 @@ class KGT5(Ranker):
         feed_forward: width of the layers between.
         dropout: share that is dropped in training.
         tokens: most tokens of the tokenizer that is learned.
-        learning_rate: peak of Adafactor, as a share of a weight's own size, reached after the warm-up.
-        warmup_steps: optimizer steps of linear warm-up; a cosine to zero follows.
+        optimizer: Adafactor.
         label_smoothing: share of a token's probability that is spread over all tokens in training.
         ranking_memory: bytes that the scores of tokens may take while entities are ranked.
         seed: of first values and of the candidates that LLaDR's protocol draws.
@@ -60,8 +73,7 @@ class KGT5(Ranker):
         feed_forward: int = 256,
         dropout: float = 0.1,
         tokens: int = 2000,
-        learning_rate: float = 0.03,
-        warmup_steps: int = 50,
+        optimizer: AdafactorSettings = AdafactorSettings(),
         label_smoothing: float = 0.0,
         ranking_memory: int = 256 * 2**20,
         seed: int = 0,
@@ -73,14 +85,13 @@ class KGT5(Ranker):
             raise KedrecError(f"model.init_args.heads: {heads} do not divide the width {width}")
         if tokens < 258:
             raise KedrecError(f"model.init_args.tokens: {tokens}; expected 258 or more, the bytes and two special ones")
-        check_above_zero("model", learning_rate=learning_rate)
+        check_above_zero("model", **{"optimizer.learning_rate": optimizer.learning_rate})
         check_share_below_one("model", dropout=dropout, label_smoothing=label_smoothing)
         self.base = base
         self.sizes = sizes
         self.dropout = dropout
         self.tokens = tokens
-        self.learning_rate = learning_rate
-        self.warmup_steps = warmup_steps
+        self.optimizer = optimizer
         self.label_smoothing = label_smoothing
         self.ranking_memory = ranking_memory
         self.net: Any = None
@@ -114,9 +125,11 @@ class KGT5(Ranker):
 
         # T5's embeddings begin a hundred times as large as its matrices: steps have to follow the size of a weight.
         kind: Any = Adafactor
-        optimizer = kind(self.net.parameters(), lr=self.learning_rate, scale_parameter=True, relative_step=False)
+        optimizer = kind(
+            self.net.parameters(), lr=self.optimizer.learning_rate, scale_parameter=True, relative_step=False
+        )
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = get_cosine_schedule_with_warmup(optimizer, min(self.warmup_steps, steps), steps)
+        schedule = get_cosine_schedule_with_warmup(optimizer, min(self.optimizer.warmup_steps, steps), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: TripleBatch, _: int) -> Tensor:

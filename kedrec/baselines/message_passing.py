@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kedrec.errors import KedrecError, check_least
+
 Layer = Literal["rgcn", "sage", "gat"]
 
 
@@ -161,33 +163,63 @@ class BasisConvolution(nn.Module):
         return own + summed
 
 
+@dataclass(frozen=True)
+class EncoderSettings:
+    """The graph neural network that encodes entities.
+
+    Attributes:
+        layer: rgcn (with relations, in basis decomposition), sage (mean) or gat.
+        width: of the hidden rows.
+        layers: number of layers.
+        bases: matrices that the relations of an R-GCN share.
+        heads: of attention, for gat.
+        dropout: share of a hidden layer's output that is dropped in training.
+        fanouts: neighbours that a layer samples for each node, first layer first; ``null`` passes messages over the
+            whole graph in each step, which is the faster way up to some million edges.
+    """
+
+    layer: Layer
+    width: int = 128
+    layers: int = 2
+    bases: int = 8
+    heads: int = 4
+    dropout: float = 0.1
+    fanouts: list[int] | None = None
+
+    def check(self, out: int) -> None:
+        """Raise a KedrecError where the settings do not fit each other, or rows of ``out`` numbers."""
+        sizes = {"width": self.width, "layers": self.layers, "bases": self.bases, "heads": self.heads}
+        check_least("model", 1, **{f"encoder.{name}": size for name, size in sizes.items()})
+        if self.layer == "gat" and (self.width % self.heads or out % self.heads):
+            raise KedrecError(
+                f"model.init_args.encoder.heads: {self.heads} do not divide the widths {self.width} and {out}"
+            )
+        if self.fanouts is not None and len(self.fanouts) != self.layers:
+            raise KedrecError(
+                f"model.init_args.encoder.fanouts: {self.fanouts}; expected one number for each of {self.layers} layers"
+            )
+
+
 class Encoder(nn.Module):
     """Layers of message passing over learned rows and, where there are any, the entities' anchors.
 
     Args:
-        layer: rgcn, sage (mean) or gat.
-        width: of the rows of all layers but the last.
-        out: of the last.
-        layers: how many.
-        kinds: of edges, for rgcn.
-        bases: for rgcn.
-        heads: for gat.
-        dropout: share of a layer's output that is dropped.
+        settings: the layers.
+        out: width of the last layer's rows.
+        kinds: number of kinds of edges, for rgcn.
     """
 
-    def __init__(
-        self, layer: Layer, width: int, out: int, layers: int, kinds: int, bases: int, heads: int, dropout: float
-    ) -> None:
+    def __init__(self, settings: EncoderSettings, out: int, kinds: int) -> None:
         from dgl.nn import GATConv, SAGEConv
 
         super().__init__()
-        self.dropout = dropout
-        widths = [*[width] * (layers - 1), out]
+        self.dropout = settings.dropout
+        width, heads = settings.width, settings.heads
         self.layers = nn.ModuleList()
-        for to in widths:
-            if layer == "rgcn":
-                self.layers.append(BasisConvolution(width, to, kinds, bases))
-            elif layer == "sage":
+        for to in [*[width] * (settings.layers - 1), out]:
+            if settings.layer == "rgcn":
+                self.layers.append(BasisConvolution(width, to, kinds, settings.bases))
+            elif settings.layer == "sage":
                 self.layers.append(SAGEConv(width, to, "mean"))
             else:
                 self.layers.append(GATConv(width, to // heads, heads, residual=True, allow_zero_in_degree=True))

@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedrec.errors import KedrecError
-from kedrec.graph.numpy_scorers import NUMPY_SCORERS, Rows, Scorer
+from kedrec.graph.exported_scorer import recorded_scorer
+from kedrec.graph.scorer import Scorer
 from kedrec.storage.compressed_text import text_lines
 from kedrec.storage.hashing import file_hash
+
+Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +62,18 @@ class Exported:
             ) from fault
         except (OSError, SafetensorError, TypeError) as fault:  # numpy knows no bfloat16
             raise KedrecError(f"{path}: cannot be read ({fault}); export the run again") from fault
-        kind = NUMPY_SCORERS.get(name or "")
-        numbers = ("gamma", "range", *(kind.own if kind else ()))
-        if kind is None or not {"entity", "relation", *(f"scorer.{one}" for one in numbers)} <= tensors.keys():
+        scorer = None if name is None else recorded_scorer(name, place.parent)
+        scalars = {one.removeprefix("scorer."): tensor for one, tensor in tensors.items() if one.startswith("scorer.")}
+        if scorer is None or not {"entity", "relation"} <= tensors.keys() or not {"gamma", "range"} <= scalars.keys():
             raise KedrecError(f"{path}: not the embeddings of a run; expected entity, relation and a scorer")
+        gamma, value_range = (float(scalars.pop(one).item()) for one in ("gamma", "range"))
+        scorer.restored(gamma, value_range, {one: float(value.item()) for one, value in scalars.items()})
+        if missing := sorted(scorer.learned_scalars().keys() - scalars.keys()):
+            raise KedrecError(f"{path}: not the embeddings of a run; expected the scorer's {', '.join(missing)} too")
         ids = {one: _ids(place / f"{one}.tsv") for one in ("entities", "relations")}
         for one, table in (("entities", "entity"), ("relations", "relation")):
             if len(ids[one]) != len(tensors[table]):
                 raise KedrecError(f"{place / one}.tsv: {len(ids[one])} lines for {len(tensors[table])} rows of {path}")
-        gamma, first, *learned = (float(tensors[f"scorer.{one}"].item()) for one in numbers)
-        scorer = kind(gamma, first, dict(zip(kind.own, learned, strict=True)))
         held = place / "held_out.tsv"
         triples = {tuple(line.split("\t")) for _, line in text_lines(held) if line} if held.is_file() else set()
         tables = (tensors["entity"], tensors["relation"], ids["entities"], ids["relations"])

@@ -83,10 +83,10 @@ def entity_texts(
     return EntityTexts(names, shown, hidden, counts)
 
 
-def tell_each_other(
+def name_each_other(
     pairs: Iterable[tuple[int, int]], names: Sequence[str], descriptions: Sequence[str]
 ) -> NDArray[np.bool_]:
-    """Return of each pair of entities whether the description of one names the other.
+    """Return for each pair of entities whether the description of one names the other.
 
     Args:
         pairs: places of entities.
@@ -95,12 +95,12 @@ def tell_each_other(
     """
     lower = functools.cache(lambda entity: descriptions[entity].lower())
 
-    def tells(one: int, other: int) -> bool:
+    def names_other(one: int, other: int) -> bool:
         name = names[other]
         # The text is searched for the letters first: to look for whole words takes a pattern for each name.
         return bool(name and name.lower() in lower(one) and name_pattern([name]).search(descriptions[one]))
 
-    return np.array([tells(one, other) or tells(other, one) for one, other in pairs], dtype=bool)
+    return np.array([names_other(one, other) or names_other(other, one) for one, other in pairs], dtype=bool)
 
 
 def load_descriptions(path: str | Path) -> dict[str, str]:

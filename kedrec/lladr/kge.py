@@ -1,7 +1,7 @@
 """Knowledge-graph embeddings, alone or anchored in text by LLaDR's dual loss."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,14 +9,16 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kedrec.errors import KedrecError, check_above_zero, check_least, check_share
+from kedrec.errors import KedrecError, check_least
 from kedrec.graph.entity_types import type_codes
+from kedrec.graph.scorer import Scorer
+from kedrec.graph.scorers import ScorerName
 from kedrec.graph.vocabulary import Modality
-from kedrec.lladr.anchor_projection import Anchors, Projection, settle_unseen
-from kedrec.lladr.link_losses import AnchorDistance, anchor_loss
+from kedrec.lladr.anchor_projection import Anchors, settle_unseen
+from kedrec.lladr.kge_settings import AnchorLossSettings, OptimizerSettings
+from kedrec.lladr.link_losses import anchor_loss
 from kedrec.lladr.link_predictor import LinkPredictor
 from kedrec.lladr.row_optimizers import LazyAdam, RowAdagrad, gather_rows
-from kedrec.lladr.scorers import ScorerName
 from kedrec.lladr.triple_batches import TripleBatch
 from kedrec.training.base_classes import ExperimentData
 
@@ -30,58 +32,43 @@ class KGE(LinkPredictor):
     heed a gradient's scale, would do to the learned part. Rows without an anchor are learned alone, at the same rate.
 
     Args:
-        scorer: transe_l1, transe_l2, distmult, complex, rotate, protate or hake.
+        scorer: transe_l1, transe_l2, distmult, complex, rotate, protate or hake; or ``class_path`` and ``init_args``
+            of a `kedrec.graph.scorer.Scorer` from outside the package.
         dim: of the scorer, as its paper counts it; rows of ComplEx, RotatE and HAKE are twice as wide.
-        gamma: margin of the distances; it also sets the range of first values, (gamma + 2) / dim.
+        gamma: margin of the distances; it also sets the range of initial values, (gamma + 2) / dim.
         adversarial_temperature: of self-adversarial negatives; ``null`` weighs negatives alike.
-        anchor: distance to the anchors, where data has them: cosine, euclidean, l1, kl, or ``null`` for no pull.
-        rho: share of the learned part in an entity's row, where data has anchors.
-        zeta_anchor: weight of the anchors' loss.
+        anchor: how entities are mixed with their anchors and pulled to them, where the data have anchors.
         zeta_link: weight of the links' loss.
-        projection: how anchors come to the width of their share of a row: pca, slice (the authors) or learned.
-        optimizer: ``adagrad`` with one accumulator a row, and ``lazy_adam``, both of which touch the rows of the batch
-            only, or ``adam``, which moves every row in each step.
-        learning_rate: at the start.
-        drop_after: share of the steps after which the rate is divided by 10, as the authors do.
-        unseen_neighbours: where data have anchors, the test gives each entity that no training triple touches what was
-            learned of so many entities that are nearest by their anchors; 0, as in the paper, leaves it as it began.
-        compiled: distances, rotations and phases in C++, or by inductor, where they can be had.
-        seed: of first values and of the candidates that LLaDR's protocol draws.
+        optimizer: of the rows.
+        unseen_neighbours: where the data have anchors, the test gives each entity without a training triple the learned
+            part of so many entities that are nearest by their anchors; 0, as in the paper, leaves it at its initial
+            values.
+        compiled: distances, rotations and phases in C++, or by inductor, where the machine has a compiler.
+        seed: of initial values and of the candidates that LLaDR's protocol draws.
     """
 
     many_processes = True
 
     def __init__(
         self,
-        scorer: ScorerName,
+        scorer: ScorerName | Scorer,
         dim: int = 400,
         gamma: float = 12.0,
         adversarial_temperature: float | None = 1.0,
-        anchor: AnchorDistance | None = "cosine",
-        rho: float = 0.6,
-        zeta_anchor: float = 0.5,
+        anchor: AnchorLossSettings = AnchorLossSettings(),  # noqa: B008  (frozen, as the next one is)
         zeta_link: float = 1.8,
-        projection: Projection = "pca",
-        optimizer: Literal["adagrad", "lazy_adam", "adam"] = "adagrad",
-        learning_rate: float = 0.1,
-        drop_after: float = 0.5,
+        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008
         unseen_neighbours: int = 0,
         compiled: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__(scorer, dim, gamma, adversarial_temperature, compiled, seed)
-        check_above_zero("model", learning_rate=learning_rate)
-        check_least("model", 0, zeta_anchor=zeta_anchor, zeta_link=zeta_link, drop_after=drop_after)
-        check_least("model", 0, unseen_neighbours=unseen_neighbours)
-        check_share("model", rho=rho)
+        anchor.check()
+        optimizer.check()
+        check_least("model", 0, zeta_link=zeta_link, unseen_neighbours=unseen_neighbours)
         self.anchor = anchor
-        self.rho = rho
-        self.zeta_anchor = zeta_anchor
         self.zeta_link = zeta_link
-        self.projection = projection
-        self.optimizer_name = optimizer
-        self.learning_rate = learning_rate
-        self.drop_after = drop_after
+        self.optimizer = optimizer
         self.unseen_neighbours = unseen_neighbours
         self.entity: nn.Embedding | None = None
         self.relation: nn.Embedding
@@ -97,16 +84,16 @@ class KGE(LinkPredictor):
     def make_tables(self, entities: int, relations: int, modalities: Sequence[Modality] = ()) -> None:
         """Give rows to so many entities and relations, mixed with their anchors where there are any."""
         if modalities:
-            self.anchors = Anchors(modalities, self.scorer.entity_width, self.projection, self.seed)
+            self.anchors = Anchors(modalities, self.scorer.entity_width, self.anchor.projection, self.seed)
         generator = torch.Generator().manual_seed(self.seed)
         entity = torch.empty(entities, self.scorer.entity_width)
         entity.uniform_(-self.scorer.range, self.scorer.range, generator=generator)
         if self._mixed_in is not None:
-            self._mixed_in.mix_into(entity, self.rho)
+            self._mixed_in.mix_into(entity, self.anchor.rho)
         relation = torch.empty(relations, self.scorer.relation_width)
-        self.scorer.first_relations(relation, generator)
+        self.scorer.initialise_relations(relation, generator)
         # Embeddings that say they are sparse: DDP then reduces the rows of the batch alone.
-        sparse = self.optimizer_name != "adam"
+        sparse = self.optimizer.name != "adam"
         self.entity, self.relation = (
             nn.Embedding(len(table), table.shape[1], sparse=sparse, _weight=table) for table in (entity, relation)
         )
@@ -116,22 +103,22 @@ class KGE(LinkPredictor):
         assert self.entity is not None
         table = self.entity.weight
         others = [parameter for parameter in self.parameters() if parameter is not table]
-        rate = self.learning_rate * (1.0 if self._mixed_in is None else self.rho)
+        rate = self.optimizer.learning_rate * (1.0 if self._mixed_in is None else self.anchor.rho)
         groups: list[dict[str, Any]] = [{"params": [table], "lr": rate}, {"params": others}]
-        if self.optimizer_name == "adam":
-            return torch.optim.Adam(groups, lr=self.learning_rate, fused=True)
-        return (RowAdagrad if self.optimizer_name == "adagrad" else LazyAdam)(groups, lr=self.learning_rate)
+        if self.optimizer.name == "adam":
+            return torch.optim.Adam(groups, lr=self.optimizer.learning_rate, fused=True)
+        return (RowAdagrad if self.optimizer.name == "adagrad" else LazyAdam)(groups, lr=self.optimizer.learning_rate)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The chosen optimiser, at a tenth of the rate after the given share of the steps."""
-        if self.optimizer_name != "adam" and self.trainer.gradient_clip_val:
+        if self.optimizer.name != "adam" and self.trainer.gradient_clip_val:
             raise KedrecError(
-                f"trainer.gradient_clip_val: {self.optimizer_name} moves the rows of a batch and cannot clip; leave it "
-                "out, or set model.init_args.optimizer=adam"
+                f"trainer.gradient_clip_val: {self.optimizer.name} moves the rows of a batch and cannot clip; leave it "
+                "out, or set model.init_args.optimizer.name=adam"
             )
         optimizer = self.make_optimizer()
         steps = self.trainer.estimated_stepping_batches
-        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(self.drop_after * steps)], gamma=0.1)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(self.optimizer.drop_after * steps)], gamma=0.1)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: TripleBatch, _: int) -> Tensor:
@@ -141,7 +128,7 @@ class KGE(LinkPredictor):
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             shown = {f"train/{name}_loss": loss.detach() for name, loss in losses.items()}
             self.log_dict(shown, prog_bar=True, batch_size=len(batch.head))
-        weights = {"link": self.zeta_link, "anchor": self.zeta_anchor}
+        weights = {"link": self.zeta_link, "anchor": self.anchor.zeta}
         return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
     def losses(self, batch: TripleBatch) -> dict[str, Tensor]:
@@ -153,8 +140,8 @@ class KGE(LinkPredictor):
         (relation,) = gather_rows(self.relation.weight, batch.relation, sparse=self.relation.sparse)
         losses = {"link": self.link_loss(batch, head, relation, tail, negatives)}
         ids, kept = (batch.tail, tail) if batch.side == "head" else (batch.head, head)
-        if self.anchor is not None and self.anchors is not None:
-            losses["anchor"] = anchor_loss(self.anchor, kept, *self.anchors(ids))
+        if self.anchor.distance is not None and self.anchors is not None:
+            losses["anchor"] = anchor_loss(self.anchor.distance, kept, *self.anchors(ids))
         return losses
 
     def on_test_epoch_start(self) -> None:
@@ -175,7 +162,7 @@ class KGE(LinkPredictor):
         stored = torch.zeros(())
         if self._mixed_in is not None:
             anchor, known = self.anchors(torch.arange(len(table), device=table.device))
-            stored = torch.where(known, (1 - self.rho) * anchor, 0.0)
+            stored = torch.where(known, (1 - self.anchor.rho) * anchor, 0.0)
         learned = table - stored
         settle_unseen(learned, self.anchors, kinds, seen, self.unseen_neighbours)
         table[~seen] = (learned + stored)[~seen]
@@ -193,7 +180,7 @@ class KGE(LinkPredictor):
             return rows
         anchors = (self.anchors(part) for part in ids)
         return tuple(
-            torch.where(known, self.rho * part + (1 - self.rho) * anchor, part)
+            torch.where(known, self.anchor.rho * part + (1 - self.anchor.rho) * anchor, part)
             for part, (anchor, known) in zip(rows, anchors, strict=True)
         )
 

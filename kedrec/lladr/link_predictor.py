@@ -1,4 +1,4 @@
-"""What all models whose rows a scorer compares share: the links' loss, their scores, and what they leave for others."""
+"""The base class of models whose rows a scorer compares: the loss of links, their scores, the exported embeddings."""
 
 from pathlib import Path
 
@@ -6,19 +6,24 @@ import torch
 from torch import Tensor
 
 from kedrec.errors import KedrecError
+from kedrec.graph.exported_scorer import recorded_name
+from kedrec.graph.scorer import Scorer
+from kedrec.graph.scorers import SCORERS, ScorerName
 from kedrec.graph.vocabulary import Side
 from kedrec.lladr.entity_ranker import Ranker
 from kedrec.lladr.link_losses import link_loss
-from kedrec.lladr.scorers import SCORERS, Scorer, ScorerName
+from kedrec.lladr.trainable_scorer import TrainableScorer, trainable_scorer
 from kedrec.lladr.triple_batches import TripleBatch
 from kedrec.runtime.environment import can_compile, fused
 
 _WORTH = 1 << 18  # numbers in a batch's heads: below, starting inductor takes longer than it saves
 
 
-def _known(scorer: Scorer, kept: Tensor, relation: Tensor, replaced: Tensor, missing: Side) -> tuple[Tensor, Tensor]:
+def _true_scores(
+    scorer: TrainableScorer, known: Tensor, relation: Tensor, replaced: Tensor, missing: Side
+) -> tuple[Tensor, Tensor]:
     """Return the queries of true triples, and the scores of their true answers."""
-    query = scorer.query(kept, relation, missing)
+    query = scorer.query(known, relation, missing)
     return query, scorer.pairs(query, replaced)
 
 
@@ -26,7 +31,7 @@ class LinkPredictor(Ranker):
     """A model whose rows of entities and relations a scorer compares.
 
     Args:
-        scorer: a name of ``kedrec.lladr.scorers.SCORERS``.
+        scorer: a short name of `kedrec.graph.scorers`, or a scorer from outside the package.
         dim: of the scorer, as its paper counts it.
         gamma: margin of the distances.
         adversarial_temperature: of self-adversarial negatives; ``None`` weighs negatives alike.
@@ -36,7 +41,7 @@ class LinkPredictor(Ranker):
 
     def __init__(
         self,
-        scorer: ScorerName,
+        scorer: ScorerName | Scorer,
         dim: int,
         gamma: float,
         adversarial_temperature: float | None,
@@ -47,10 +52,10 @@ class LinkPredictor(Ranker):
         for name, value in {"dim": dim, "gamma": gamma}.items():
             if value <= 0:
                 raise KedrecError(f"model.init_args.{name}: {value}; expected a number above 0")
-        self.scorer_name = scorer
         self.adversarial_temperature = adversarial_temperature
         self.compiled = compiled
-        self.scorer: Scorer = SCORERS[scorer](dim, gamma, compiled)
+        self.formula = scorer if isinstance(scorer, Scorer) else SCORERS[scorer]()
+        self.scorer = trainable_scorer(self.formula, dim, gamma, compiled)
 
     def entity_table(self) -> Tensor:
         """Return all rows that are scored, ``(entities, width)``, without gradient."""
@@ -71,11 +76,11 @@ class LinkPredictor(Ranker):
             negatives: ``(chunks * negatives, width)`` rows.
         """
         chunks = len(batch.negatives)
-        kept, replaced = (tail, head) if batch.side == "head" else (head, tail)
-        worth = self.compiled and kept.numel() >= _WORTH and can_compile(kept.device.type)
-        known = fused(_known, dynamic=False) if worth else _known
-        loss = fused(link_loss, dynamic=False) if worth else link_loss
-        query, positive = known(self.scorer, kept, relation, replaced, batch.side)
+        known, replaced = (tail, head) if batch.side == "head" else (head, tail)
+        compiles = self.compiled and known.numel() >= _WORTH and can_compile(known.device.type)
+        true_scores = fused(_true_scores, dynamic=False) if compiles else _true_scores
+        loss = fused(link_loss, dynamic=False) if compiles else link_loss
+        query, positive = true_scores(self.scorer, known, relation, replaced, batch.side)
         drawn = negatives.view(chunks, -1, negatives.shape[1])
         negative = self.scorer.tiles(query.view(chunks, -1, query.shape[1]), drawn)
         return loss(positive, negative, batch.weight, self.adversarial_temperature, batch.false)
@@ -94,7 +99,7 @@ class LinkPredictor(Ranker):
             **{f"scorer.{name}": value.detach().float() for name, value in self.scorer.named_parameters()},
         }
         # One entry: safetensors writes several in an order that changes from process to process.
-        save_file(tables, place / "embeddings.safetensors", {"scorer": self.scorer_name})
+        save_file(tables, place / "embeddings.safetensors", {"scorer": recorded_name(self.formula)})
         for name, ids in (("entities", self.vocabulary.entities), ("relations", self.vocabulary.relations)):
             (place / f"{name}.tsv").write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
         entities, relations = self.vocabulary.entities, self.vocabulary.relations

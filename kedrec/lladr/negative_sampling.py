@@ -12,6 +12,7 @@ from torch import Tensor
 from kedrec.errors import KedrecError
 from kedrec.graph.vocabulary import Side
 from kedrec.lladr.triple_batches import TripleBatch
+from kedrec.lladr.triple_settings import NegativeSettings
 
 _FIRST_COUNT = 4  # of RotatE's code: what an (entity, relation) that comes once is counted
 _ODD = -7046029254386353131  # 2**64 / golden ratio: multiplication spreads packed triples over the table's high bits
@@ -76,9 +77,8 @@ class TripleBatches:
         types: ``(entities,)`` code of each entity's type: corruptions then have the type of what they replace, and the
             triples of a chunk all ask for the same types; ``None`` draws from all entities.
         entities: size of the vocabulary.
+        negatives: how many corruptions there are, and how many runs of a batch share theirs.
         batch_size: triples a batch.
-        negatives: corruptions a triple.
-        chunks: runs of a batch that share corruptions; ``batch_size`` of them make all independent.
         true: what is true, to leave it out of the corruptions: drawn again where they are independent, marked where
             they are shared; ``None`` does not look.
         seed: decides orders and corruptions together with the place; no global state does.
@@ -92,23 +92,22 @@ class TripleBatches:
         weight: Tensor,
         types: Tensor | None,
         entities: int,
+        negatives: NegativeSettings,
         batch_size: int,
-        negatives: int,
-        chunks: int,
         true: TrueTriples | None,
         seed: int,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.triples, self.weight, self.entities = triples, weight, entities
-        self.batch_size, self.negatives, self.chunks = batch_size, negatives, chunks
+        self.batch_size, self.negatives, self.chunks = batch_size, negatives.count, negatives.chunks
         self.true, self.seed, self.rank, self.world = true, seed, rank, world
         self.typed = None if types is None else _Types(types, triples)
         self.done = 0
         if len(self) == 0:
             raise KedrecError(
-                f"data.init_args.batch_size: {len(triples)} training triples do not fill one batch of {batch_size} "
-                f"for each of {world} processes"
+                f"data.init_args.loader.batch_size: {len(triples)} training triples do not fill one batch of "
+                f"{batch_size} for each of {world} processes"
             )
 
     def __len__(self) -> int:

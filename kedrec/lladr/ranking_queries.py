@@ -7,9 +7,11 @@ import torch
 from numpy.typing import NDArray
 
 from kedrec.evaluation.ranking_batch import RankingBatch
+from kedrec.graph.knowledge_graph import KnowledgeGraph
 from kedrec.graph.vocabulary import Side
 from kedrec.lladr.triple_batches import ChoiceBatch, RepurposingBatch
 from kedrec.splits.pairs import Pair
+from kedrec.splits.triple_partition import TriplePartition
 
 Triples = NDArray[np.int32]
 SIDES: tuple[Side, Side] = ("head", "tail")
@@ -146,3 +148,35 @@ def repurposing_batch(
         known=known[:, 1],
         known_split=known[:, 2],
     )
+
+
+def therapeutic_sides(graph: KnowledgeGraph, relations: Sequence[str]) -> list[tuple[int, Side]]:
+    """Return the rows of some relations, each with the side or sides on which the graph has compounds."""
+    compounds = graph.of_type("Compound")
+    sides: list[tuple[int, Side]] = []
+    for row in (graph.relation_rows[name] for name in relations):
+        triples = graph.triples[graph.triples[:, 1] == row]
+        for side, ends in zip(SIDES, triples[:, ::2].T, strict=True):
+            if np.isin(ends, compounds).any():
+                sides.append((row, side))
+    return sides
+
+
+def repurposing_batches(
+    graph: KnowledgeGraph, partition: TriplePartition, relations: Sequence[tuple[int, Side]], size: int
+) -> Iterator[RepurposingBatch]:
+    """Yield the question which compounds treat each disease of a test set.
+
+    Args:
+        graph: has the vocabularies.
+        partition: of its triples, before noise, which does not change what is known.
+        relations: therapeutic relations, each with the side on which the compound stands; with none nothing is asked.
+        size: most diseases a batch.
+    """
+    if not relations:
+        return
+    tested = np.concatenate([*partition.tests.values()])
+    diseases = np.intersect1d(graph.of_type("Disease"), tested[:, ::2])
+    splits = (partition.train, partition.validation, tested)
+    for start in range(0, len(diseases), size):
+        yield repurposing_batch(diseases[start : start + size], graph.of_type("Compound"), relations, splits)

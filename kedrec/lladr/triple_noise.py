@@ -11,6 +11,7 @@ from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph, pack_triples
 from kedrec.graph.links import every_link
 from kedrec.graph.named_graph import NamedGraph
+from kedrec.lladr.triple_settings import NoiseSettings
 from kedrec.splits.seeded_split import seeded_number
 from kedrec.splits.treatment_split import TreatmentSplit
 
@@ -22,9 +23,7 @@ def with_noise(
     train: npt.NDArray[np.int32],
     named: NamedGraph,
     split: TreatmentSplit | None,
-    *,
-    delete: float,
-    add: float,
+    noise: NoiseSettings,
     seed: int,
 ) -> npt.NDArray[np.int32]:
     """Return the training triples with noise; no random triple links the ends of a held-out treatment.
@@ -33,16 +32,15 @@ def with_noise(
         train: ``(n, 3)``.
         named: the graph of the true triples.
         split: of its treatments; ``None`` where the graph's authors have split it.
-        delete: share of the training triples that is deleted.
-        add: random triples that are added, as a share of those that remain.
+        noise: shares that are deleted and added.
         seed: of the noise.
     """
     graph = named.graph
-    remaining = delete_triples(train, delete, seed)
-    if add and split is not None:
+    remaining = delete_triples(train, noise.delete, seed)
+    if noise.add and split is not None:
         forbidden = every_link(graph, split.held_out, named.canonical_rows)
         graph = replace(graph, triples=np.concatenate([graph.triples, forbidden]))
-    return add_triples(remaining, add, graph, seed)
+    return add_triples(remaining, noise.add, graph, seed)
 
 
 def delete_triples(train: npt.NDArray[np.int32], share: float, seed: int) -> npt.NDArray[np.int32]:

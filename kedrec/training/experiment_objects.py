@@ -82,10 +82,12 @@ def _explain(experiment: Experiment, message: str) -> KedrecError:
     path: list[str] = []
     for part in re.findall(r"Parser key \"([\w.]+)\"", message):
         node = _descend(node, path, part)
-    if found := re.search(r"(?:Option '|does not accept option ')([\w.]+)'", message):
-        where = path or ["trainer"]
-        accepts = _parameters(node if path else {})
-        _descend(node, path := list(where), name := found.group(1).rsplit(".", 1)[-1])
+    if found := re.search(r"(?:Group '([\w.]+)' does not accept option|Option) '([\w.]+)'", message):
+        group, name = found.group(1), found.group(2).rsplit(".", 1)[-1]
+        accepts = _parameters(node if path else {}, group)
+        if path and group:
+            node = _descend(node, path, group)
+        _descend(node, path := path or ["trainer"], name)
         key = ".".join(path)
         return KedrecError(f"{experiment.origin(key)}: {key}: unknown key{nearest(name, accepts)}")
     key = ".".join(path)
@@ -94,7 +96,8 @@ def _explain(experiment: Experiment, message: str) -> KedrecError:
     if found := re.search(r"arguments are required: (.+)", message):
         return KedrecError(f"{experiment.origin(key)}: {key}.init_args: missing {found.group(1)}")
     lines = [line.strip(" -\n") for line in message.splitlines()]
-    expected = [line for line in lines if line.startswith("Expected") and "NoneType" not in line] or lines[1:2] or lines
+    expected = [line for line in lines if line.startswith("Expected") and not re.search("NoneType|a path but", line)]
+    expected = expected or lines[1:2] or lines
     reason = re.sub(r"<class '([\w.]+)'>", r"\1", expected[0])
     return KedrecError(f"{experiment.origin(key)}: {key}: {reason[0].lower()}{reason[1:]}")
 
@@ -107,14 +110,21 @@ def _descend(node: Any, path: list[str], part: str) -> Any:
     return node
 
 
-def _parameters(node: Any) -> list[str]:
-    """Return the names that a node's constructor accepts: its class, or the plain section's it must be."""
+def _parameters(node: Any, group: str | None) -> list[str]:
+    """Return the names that a node's constructor accepts: its class, or the plain section's it must be.
+
+    Args:
+        node: of the settings.
+        group: of the constructor's arguments whose names are wanted, a dataclass.
+    """
     import inspect
+    from dataclasses import fields
     from importlib import import_module
 
     if isinstance(node, Mapping) and "class_path" in node:
         module, _, name = node["class_path"].rpartition(".")
-        return list(inspect.signature(getattr(import_module(module), name)).parameters)
+        parameters = inspect.signature(getattr(import_module(module), name)).parameters
+        return [field.name for field in fields(parameters[group].annotation)] if group else list(parameters)
     from lightning import Trainer
     from peft import LoraConfig
 

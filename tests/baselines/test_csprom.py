@@ -12,9 +12,11 @@ from kedrec.errors import KedrecError
 from kedrec.evaluation.link_prediction_metrics import RankingReport
 from kedrec.evaluation.ranking_batch import RankingBatch
 from kedrec.lladr.triple_data import TripleData
+from kedrec.lladr.triple_settings import AnchorSettings
 from kedrec.training.base_classes import ExperimentData
 from tests.conftest import WORDS
 from tests.lladr.test_kge import ENTITIES, RELATIONS, Graph, fitted
+from tests.support.nested_settings import built
 
 ASKED = (torch.tensor([5, 11, 5]), torch.tensor([0, 2, 1]), "tail")
 
@@ -33,7 +35,7 @@ class Told(Graph):
 @pytest.fixture
 def made(tiny_encoder_folder):
     def make(vocabulary=None, **settings):
-        model = CSProm(**{"encoder": str(tiny_encoder_folder), "dim": 16, "prompt_hidden": 32, **settings})
+        model = built(CSProm, **{"encoder": str(tiny_encoder_folder), "dim": 16, "prompt_hidden": 32, **settings})
         model.make_parts(vocabulary or Told().vocabulary)
         return model.eval()
 
@@ -43,8 +45,8 @@ def made(tiny_encoder_folder):
 def test_only_prompts_rows_and_scorer_are_trained_and_kept(made, tiny_encoder_folder, tmp_path):
     from safetensors.torch import load_file
 
-    before = made(learning_rate=0.01).state_dict()
-    model = made(learning_rate=0.01).train()
+    before = made(optimizer__learning_rate=0.01).state_dict()
+    model = made(optimizer__learning_rate=0.01).train()
     trainer = fitted(model, Told(), 5)
     assert model.training
     assert not any(part.training for part in model.encoder.modules())
@@ -126,8 +128,8 @@ def test_the_loss_is_of_the_replaced_side_and_of_true_triples_alone(side, made):
 def test_it_learns_which_entities_are_the_answers(scorer, tiny_encoder_folder):
     data = Told(batch_size=60, chunks=1, negatives=1)
     torch.manual_seed(0)
-    settings = {"dim": 32, "prompt_hidden": 64, "dropout": 0.0, "learning_rate": 0.02}
-    model = CSProm(encoder=str(tiny_encoder_folder), scorer=scorer, **settings)
+    settings = {"dim": 32, "prompt_hidden": 64, "dropout": 0.0, "optimizer__learning_rate": 0.02}
+    model = built(CSProm, encoder=str(tiny_encoder_folder), scorer=scorer, **settings)
     fitted(model, data, 150)
     model.eval()
     triples = torch.from_numpy(data.triples).long()
@@ -167,7 +169,7 @@ def test_the_encoder_may_be_cut(made):
         ({"max_tokens": 4}, "max_tokens"),
         ({"max_tokens": 65}, "max_tokens"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
-        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"optimizer__learning_rate": 0.0}, r"optimizer\.learning_rate"),
     ],
 )
 def test_impossible_settings_name_their_key(settings, key, made):
@@ -197,8 +199,8 @@ def test_data_tell_descriptions_and_withhold_those_that_are_masked(masked, tiny_
         (tmp_path / f"{name}.txt").write_text("Gene::1\tr\tGene::3\n")
     rows = ["entity\tname\tsynonyms\tdescription", "Gene::2\taspirin\t\ttreats pain", "Gene::3\tinsulin\t\t"]
     (tmp_path / "entities.tsv").write_text("\n".join(rows) + "\n")
-    text = {} if masked is None else {"anchors": ["text"], "encoder": str(tiny_encoder_folder), "masked": masked}
-    data = TripleData(str(tmp_path), relations=[], batch_size=1, chunks=1, **text)
+    text = {} if masked is None else {"anchors": AnchorSettings(["text"], str(tiny_encoder_folder), masked=masked)}
+    data = built(TripleData, str(tmp_path), relations=[], loader__batch_size=1, negatives__chunks=1, **text)
     data.setup("fit")
     told = dict(zip(data.vocabulary.entities, data.vocabulary.descriptions, strict=True))
     assert told == {"Gene::1": "", "Gene::2": "" if masked else "treats pain", "Gene::3": ""}

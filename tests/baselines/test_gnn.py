@@ -7,8 +7,10 @@ from kedrec.baselines.gnn import GNN
 from kedrec.errors import KedrecError
 from kedrec.evaluation.ranking_batch import RankingBatch
 from tests.lladr.test_kge import ENTITIES, RELATIONS, Graph, anchors, fitted
+from tests.support.nested_settings import built
 
 LAYERS = ("rgcn", "sage", "gat")
+SMALL = {"dim": 8, "encoder__width": 8, "encoder__bases": 2, "encoder__heads": 2}
 
 
 class Ring(Graph):
@@ -20,14 +22,14 @@ class Ring(Graph):
 
 
 def made(layer, modalities=(), **settings):
-    model = GNN(**{"layer": layer, "dim": 8, "width": 8, "bases": 2, "heads": 2, "dropout": 0.0, **settings})
+    model = built(GNN, **{**SMALL, "encoder__layer": layer, "encoder__dropout": 0.0, **settings})
     model.make_layers(torch.from_numpy(Ring().triples), ENTITIES, RELATIONS, modalities)
     return model
 
 
 def trained(data, steps, **settings):
     torch.manual_seed(0)
-    model = GNN(**{"dim": 16, "width": 16, "bases": 2, "heads": 2, "learning_rate": 0.02, **settings})
+    model = built(GNN, **{**SMALL, "dim": 16, "encoder__width": 16, "optimizer__learning_rate": 0.02, **settings})
     fitted(model, data, steps)
     return model
 
@@ -36,7 +38,7 @@ def trained(data, steps, **settings):
 @pytest.mark.parametrize("layer", LAYERS)
 def test_the_loss_is_that_of_rows_encoded_without_the_predicted_edges(layer, fanouts):
     batch = next(iter(Ring().train_dataloader()))
-    model = made(layer, fanouts=fanouts).eval()
+    model = made(layer, encoder__fanouts=fanouts).eval()
     hidden = model.graph.between(batch.head, batch.tail)
     assert 2 * len(batch.head) <= len(hidden) < len(Ring().triples) * 2
     table = model.encoder([model.graph.without(hidden)] * 2, model.entity.weight)
@@ -57,7 +59,7 @@ def test_the_loss_is_that_of_rows_encoded_without_the_predicted_edges(layer, fan
 def test_it_learns_to_rank_a_ring(layer):
     """Every entity of the ring is like every other, so that rows of their own must tell them apart."""
     data = Ring(batch_size=60, chunks=4, negatives=20)
-    before, after = made(layer), trained(data, 300, layer=layer)
+    before, after = made(layer), trained(data, 300, encoder__layer=layer)
     batch = next(iter(data.train_dataloader()))
     assert after.loss(batch) < 0.75 * before.loss(batch)
 
@@ -95,18 +97,18 @@ def test_what_is_scored_is_encoded_over_all_edges_and_anew_in_each_evaluation():
 @pytest.mark.parametrize(
     ("settings", "key"),
     [
-        ({"width": 0}, "width"),
-        ({"layers": 0}, "layers"),
-        ({"layer": "gat", "heads": 3}, "heads"),
-        ({"fanouts": [5]}, "fanouts"),
+        ({"encoder__width": 0}, r"encoder\.width"),
+        ({"encoder__layers": 0}, r"encoder\.layers"),
+        ({"encoder__layer": "gat", "encoder__heads": 3}, r"encoder\.heads"),
+        ({"encoder__fanouts": [5]}, r"encoder\.fanouts"),
         ({"dim": -1}, "dim"),
     ],
 )
 def test_impossible_settings_name_their_key(settings, key):
     with pytest.raises(KedrecError, match=rf"model\.init_args\.{key}: "):
-        GNN(**{"layer": "rgcn", **settings})
+        built(GNN, **{"encoder__layer": "rgcn", **settings})
 
 
 def test_data_without_triples_are_refused():
     with pytest.raises(KedrecError, match=r"data\.class_path: Graph has no triples to pass messages on"):
-        trained(Graph(), 1, layer="sage")
+        trained(Graph(), 1, encoder__layer="sage")

@@ -12,6 +12,7 @@ from kedrec.errors import KedrecError
 from kedrec.evaluation.link_prediction_metrics import RankingReport
 from kedrec.evaluation.ranking_batch import RankingBatch
 from tests.lladr.test_kge import ENTITIES, Graph, fitted
+from tests.support.nested_settings import built
 
 NAMES = [f"{group} {row}" for row in range(ENTITIES // 4) for group in ("alpha", "alpha beta", "gamma é", "alpha")]
 
@@ -26,7 +27,7 @@ class Named(Graph):
 
 def made(**settings):
     sizes = {"width": 16, "layers": 2, "heads": 2, "feed_forward": 32, "tokens": 300}
-    model = KGT5(**{**sizes, **settings})
+    model = built(KGT5, **{**sizes, **settings})
     model.make_net(Named().vocabulary)
     return model.eval()
 
@@ -149,9 +150,16 @@ def test_a_base_that_is_no_t5_is_refused(tiny_base, tmp_path):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"width": 0}, {"heads": 3}, {"tokens": 100}, {"learning_rate": 0.0}, {"dropout": 1.0}, {"ranking_memory": 0}],
+    [
+        {"width": 0},
+        {"heads": 3},
+        {"tokens": 100},
+        {"optimizer__learning_rate": 0.0},
+        {"dropout": 1.0},
+        {"ranking_memory": 0},
+    ],
 )
 def test_impossible_settings_name_their_key(settings):
-    (key,) = settings
+    key = next(iter(settings)).replace("__", ".")
     with pytest.raises(KedrecError, match=rf"^model\.init_args\.{key}: "):
-        KGT5(**settings)
+        built(KGT5, **settings)

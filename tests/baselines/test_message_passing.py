@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kedrec.baselines.message_passing import BasisConvolution, Encoder, Groups, MessageGraph
+from kedrec.baselines.message_passing import BasisConvolution, Encoder, EncoderSettings, Groups, MessageGraph
 
 ENTITIES, RELATIONS, WIDTH = 12, 3, 8
 LAYERS = ("rgcn", "sage", "gat")
@@ -22,7 +22,8 @@ def _rows():
 
 def _encoder(layer, layers=2):
     torch.manual_seed(0)
-    return Encoder(layer, WIDTH, WIDTH, layers, 2 * RELATIONS, bases=2, heads=2, dropout=0.5).eval()
+    settings = EncoderSettings(layer, WIDTH, layers, bases=2, heads=2, dropout=0.5)
+    return Encoder(settings, WIDTH, 2 * RELATIONS).eval()
 
 
 def _encoded(layer, triples):

@@ -13,6 +13,7 @@ from lightning import Trainer
 
 from kedrec.lladr.entity_ranker import Ranker
 from kedrec.lladr.triple_data import TripleData
+from tests.support.nested_settings import built
 
 TREATS = "DRUGBANK::treats::Compound:Disease"
 DRUGS, DISEASES = 160, 30
@@ -62,7 +63,15 @@ def spread(given, answer):
 
 def ranked(graph, rule, **processes):
     """The model and its figures."""
-    data = TripleData(str(graph), batch_size=4, chunks=2, test=0.3, validation=0.1, unseen_diseases=3)
+    data = built(
+        TripleData,
+        str(graph),
+        loader__batch_size=4,
+        negatives__chunks=2,
+        split__test=0.3,
+        split__validation=0.1,
+        split__unseen_diseases=3,
+    )
     trainer = Trainer(
         accelerator="cpu",
         logger=False,

@@ -5,7 +5,7 @@ import pytest
 import zstandard
 
 from kedrec.errors import KedrecError
-from kedrec.lladr.entity_texts import entity_texts, load_descriptions, tell_each_other
+from kedrec.lladr.entity_texts import entity_texts, load_descriptions, name_each_other
 
 ENTITIES = ["Compound::A", "Disease::Z", "Gene::1", "Compound::B"]
 INFO = (
@@ -113,8 +113,8 @@ def test_a_fault_is_named_with_file_and_line(tmp_path, name, content, expected):
     assert str(fault.value).startswith(f"{tmp_path / name}{expected}")
 
 
-def test_pairs_tell_each_other_by_whole_names_from_either_side():
+def test_pairs_name_each_other_by_whole_names_from_either_side():
     names = ["Ace", "fever", "", "ace"]
     texts = ["Ace lowers a Fever.", "High temperature.", "Treated with ace; never with aces.", ""]
     pairs = [(0, 1), (1, 0), (0, 2), (1, 2), (2, 1), (1, 3)]
-    assert tell_each_other(pairs, names, texts).tolist() == [True, True, True, False, False, False]
+    assert name_each_other(pairs, names, texts).tolist() == [True, True, True, False, False, False]

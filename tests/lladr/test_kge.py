@@ -14,7 +14,9 @@ from kedrec.errors import KedrecError
 from kedrec.graph.vocabulary import Modality, Vocabulary
 from kedrec.lladr.kge import KGE
 from kedrec.lladr.negative_sampling import TripleBatches
+from kedrec.lladr.triple_settings import NegativeSettings
 from kedrec.training.base_classes import ExperimentData
+from tests.support.nested_settings import built
 
 ENTITIES, RELATIONS, DIM = 40, 3, 8
 REPOSITORY = Path(__file__).parents[2]
@@ -29,7 +31,7 @@ class Graph(ExperimentData):
         self.triples = np.stack([heads, kinds, (heads + kinds + 1) % ENTITIES], axis=1).astype(np.int32)
         names = [f"Disease::{row}" for row in range(ENTITIES)]
         self.vocabulary = Vocabulary(names, [f"r{row}" for row in range(RELATIONS)], names, list(anchors))
-        self.sizes = (batch_size, negatives, chunks)
+        self.sizes = (NegativeSettings(negatives, chunks), batch_size)
 
     def train_dataloader(self):
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -61,13 +63,13 @@ def fitted(model, data, steps):
 
 
 def trained(data, steps=10, **settings):
-    model = KGE(**{"scorer": "transe_l1", "dim": DIM, "drop_after": 2.0, **settings})
+    model = built(KGE, **{"scorer": "transe_l1", "dim": DIM, "optimizer__drop_after": 2.0, **settings})
     return model, fitted(model, data, steps)
 
 
 def authors(data, steps, rate, rho, zeta_anchor, zeta_link, gamma=12.0):
     """Training as the paper and its code have it: a learned table beside a frozen one, dense Adam, plain sums."""
-    model, _ = trained(data, steps=1, rho=rho)
+    model, _ = trained(data, steps=1, anchor__rho=rho)
     reach = model.scorer.range
     generator = torch.Generator().manual_seed(0)
     learned = torch.empty(ENTITIES, DIM).uniform_(-reach, reach, generator=generator).requires_grad_()
@@ -116,7 +118,7 @@ def authors(data, steps, rate, rho, zeta_anchor, zeta_link, gamma=12.0):
 def test_with_dense_adam_it_trains_as_the_authors_do(chunks):
     """Their learned table and their frozen one, against our one table of mixed rows at rho times the rate."""
     data = Graph(anchors(everyone=True), chunks=chunks)
-    model, _ = trained(data, steps=10, optimizer="adam", learning_rate=0.01, rho=0.6)
+    model, _ = trained(data, steps=10, optimizer__name="adam", optimizer__learning_rate=0.01, anchor__rho=0.6)
     entity, relation = authors(data, 10, 0.01, 0.6, 0.5, 1.8)
     torch.testing.assert_close(model.relation.weight.detach(), relation, atol=5e-4, rtol=0)
     torch.testing.assert_close(model.entity_table(), entity, atol=5e-4, rtol=0)
@@ -124,7 +126,7 @@ def test_with_dense_adam_it_trains_as_the_authors_do(chunks):
 
 def test_without_anchors_the_rows_are_learned_alone():
     data = Graph()
-    model, trainer = trained(data, steps=10, optimizer="adam", learning_rate=0.01, rho=0.6)
+    model, trainer = trained(data, steps=10, optimizer__name="adam", optimizer__learning_rate=0.01, anchor__rho=0.6)
     entity, _ = authors(data, 10, 0.01, 1.0, 0.0, 1.8)
     torch.testing.assert_close(model.entity_table(), entity, atol=5e-4, rtol=0)
     assert "train/anchor_loss" not in trainer.callback_metrics
@@ -132,14 +134,16 @@ def test_without_anchors_the_rows_are_learned_alone():
 
 def test_a_pull_of_weight_nothing_leaves_the_rows_as_without_it():
     none, zero = (
-        trained(Graph(anchors()), **pull)[0].entity_table() for pull in ({"anchor": None}, {"zeta_anchor": 0.0})
+        trained(Graph(anchors()), **pull)[0].entity_table()
+        for pull in ({"anchor__distance": None}, {"anchor__zeta": 0.0})
     )
     assert torch.equal(none, zero)
 
 
 def test_the_pull_brings_rows_nearer_to_their_anchors():
     def cosine(zeta):
-        model, _ = trained(Graph(anchors()), steps=60, zeta_anchor=zeta, learning_rate=0.01, optimizer="adam")
+        adam = {"optimizer__name": "adam", "optimizer__learning_rate": 0.01}
+        model, _ = trained(Graph(anchors()), steps=60, anchor__zeta=zeta, **adam)
         known = model.anchors.known[:, 0]
         return torch.cosine_similarity(model.entity_table()[known], model.anchors.vectors[known]).mean()
 
@@ -148,14 +152,14 @@ def test_the_pull_brings_rows_nearer_to_their_anchors():
 
 @pytest.mark.parametrize("projection", ["slice", "pca", "learned"])
 def test_rho_nothing_leaves_the_anchor_alone(projection):
-    model, _ = trained(Graph(anchors()), rho=0.0, projection=projection)
+    model, _ = trained(Graph(anchors()), anchor__rho=0.0, anchor__projection=projection)
     rows = model.anchors.known[:, 0].nonzero().squeeze(1)
     torch.testing.assert_close(model.entity_table()[rows], model.anchors(rows)[0].detach())
 
 
 def test_a_learned_projection_is_trained():
-    model, _ = trained(Graph(anchors()), projection="learned")
-    again, _ = trained(Graph(anchors()), steps=0, projection="learned")
+    model, _ = trained(Graph(anchors()), anchor__projection="learned")
+    again, _ = trained(Graph(anchors()), steps=0, anchor__projection="learned")
     for moved, first in zip(model.anchors.matrices, again.anchors.matrices, strict=True):
         assert not torch.equal(moved, first)
 
@@ -167,7 +171,8 @@ def test_every_scorer_learns_with_every_optimizer(scorer, optimizer):
     data = Graph()
     losses = []
     for steps in (1, 60):
-        _, trainer = trained(data, steps=steps, scorer=scorer, optimizer=optimizer, learning_rate=rate, gamma=6.0)
+        chosen = {"optimizer__name": optimizer, "optimizer__learning_rate": rate}
+        _, trainer = trained(data, steps=steps, scorer=scorer, gamma=6.0, **chosen)
         losses.append(float(trainer.callback_metrics["train/link_loss"]))
     assert losses[1] < 0.9 * losses[0]
 
@@ -176,7 +181,7 @@ def test_bfloat16_trains_the_same_within_its_precision():
     data = Graph()
     losses = []
     for precision in ("32-true", "bf16-mixed"):
-        model = KGE("distmult", dim=DIM, learning_rate=0.05)
+        model = built(KGE, "distmult", dim=DIM, optimizer__learning_rate=0.05)
         trainer = Trainer(
             accelerator="cpu", max_steps=50, precision=precision, logger=False, enable_checkpointing=False,
             enable_progress_bar=False, enable_model_summary=False, log_every_n_steps=1,
@@ -190,11 +195,11 @@ def test_bfloat16_trains_the_same_within_its_precision():
 PROCESSES = """
 import sys, torch
 from lightning import Trainer
-from tests.lladr.test_kge import Graph, KGE, DIM
+from tests.lladr.test_kge import Graph, KGE, DIM, built
 
 if __name__ == "__main__":
     world, out = int(sys.argv[1]), sys.argv[2]
-    model = KGE("transe_l1", dim=DIM, drop_after=2.0, adversarial_temperature=None, optimizer="adagrad")
+    model = built(KGE, "transe_l1", dim=DIM, optimizer__drop_after=2.0, adversarial_temperature=None)
     trainer = Trainer(
         accelerator="cpu", devices=world, strategy="ddp" if world > 1 else "auto", max_steps=60, logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, log_every_n_steps=1,
@@ -231,11 +236,13 @@ def test_entities_without_an_anchor_are_learned_alone():
     assert not torch.equal(mixed.entity_table()[known], plain.entity_table()[known])
 
 
-@pytest.mark.parametrize("settings", [{"rho": 2.0}, {"dim": 0}, {"gamma": -3.0}, {"learning_rate": -1.0}])
+@pytest.mark.parametrize(
+    "settings", [{"anchor__rho": 2.0}, {"dim": 0}, {"gamma": -3.0}, {"optimizer__learning_rate": -1.0}]
+)
 def test_settings_out_of_range_name_their_key(settings):
     (name,) = settings
-    with pytest.raises(KedrecError, match=rf"model\.init_args\.{name}"):
-        KGE(**{"scorer": "transe_l1", **settings})
+    with pytest.raises(KedrecError, match="model.init_args." + name.replace("__", ".")):
+        built(KGE, **{"scorer": "transe_l1", **settings})
 
 
 def test_clipping_of_rows_is_refused_in_one_line():
@@ -246,7 +253,7 @@ def test_clipping_of_rows_is_refused_in_one_line():
 
 @pytest.mark.parametrize("projection", ["pca", "learned"])
 def test_entities_that_training_has_not_seen_are_settled_for_the_test(projection):
-    model, _ = trained(Graph(anchors(everyone=True)), projection=projection, unseen_neighbours=2)
+    model, _ = trained(Graph(anchors(everyone=True)), anchor__projection=projection, unseen_neighbours=2)
     model.vocabulary = Graph().vocabulary
     before = model.entity_table().clone()
     seen = np.array([[row, 0, row] for row in range(ENTITIES) if row not in (4, 9)])
@@ -257,7 +264,9 @@ def test_entities_that_training_has_not_seen_are_settled_for_the_test(projection
     model.settle_unseen(seen)
     torch.testing.assert_close(model.entity_table(), after)
     anchor, known = model.anchors(torch.tensor([4]))
-    learned = (after[4] - (1 - model.rho) * anchor[0] * known[0]) / model.rho
-    others = (before - (1 - model.rho) * torch.where(known, model.anchors(torch.arange(ENTITIES))[0], 0.0)) / model.rho
+    learned = (after[4] - (1 - model.anchor.rho) * anchor[0] * known[0]) / model.anchor.rho
+    others = (
+        before - (1 - model.anchor.rho) * torch.where(known, model.anchors(torch.arange(ENTITIES))[0], 0.0)
+    ) / model.anchor.rho
     lengths = others.norm(dim=1)
     assert lengths.min() <= learned.norm() <= lengths.max()

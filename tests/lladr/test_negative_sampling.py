@@ -12,6 +12,7 @@ from scipy.stats import chisquare
 
 from kedrec.errors import KedrecError
 from kedrec.lladr.negative_sampling import TripleBatches, TrueTriples, subsampling_weights
+from kedrec.lladr.triple_settings import NegativeSettings
 
 ENTITIES, RELATIONS = 40, 4
 TYPES = torch.tensor([0, 1, 2, 1] * 10)  # ten entities of types 0 and 2, twenty of type 1, side by side
@@ -38,7 +39,8 @@ def _batches(triples=TRIPLES, *, types=None, filtered=False, weight=None, **opti
     options = {"batch_size": 12, "negatives": 5, "chunks": 3, "seed": 0} | options
     weight = torch.ones(len(triples)) if weight is None else weight
     true = TrueTriples(triples, ENTITIES, RELATIONS) if filtered else None
-    return TripleBatches(triples, weight, types, ENTITIES, true=true, **options)
+    negatives = NegativeSettings(options.pop("negatives"), options.pop("chunks"))
+    return TripleBatches(triples, weight, types, ENTITIES, negatives, true=true, **options)
 
 
 def _first(batches, number):

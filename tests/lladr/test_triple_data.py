@@ -8,6 +8,7 @@ from kedrec.lladr.kge import KGE
 from kedrec.lladr.triple_batches import ChoiceBatch, RepurposingBatch
 from kedrec.lladr.triple_data import TripleData
 from kedrec.splits.pairs import Pair, save_pairs
+from tests.support.nested_settings import built
 
 TREATS = "DRUGBANK::treats::Compound:Disease"
 
@@ -28,9 +29,9 @@ def graph(tmp_path):
 
 
 def data(graph, **settings):
-    module = TripleData(
-        str(graph), **{"batch_size": 4, "chunks": 2, "test": 0.2, "validation": 0.1, "unseen_diseases": 2, **settings}
-    )
+    sizes = {"loader__batch_size": 4, "negatives__chunks": 2}
+    shares = {"split__test": 0.2, "split__validation": 0.1, "split__unseen_diseases": 2}
+    module = built(TripleData, str(graph), **{**sizes, **shares, **settings})
     module.prepare_data()
     return module
 
@@ -47,7 +48,7 @@ def marks(module):
 
 @pytest.mark.usefixtures("store")
 def test_noise_reaches_training_and_nothing_else(graph):
-    clean, noisy = data(graph), data(graph, delete=0.4, add=1.0, unseen_diseases=2)
+    clean, noisy = data(graph), data(graph, noise__delete=0.4, noise__add=1.0)
     assert marks(clean) == marks(noisy)
     assert {split for *_, split in marks(clean)} >= {0, 2}
     for mine, other in zip(clean.test_dataloader(), noisy.test_dataloader(), strict=True):
@@ -59,7 +60,7 @@ def test_noise_reaches_training_and_nothing_else(graph):
 
 @pytest.mark.usefixtures("store")
 def test_compounds_are_asked_in_batches_that_fit_in_memory(graph):
-    whole, parts = data(graph), data(graph, ranking_memory=1)
+    whole, parts = data(graph), data(graph, loader__ranking_memory=1)
     assert marks(whole)
     of_parts = [batch for batch in parts.test_dataloader() if isinstance(batch, RepurposingBatch)]
     assert all(len(batch.disease) == 1 for batch in of_parts)
@@ -88,13 +89,13 @@ def test_what_texts_tell_of_the_test_is_counted_and_left_out_of_further_tests(gr
     module = data(graph)
     ids = module.vocabulary.entities
     told, untold = {}, {}
-    for name, triples in module._split.tests.items():
+    for name, triples in module.partition.tests.items():
         sides = [[ids[end].split("::")[1] for end in triple[::2]] for triple in triples.tolist()]
         told[name] = sum(head == tail for head, tail in sides)
         untold[f"{name}_untold"] = len(sides) - told[name]
     assert sum(told.values())
-    counted = ", ".join(f"{told[name]} of {len(module._split.tests[name])} {name}" for name in told)
-    assert module.facts["told by texts"] == counted
+    counted = ", ".join(f"{told[name]} of {len(module.partition.tests[name])} {name}" for name in told)
+    assert module.facts["test triples whose descriptions name each other"] == counted
     asked = dict.fromkeys(untold, 0)
     for batch in module.test_dataloader():
         if getattr(batch, "name", None) in asked:
@@ -105,11 +106,11 @@ def test_what_texts_tell_of_the_test_is_counted_and_left_out_of_further_tests(gr
 @pytest.mark.parametrize(
     ("settings", "key"),
     [
-        ({"batch_size": 0}, "batch_size"),
-        ({"negatives": -1}, "negatives"),
-        ({"chunks": 3}, "chunks"),
-        ({"masked": 0.5}, "anchors"),
-        ({"delete": 1.5}, "deleted"),
+        ({"loader__batch_size": 0}, r"data\.init_args\.loader\.batch_size"),
+        ({"negatives__count": -1}, r"data\.init_args\.negatives\.count"),
+        ({"negatives__chunks": 3}, r"data\.init_args\.negatives\.chunks"),
+        ({"anchors__masked": 0.5}, r"data\.init_args\.anchors\.sources"),
+        ({"noise__delete": 1.5}, "deleted"),
     ],
 )
 @pytest.mark.usefixtures("store")
@@ -122,7 +123,7 @@ def test_faults_name_their_key_before_any_work(graph, settings, key):
 def test_a_students_pairs_are_held_out_and_the_choice_between_their_drugs_is_scored(graph, tmp_path):
     pairs = [Pair(f"Disease::{one}", f"Compound::{one}", f"Compound::{one + 5}", "test", True, "") for one in (0, 3, 6)]
     save_pairs([*pairs, Pair("Disease::9", "Compound::x", "Compound::1", "test", True, "")], tmp_path / "pairs.parquet")
-    module = data(graph, pairs=str(tmp_path / "pairs.parquet"))
+    module = data(graph, pairs__file=str(tmp_path / "pairs.parquet"))
     (batch,) = [batch for batch in module.test_dataloader() if isinstance(batch, ChoiceBatch)]
     entities = module.vocabulary.entities
     assert batch.pair[1] == "Disease::3|Compound::3|Compound::8"  # the one with a drug that the graph lacks is left out
@@ -151,24 +152,24 @@ def test_the_split_of_one_run_is_obeyed_by_another_and_by_the_pairs_that_it_is_a
     first.manifest.save(tmp_path / "split.tsv")
     drug, disease = sorted(first.manifest.of("test"))[0]
     save_pairs([Pair(disease, drug, "Compound::x", "test", True, "")], tmp_path / "pairs.parquet")
-    second = data(graph, seed=2, split=str(tmp_path / "split.tsv"), pairs=str(tmp_path / "pairs.parquet"))
+    second = data(graph, seed=2, split__file=str(tmp_path / "split.tsv"), pairs__file=str(tmp_path / "pairs.parquet"))
     assert sorted(map(tuple, second.training_triples)) == sorted(map(tuple, first.training_triples))
     assert second.facts["manifest"] == first.facts["manifest"]
     assert sum(batch.name == "pairs" for batch in second.test_dataloader() if hasattr(batch, "name")) > 0
     assert any(isinstance(batch, ChoiceBatch) for batch in second.test_dataloader())
     save_pairs([Pair(disease, drug, "Compound::x", "train", True, "")], tmp_path / "pairs.parquet")
     with pytest.raises(KedrecError, match=rf"pairs\.parquet: a train pair asks about {drug} .* has in test"):
-        data(graph, split=str(tmp_path / "split.tsv"), pairs=str(tmp_path / "pairs.parquet"))
+        data(graph, split__file=str(tmp_path / "split.tsv"), pairs__file=str(tmp_path / "pairs.parquet"))
     with (graph / "triples.tsv").open("a") as more:
         more.write(f"Compound::1\t{TREATS}\tDisease::7\n")
     with pytest.raises(KedrecError, match=r"split\.tsv: a split of another graph"):
-        data(graph, split=str(tmp_path / "split.tsv"))
+        data(graph, split__file=str(tmp_path / "split.tsv"))
 
 
 def test_pairs_and_a_split_folder_are_refused(tmp_path):
     for name in ("train", "valid", "test"):
         (tmp_path / f"{name}.txt").write_text(f"Compound::{name}\t{TREATS}\tDisease::1\n")
     with pytest.raises(KedrecError, match="split already"):
-        data(tmp_path, pairs="pairs.parquet")
-    with pytest.raises(KedrecError, match=r"data\.init_args\.split: .* split already"):
-        data(tmp_path, split="split.tsv")
+        data(tmp_path, pairs__file="pairs.parquet")
+    with pytest.raises(KedrecError, match=r"data\.init_args\.split\.file: .* split already"):
+        data(tmp_path, split__file="split.tsv")

@@ -94,7 +94,7 @@ GUARDS_OF_GRAPHS = {
     "other relations": (partition, "_without_leaking", _trained_on, {}, "triple Compound::0 GNBR::Pr"),
     "direction": (partition, "linked_pairs", _one_way, {}, f"triple {DISEASE} {TREATS} {DRUG}"),
     "namesakes": (partition, "linked_pairs", lambda graph, kept: linked_pairs(graph), {}, "Disease::DOID:0"),
-    "noise": (triple_noise, "every_link", lambda *_: np.empty((0, 3), np.int32), {"add": 60.0}, "triple"),
+    "noise": (triple_noise, "every_link", lambda *_: np.empty((0, 3), np.int32), {"noise__add": 60.0}, "triple"),
     "descriptions": (LeakageFilter, "clean_descriptions", lambda _, texts: texts, {}, "description of Compound::twin"),
 }
 
@@ -103,7 +103,7 @@ GUARDS_OF_GRAPHS = {
 @pytest.mark.parametrize("guard", GUARDS_OF_GRAPHS)
 def test_a_graph_model_sees_no_test_treatment_and_each_guard_is_needed(planted, monkeypatch, guard):
     module, name, without, settings, expected = GUARDS_OF_GRAPHS[guard]
-    settings = {"split": str(planted / "split.tsv"), "batch_size": 8, **settings}
+    settings = {"split__file": str(planted / "split.tsv"), "loader__batch_size": 8, **settings}
     world, edges = world_of(planted), kept_for_test(planted)
     assert in_graph(triple_data(planted, **settings), world, edges) == []
     monkeypatch.setattr(module, name, without)
@@ -113,7 +113,7 @@ def test_a_graph_model_sees_no_test_treatment_and_each_guard_is_needed(planted, 
 
 @pytest.mark.usefixtures("store")
 def test_no_message_of_a_gnn_runs_between_the_ends(planted):
-    data = triple_data(planted, split=str(planted / "split.tsv"), add=20.0)
+    data = triple_data(planted, split__file=str(planted / "split.tsv"), noise__add=20.0)
     vocabulary, world = data.vocabulary, world_of(planted)
     graph = MessageGraph(torch.from_numpy(data.training_triples), len(vocabulary.entities), 5, grouped=False)
     row_of = {entity: row for row, entity in enumerate(vocabulary.entities)}
@@ -308,14 +308,14 @@ def test_on_the_sample_student_and_graph_model_obey_one_split(student, tmp_path,
     world, edges = world_of(graph, texts), made.manifest.of("test")
     assert len(edges) > 10
     assert in_student(made, world, edges) == []
-    taken = triple_data(graph, split=str(tmp_path / "split.tsv"), add=0.5)
+    taken = triple_data(graph, split__file=str(tmp_path / "split.tsv"), noise__add=0.5)
     assert in_graph(taken, world, edges) == []
     assert taken.manifest.identity == made.manifest.identity
 
 
 def test_on_the_sample_a_student_obeys_the_split_of_a_graph_model(student, tmp_path):
     graph, texts = SAMPLE / "triples.tsv", SAMPLE / "passages.jsonl"
-    data = triple_data(graph, unseen_diseases=5, test=0.2, validation=0.1, add=0.5)
+    data = triple_data(graph, split__unseen_diseases=5, split__test=0.2, split__validation=0.1, noise__add=0.5)
     data.manifest.save(tmp_path / "split.tsv")
     world, edges = world_of(graph, texts), data.manifest.of("test")
     assert leaks.in_triples(data, world, edges) == []
@@ -331,7 +331,7 @@ def test_the_shipped_pairs_show_no_test_treatment(student):
     world, edges = world_of(graph, texts), made.manifest.of("test")
     assert in_student(made, world, edges) == []
     assert {(pair.relevant, pair.disease) for pair in made.pairs if pair.split == "test"} <= edges
-    assert leaks.in_triples(triple_data(graph, pairs=shipped["pairs"], add=0.5), world, edges) == []
+    assert leaks.in_triples(triple_data(graph, pairs__file=shipped["pairs"], noise__add=0.5), world, edges) == []
 
 
 @pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs KEDREC_REAL_DATA")
@@ -346,5 +346,5 @@ def test_on_real_data_student_and_graph_model_obey_one_split(student, tmp_path, 
     world, edges = world_of(graph, texts), made.manifest.of("test")
     assert len(edges) > 10
     assert in_student(made, world, edges) == []
-    taken = triple_data(graph, split=str(tmp_path / "split.tsv"), add=0.1)
+    taken = triple_data(graph, split__file=str(tmp_path / "split.tsv"), noise__add=0.1)
     assert in_graph(taken, world, edges) == []

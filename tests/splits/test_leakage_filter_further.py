@@ -44,7 +44,7 @@ def _given(folder, drug, disease, *further):
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(("drug", "disease"), TWINS)
 def test_what_pairs_ask_by_the_id_of_a_namesake_is_held_out_of_the_graph(planted, tmp_path, drug, disease):
-    data = triple_data(planted, pairs=_given(tmp_path, drug, disease))
+    data = triple_data(planted, pairs__file=_given(tmp_path, drug, disease))
     assert leaks.in_triples(data, world_of(planted), {(DRUG, DISEASE)}) == []
     assert (DRUG, DISEASE) in data.manifest.of("test")
     (choice,) = [batch for batch in data.test_dataloader() if isinstance(batch, ChoiceBatch)]
@@ -67,7 +67,7 @@ def test_what_pairs_ask_by_the_id_of_a_namesake_is_in_one_split(student, tmp_pat
 @pytest.mark.parametrize("given", ["split", "pairs"])
 def test_no_description_tells_of_what_a_split_or_pairs_hold_out_not_even_that_of_a_third(planted, tmp_path, given):
     path = planted / "split.tsv" if given == "split" else _given(tmp_path, DRUG, DISEASE)
-    data = triple_data(planted, **{given: str(path)})
+    data = triple_data(planted, **{f"{given}__file": str(path)})
     assert leaks.in_descriptions(data, world_of(planted), {(DRUG, DISEASE)}) == []
     described = dict(zip(data.vocabulary.entities, data.vocabulary.descriptions, strict=True))
     assert described["Gene::1"] == "It is on a chromosome."

@@ -11,6 +11,7 @@ from kedrec.splits.treatment_split import TreatmentSplit
 from kedrec.storage.artifact_store import Store
 from kedrec.storage.hashing import file_hash
 from tests.support import leak_search as leaks
+from tests.support.nested_settings import built
 
 TREATS, CTD = THERAPEUTIC[:2]
 PREVENTS = "GNBR::Pr::Compound:Disease"
@@ -84,7 +85,7 @@ def student_data(base, encoder, graph, texts, sources=("pmc",), **settings):
 
 def triple_data(folder, **settings):
     """The graph model's data, ready."""
-    data = TripleData(str(folder), **settings)
+    data = built(TripleData, str(folder), **settings)
     data.setup("fit")
     return data
 

@@ -123,7 +123,7 @@ def ranks(shift=0, answers=40):
 
 def graph_model(folder, scorer="transe_l1", seed=0, anchored=False, mrr=0.5, data="sample", shift=0, **more):
     """A run of an embedding of a graph."""
-    args = {"graph": GRAPHS[data], "seed": seed, **({"anchors": ["text"]} if anchored else {})}
+    args = {"graph": GRAPHS[data], "seed": seed, **({"anchors": {"sources": ["text"]}} if anchored else {})}
     tree = {
         "seed": seed,
         "run_dir": str(folder),

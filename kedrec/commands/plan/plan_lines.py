@@ -161,7 +161,10 @@ def kge_lines(model: KGE, data: LightningDataModule, asked: Asked) -> list[str]:
     """Return the lines of embeddings."""
     if not isinstance(data, TripleData):
         raise KedrecError(f"data.class_path: {type(data).__name__} has no triples; use TripleData")
-    tables, batch = _tables(model, data, asked), Batch(data.batch_size, data.negatives, data.chunks)
+    tables, batch = (
+        _tables(model, data, asked),
+        Batch(data.loader.batch_size, data.negatives.count, data.negatives.chunks),
+    )
     moved, cost = traffic(tables, batch), operations(tables, batch)
     share = asked.options.mfu
     each = asked.accumulated * max(moved / (share * asked.device.bandwidth), seconds(cost, share, asked.peak(4)))
@@ -215,8 +218,8 @@ def _tables(model: KGE, data: TripleData, asked: Asked) -> Tables:
         graph = _graph(data.graph_path)
         entities, relations = len(graph.entities), len(graph.relations)
     scorer = model.scorer
-    anchored = scorer.entity_width if data.anchors else 0
-    return Tables(entities, relations, scorer.entity_width, scorer.relation_width, model.optimizer_name, anchored)
+    anchored = scorer.entity_width if data.anchors.sources else 0
+    return Tables(entities, relations, scorer.entity_width, scorer.relation_width, model.optimizer.name, anchored)
 
 
 def _graph(path: str) -> KnowledgeGraph:

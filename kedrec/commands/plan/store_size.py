@@ -26,7 +26,7 @@ def store_lines(data: LightningDataModule) -> list[str]:
             lines.append(_texts_line(data))
     elif isinstance(data, TripleData):
         lines.append(_graph_line(data.graph_path))
-        if "text" in data.anchors:
+        if "text" in data.anchors.sources:
             lines.append("vectors of the entities' texts: known when the graph is read")
     return ["", "the store, of what files tell:", *(f"  {told}" for told in lines)] if lines else []
 

@@ -229,12 +229,12 @@ def text_table(groups: Sequence[Group], data: str) -> Table | None:
 
 def _varied_text(group: Group) -> list[str]:
     """Return which of the paper's ablations of the text a run is; of a model's descriptions prompt and temperature."""
-    if group.first.settings("model").get("anchor") == "kl":
+    if (group.first.settings("model").get("anchor") or {}).get("distance") == "kl":
         return ["anchor: KL divergence"]
-    data = group.first.settings("data")
-    if "bge-small" in str(data.get("encoder", "")):
+    anchors = group.first.settings("data").get("anchors") or {}
+    if "bge-small" in str(anchors.get("encoder", "")):
         return ["encoder: bge-small-v1.5"]
-    described = data.get("describe")
+    described = anchors.get("describe")
     if not isinstance(described, Mapping):
         return []
     asked = described.get("settings") or {}

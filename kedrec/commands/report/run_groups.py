@@ -32,6 +32,8 @@ _MODELS = {
     "gat": "GAT",
     "rgcn": "R-GCN",
 }
+# Settings of the graph's data that the paper varies -> the group that they are in.
+_VARIED = {"delete": "noise", "add": "noise", "masked": "anchors"}
 # What does not decide a number: places, and how a run is watched.
 _UNTOLD = ("seed", "run_dir", "run_id", "logger")
 _UNTOLD_OF_TRAINER = ("callbacks", "accelerator", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
@@ -108,12 +110,16 @@ class Group:
     def varied(self) -> dict[str, float]:
         """Noise and masking of the graph's data that are on: ``delete``, ``add``, ``masked``."""
         settings = self.first.settings("data")
-        return {name: float(settings[name]) for name in ("delete", "add", "masked") if settings.get(name)}
+        shares = {name: (settings.get(group) or {}).get(name) for name, group in _VARIED.items()}
+        return {name: float(share) for name, share in shares.items() if share}
 
     def settings_but(self, varied: str) -> str:
         """Return the settings without one of the data's, as one text; equal for runs that differ in nothing else."""
         told = _told(self.first)
-        data = {name: value for name, value in (told["data"].get("init_args") or {}).items() if name != varied}
+        data = dict(told["data"].get("init_args") or {})
+        group = _VARIED[varied]
+        if rest := {name: value for name, value in (data.pop(group, None) or {}).items() if name != varied}:
+            data[group] = rest
         return json.dumps({**told, "data": data}, sort_keys=True, default=str)
 
     def figure(self, name: str) -> Figure | None:
@@ -217,8 +223,8 @@ def _role(run: Run) -> tuple[Kind, str]:
     kind: Kind = "graph" if run.finished.task == "link_prediction" else "other"
     if run.finished.title:
         return kind, run.finished.title
-    name = _MODELS.get(str(model.get("layer") or model.get("scorer")), run.class_name("model").rpartition(".")[2])
-    return kind, f"{name} + LLaDR" if data.get("anchors") else name
+    name = _graph_model(model, run.class_name("model").rpartition(".")[2])
+    return kind, f"{name} + LLaDR" if (data.get("anchors") or {}).get("sources") else name
 
 
 def _place(group: Group) -> tuple[Any, ...]:
@@ -229,6 +235,14 @@ def _place(group: Group) -> tuple[Any, ...]:
     order = models.index(name) if name in models else len(models)
     noise = sorted(group.varied.items())
     return group.data != "sample", group.data, group.kind, known, order, group.model, noise, str(group.first.path)
+
+
+def _graph_model(model: Mapping[str, Any], class_name: str) -> str:
+    """Return how the report names a model by its layer, else by its scorer."""
+    layer, scorer = (model.get("encoder") or {}).get("layer"), model.get("scorer")
+    if layer is None and isinstance(scorer, Mapping):  # from outside the package
+        return str(scorer["class_path"]).rpartition(".")[2]
+    return _MODELS.get(str(layer or scorer), class_name)
 
 
 def _told(run: Run) -> dict[str, Any]:

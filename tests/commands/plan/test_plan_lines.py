@@ -191,13 +191,15 @@ def test_time_is_operations_over_the_share_of_the_peak():
 @pytest.mark.parametrize("optimizer", ["adagrad", "lazy_adam", "adam"])
 @pytest.mark.parametrize("scorer", ["transe_l1", "rotate", "hake"])
 def test_tables_are_those_of_the_real_embeddings(optimizer, scorer):
+    from kedrec.lladr.kge_settings import OptimizerSettings
     from kedrec.lladr.negative_sampling import TripleBatches
+    from kedrec.lladr.triple_settings import NegativeSettings
 
-    model = KGE(scorer, dim=16, optimizer=optimizer)
+    model = KGE(scorer, dim=16, optimizer=OptimizerSettings(optimizer))
     model.make_tables(300, 7)
     draw = torch.Generator().manual_seed(0)
     triples = torch.stack([torch.randint(n, (200,), generator=draw) for n in (300, 7, 300)], 1).int()
-    one = next(iter(TripleBatches(triples, torch.ones(200), None, 300, 64, 8, 4, None, seed=0)))
+    one = next(iter(TripleBatches(triples, torch.ones(200), None, 300, NegativeSettings(8, 4), 64, None, seed=0)))
     adam = model.make_optimizer()
     model.losses(one)["link"].backward()
     scorer_own = sum(p.numel() for p in model.scorer.parameters())

@@ -105,7 +105,7 @@ def test_embeddings_are_planned_for_a_graph_that_is_there_and_for_one_that_is_no
     there = plan("experiments/transe_base.yaml")
     assert "820,400, all trained: 2,032 x 400 of entities, 19 x 400 of relations" in there
     settings = ("experiments/transe_base.yaml", "--entities=100000000", "--relations=1000", "--gpus=8")
-    lazy, dense = plan(*settings), plan(*settings, "model.init_args.optimizer=adam")
+    lazy, dense = plan(*settings), plan(*settings, "model.init_args.optimizer.name=adam")
     assert float(cells(lazy, "one process or DDP")["optimizer"].replace(",", "")) == pytest.approx(298, abs=1)
     assert cells(lazy, "rows sharded (not in kedrec)")["tables"] == "18.63"
     assert cells(dense, "one process or DDP")["gradients"] == cells(dense, "one process or DDP")["tables"] == "149"

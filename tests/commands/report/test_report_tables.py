@@ -109,7 +109,7 @@ def test_noise_tables_take_the_runs_without_noise_of_like_settings(tmp_path):
     groups = grouped(
         graph_model(tmp_path / "a", mrr=0.5),
         graph_model(tmp_path / "other", mrr=0.9, model_args={"dim": 8}),
-        graph_model(tmp_path / "b", mrr=0.4, data_args={"delete": 0.4}),
+        graph_model(tmp_path / "b", mrr=0.4, data_args={"noise": {"delete": 0.4}}),
     )
     table = graph_tables.robustness_table(groups, "sample", "delete")
     assert table.columns[1:5] == ("0%", "20%", "40%", "60%")
@@ -121,11 +121,16 @@ def test_noise_tables_take_the_runs_without_noise_of_like_settings(tmp_path):
 
 def test_noise_under_two_settings_makes_two_curves(tmp_path):
     runs = [
-        graph_model(tmp_path / f"{dim}-{share}", mrr=mrr - share, model_args={"dim": dim}, data_args={"delete": share})
+        graph_model(
+            tmp_path / f"{dim}-{share}",
+            mrr=mrr - share,
+            model_args={"dim": dim},
+            data_args={"noise": {"delete": share}},
+        )
         for dim, mrr in ((8, 0.8), (64, 0.6))
         for share in (0.0, 0.2, 0.4)
     ]
-    again = graph_model(tmp_path / "again", mrr=0.1, model_args={"dim": 8}, data_args={"delete": 0.2})
+    again = graph_model(tmp_path / "again", mrr=0.1, model_args={"dim": 8}, data_args={"noise": {"delete": 0.2}})
     table = graph_tables.robustness_table(grouped(*runs, again), "sample", "delete")
     ours = [row for row in table.rows if row[0].startswith("ours,")]
     assert [[cell.partition(" ")[0] for cell in row[1:5]] for row in ours] == [
@@ -145,13 +150,17 @@ def test_all_models_of_the_paper_stand_in_its_table(tmp_path):
 
 
 def test_ablations_of_the_text(tmp_path):
-    groups = grouped(graph_model(tmp_path / "kl", anchored=True, model_args={"anchor": "kl"}, mrr=0.45))
+    groups = grouped(graph_model(tmp_path / "kl", anchored=True, model_args={"anchor": {"distance": "kl"}}, mrr=0.45))
     table = graph_tables.text_table(groups, "sample")
     assert rows_of(table, "anchor: KL divergence")["ours"][1] == "0.450 (0.400 to 0.500)"
     assert rows_of(table, "anchor: KL divergence")["ours - published"][1] == "-0.072 (-0.122 to -0.022)"
     assert rows_of(table, "prompt: good")["published"][3] == "0.554"
     described = [
-        graph_model(tmp_path / f"d{at}", anchored=True, mrr=0.3 + at / 10, data_args={"describe": {"settings": asked}})
+        graph_model(
+            tmp_path / f"d{at}",
+            mrr=0.3 + at / 10,
+            data_args={"anchors": {"sources": ["text"], "describe": {"settings": asked}}},
+        )
         for at, asked in enumerate(({"style": "none"}, {"style": "uses", "temperature": 0.1}, {"style": "uses"}))
     ]
     table = graph_tables.text_table(grouped(*described), "sample")

@@ -73,7 +73,7 @@ def test_rows_of_both_papers(tmp_path):
         graph_model(tmp_path / "t"),
         graph_model(tmp_path / "tl", anchored=True),
         graph_model(tmp_path / "r", scorer="rotate"),
-        graph_model(tmp_path / "n", data_args={"delete": 0.2}),
+        graph_model(tmp_path / "n", data_args={"noise": {"delete": 0.2}}),
         graph_model(tmp_path / "real", data="real"),
     ]
     groups = grouped(*folders)

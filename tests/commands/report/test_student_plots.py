@@ -74,7 +74,9 @@ def test_histogram_of_ranks(tmp_path):
 
 
 def test_robustness_plot_has_ours_and_the_published(tmp_path):
-    groups = grouped(graph_model(tmp_path / "a", mrr=0.5), graph_model(tmp_path / "b", mrr=0.4, data_args={"add": 0.2}))
+    groups = grouped(
+        graph_model(tmp_path / "a", mrr=0.5), graph_model(tmp_path / "b", mrr=0.4, data_args={"noise": {"add": 0.2}})
+    )
     (plot,) = graph_plots.robustness_plots(groups, "sample")
     lines = {}
     for row in cells(plot):

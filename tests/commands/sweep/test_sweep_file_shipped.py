@@ -84,15 +84,15 @@ def test_wandbs_agent_runs_the_command_that_runs_here(path, agent, recorded):
 def test_wandbs_agent_nests_parameters_likewise(tmp_path, agent, recorded):
     content = {
         "method": "random",
-        "parameters": {"model": {"parameters": {"init_args": {"parameters": {"rho": {"value": 0.5}}}}}},
+        "parameters": {"model": {"parameters": {"init_args": {"parameters": {"zeta_link": {"value": 0.5}}}}}},
         "command": ["${env}", "${interpreter}", "-m", "kedrec.fit", "experiments/lladr_transe.yaml", "${args}"],
     }
     path = tmp_path / "nested.yaml"
     path.write_text(yaml.safe_dump(content))
-    agent(content["command"], {"model": {"init_args": {"rho": 0.5}}})
-    assert ["/usr/bin/env", "python", *recorded()] == read_sweep(path).agent_command({"model.init_args.rho": 0.5})
+    agent(content["command"], {"model": {"init_args": {"zeta_link": 0.5}}})
+    assert ["/usr/bin/env", "python", *recorded()] == read_sweep(path).agent_command({"model.init_args.zeta_link": 0.5})
     tree = compose(REPOSITORY / recorded()[2], recorded()[3:]).tree
-    assert tree["model"]["init_args"]["rho"] == 0.5
+    assert tree["model"]["init_args"]["zeta_link"] == 0.5
     assert tree["model"]["class_path"] == "kedrec.lladr.kge.KGE"
 
 

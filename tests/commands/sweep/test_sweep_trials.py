@@ -171,14 +171,15 @@ def test_what_is_finished_is_not_run_again(broken):
 
 @pytest.mark.usefixtures("store")
 def test_bayes_compares_by_validation_and_goes_on_with_what_it_would_have_tried(tmp_path, capfd):
-    small = ["model.init_args.dim=16", "data.init_args.batch_size=256", "data.init_args.negatives=16"]
+    rate = "model.init_args.optimizer.learning_rate"
+    small = ["model.init_args.dim=16", "data.init_args.loader.batch_size=256", "data.init_args.negatives.count=16"]
     short = ["trainer.max_steps=4", "trainer.val_check_interval=2", "trainer.enable_progress_bar=false"]
     path = written(
         tmp_path,
         method="bayes",
         run_cap=2,
         metric={"name": "validation/mrr", "goal": "maximize"},
-        parameters={"model.init_args.learning_rate": {"distribution": "log_uniform_values", "min": 0.001, "max": 0.1}},
+        parameters={rate: {"distribution": "log_uniform_values", "min": 0.001, "max": 0.1}},
         command=["python", "-m", "kedrec.fit", "experiments/transe_base.yaml", *small, *short, "${args}"],
         early_terminate={"type": "hyperband", "min_iter": 2},
     )
@@ -188,7 +189,7 @@ def test_bayes_compares_by_validation_and_goes_on_with_what_it_would_have_tried(
     first = {path.parent.name: path.read_text() for path in _trials(out)}
     known = []
     for record in sorted(map(json.loads, first.values()), key=lambda record: record["number"]):
-        (row,) = [row for row in rows(out) if row["model.init_args.learning_rate"] in str(record["values"])]
+        (row,) = [row for row in rows(out) if row[rate] in str(record["values"])]
         validated = _logged(out / row["trial"], "validation/mrr")
         assert len(validated) == 2
         assert float(row["validation/mrr"]) == max(validated)

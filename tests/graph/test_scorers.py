@@ -8,7 +8,8 @@ import math
 import pytest
 import torch
 
-from kedrec.lladr.scorers import SCORERS
+from kedrec.graph.scorers import SCORERS
+from kedrec.lladr.trainable_scorer import trainable_scorer
 
 DIM, GAMMA = 6, 3.0
 SIDES = ("head", "tail")
@@ -55,7 +56,7 @@ def name(request):
 
 
 def _scorer(name, dtype=torch.float64, dim=DIM, gamma=GAMMA):
-    return SCORERS[name](dim, gamma, False).to(dtype)
+    return trainable_scorer(SCORERS[name](), dim, gamma, False).to(dtype)
 
 
 def _rows(scorer, *shape, seed=0, dtype=torch.float64):
@@ -147,7 +148,7 @@ def test_first_values_follow_the_generator_and_stay_in_range(name):
     scorer = _scorer(name, torch.float32, 50, 12.0)
     once, again, other = (torch.full((7, scorer.relation_width), 9.0) for _ in range(3))
     for relations, seed in ((once, 0), (again, 0), (other, 1)):
-        scorer.first_relations(relations, torch.Generator().manual_seed(seed))
+        scorer.initialise_relations(relations, torch.Generator().manual_seed(seed))
     assert torch.equal(once, again)
     assert not torch.equal(once, other)
     phases = once[:, :50] if name == "hake" else once
