@@ -80,9 +80,7 @@ def read_reviews(files: Sequence[str | Path], key: str | Path) -> Reviews:
     """
     models, items, private = _read_key(Path(key))
     if not files:
-        raise KedrecError(
-            "command line: --reviewed names no file; expected filled CSV sheets or exports of Label Studio"
-        )
+        raise KedrecError("no filled sheet is given; expected CSV files or JSON exports of Label Studio")
     judgements: list[Judgement] = []
     seen: dict[tuple[str, ...], str] = {}
     for file in files:

@@ -87,7 +87,7 @@ def test_damaged_sheets_are_told_in_one_line(review, tmp_path):
         read_reviews([fill(folder, {}, name)], folder / "key.json")
     with pytest.raises(KedrecError, match=r"nobody.csv: cannot be read"):
         read_reviews([tmp_path / "nobody.csv"], folder / "key.json")
-    with pytest.raises(KedrecError, match="no filled sheet is named"):
+    with pytest.raises(KedrecError, match="no filled sheet is given"):
         read_reviews([], folder / "key.json")
 
 
