@@ -1,12 +1,13 @@
 """Report finished runs: ``python -m kedrec.report RUN ... [--to=DIR] [--results=FILE]``.
 
-RUN is a run folder, a folder that holds runs, or a sweep's folder. DIR, by default ``report``, gets ``report.html``, a
-self-contained page; ``tables/`` as Markdown, LaTeX and CSV; ``figures/``, the data of each figure; and ``RESULTS.md``,
-which ``--results`` writes to a FILE too. Our numbers stand beside the published ones of both papers.
+RUN is a run folder, a folder that holds runs, or a sweep's folder. The report is written to DIR, by default ``report``:
+``report.html``, a self-contained page; ``tables/`` as Markdown, LaTeX and CSV; ``figures/``, the data of each figure;
+and ``RESULTS.md``, of which ``--results`` writes a copy to FILE. Each number is shown beside the published one of the
+papers, if there is one.
 
 A blinded review: ``RUN ... --review=DIR [--pairs=N] [--seed=0] [--base] [--private]`` writes sheets with the models'
-rationales under names that tell nothing, and their key. ``--reviewed FILE ... --key=DIR/key.json [--to=DIR]`` reads the
-filled ones and tells preference and agreement (docs/review.md).
+rationales under random names, and a key. ``--reviewed FILE ... --key=DIR/key.json [--to=DIR]`` reads the filled sheets
+and prints preference and agreement (docs/review.md).
 """
 
 import sys
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _work(arguments: list[str]) -> None:
     options = _options(arguments)
     if options.reviewed:
-        _tell_reviews(options)
+        _print_reviews(options)
     elif options.review is not None:
         from kedrec.commands.report.blinded_review import write_review
 
@@ -38,7 +39,7 @@ def _work(arguments: list[str]) -> None:
             base=options.base,
             private=options.private,
         )
-        print(f"review: {options.review}; reviewers get {options.review / 'reviewers'}, and never key.json")
+        print(f"review: {options.review}; give reviewers {options.review / 'reviewers'}, but not key.json")
     else:
         report(options.runs, options.to or Path("report"), options.results)
 
@@ -57,30 +58,32 @@ def _options(arguments: list[str]) -> Namespace:
     parser.add_argument("--key", type=Path)
     options = parser.parse_args(arguments)
     if options.reviewed and (options.runs or options.review or options.key is None):
-        raise KedrecError("command line: --reviewed FILE ... wants --key=DIR/key.json of the review, and no runs")
+        raise KedrecError(
+            "command line: --reviewed FILE ...: expected --key=DIR/key.json of the review as well, and no runs"
+        )
     if not options.reviewed and not options.runs:
-        raise KedrecError("command line: no run; expected the folder of one, or one that holds some")
+        raise KedrecError("command line: no run; expected a run folder, or a folder that holds runs")
     return options
 
 
-def report(folders: Sequence[Path], place: Path, results: Path | None = None) -> None:
+def report(folders: Sequence[Path], folder: Path, results: Path | None = None) -> None:
     """Write the report of runs.
 
     Args:
-        folders: of runs, or that hold some.
-        place: for the report.
-        results: a file that gets the page of results too.
+        folders: run folders, or folders that hold runs.
+        folder: where the report is written.
+        results: file for a copy of the page of results.
 
     Raises:
-        KedrecError: a folder holds no finished run, a file of one is damaged, the place holds something else, or there
-            is no place for the page of results.
+        KedrecError: a folder holds no finished run, a file of a run is damaged, ``folder`` holds something else than a
+            report, or ``results`` cannot be written.
     """
-    from kedrec.commands.report.report_files import check_place
+    from kedrec.commands.report.report_files import check_target
     from kedrec.commands.report.reported_runs import find_runs
     from kedrec.storage.atomic_files import check_named, write_named
     from kedrec.storage.hashing import file_hash
 
-    check_place(place)
+    check_target(folder)
     if results is not None:
         check_named(results)
     runs, left_out = find_runs(folders)
@@ -89,24 +92,24 @@ def report(folders: Sequence[Path], place: Path, results: Path | None = None) ->
     from kedrec.commands.report.run_groups import group_runs
 
     sample = file_hash(Path(__file__).parent / "sample" / "triples.tsv")
-    page = write_report(group_runs(runs, sample), left_out, place)
+    page = write_report(group_runs(runs, sample), left_out, folder)
     if results is not None:
         write_named(results, page)
-    for folder, reason in left_out:
-        print(plain(f"left out: {folder}: {reason}"))
-    print(f"{len(runs)} runs reported: {place / 'report.html'}")
+    for path, reason in left_out:
+        print(plain(f"left out: {path}: {reason}"))
+    print(f"{len(runs)} runs reported: {folder / 'report.html'}")
 
 
-def _tell_reviews(options: Namespace) -> None:
+def _print_reviews(options: Namespace) -> None:
     from kedrec.commands.report.review_answers import read_reviews
     from kedrec.commands.report.review_report import review_report
 
-    told = review_report(read_reviews(options.reviewed, options.key))
-    print(told.as_markdown())
+    summary = review_report(read_reviews(options.reviewed, options.key))
+    print(summary.as_markdown())
     if options.to is not None:
         from kedrec.commands.report.report_files import write_review_results
 
-        write_review_results(told.as_markdown(), told.as_json(), options.to)
+        write_review_results(summary.as_markdown(), summary.as_json(), options.to)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ SETTINGS = {"vanilla": (), "clinical_trials": ("clinical_trials",), "pmc": ("pmc
 
 PARTS = (
     "KEDRec-LM",
-    "What the choice rests on",
+    "Robustness audits",
     "Students compared",
     "Examples",
     "LLaDR",
@@ -201,13 +201,13 @@ def test_a_report_replaces_an_older_one_and_nothing_else(runs, tmp_path, capsys)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     assert main([some, f"--to={tmp_path / 'mine'}"]) == 2
-    assert "holds no report that could be replaced" in capsys.readouterr().err
+    assert "its content is not a report" in capsys.readouterr().err
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "x"
     (tmp_path / "mine" / "report.json").write_text('{"tests": 3}')  # another tool's
     assert main([some, f"--to={tmp_path / 'mine'}"]) == 2
     (tmp_path / "r" / "thesis.tex").write_text("x")
     assert main([some, f"--to={tmp_path / 'r'}"]) == 2
-    assert "holds 'thesis.tex' beside a report" in capsys.readouterr().err
+    assert "holds 'thesis.tex' beside an older report" in capsys.readouterr().err
     assert (tmp_path / "mine" / "thesis.tex").is_file()
     assert (tmp_path / "r" / "thesis.tex").is_file()
 
@@ -254,10 +254,10 @@ def test_what_a_killed_or_diverged_training_left(tmp_path):
     [
         (["nowhere"], "nowhere: no such folder"),
         (["--to=x"], "command line: no run"),
-        (["a", "--to=."], ".: expected the name of a folder"),
+        (["a", "--to=."], ".: this folder cannot be replaced"),
         (["a", "--to=x", "--results=."], ".: a folder; name a file in it"),
         (["a", "--nonsense"], "unrecognized arguments: --nonsense"),
-        (["--reviewed", "a.csv"], "--reviewed FILE ... wants --key"),
+        (["--reviewed", "a.csv"], "--reviewed FILE ...: expected --key"),
     ],
 )
 def test_a_mistake_is_one_line(arguments, told, capsys):
@@ -276,7 +276,7 @@ def test_a_review_sheet_and_back(runs, tmp_path, capsys):
     filled = tmp_path / "filled.csv"
     filled.write_bytes((tmp_path / "review" / "reviewers" / "sheet.csv").read_bytes())
     assert main(["--reviewed", str(filled), f"--key={key}"]) == 2  # nothing was filled in
-    assert "nothing is filled in" in capsys.readouterr().err
+    assert "no answer is filled in" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

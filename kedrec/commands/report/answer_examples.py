@@ -1,4 +1,4 @@
-"""Questions with what was shown and what each model answered, side by side."""
+"""Example questions with the passages shown and each model's answer, side by side."""
 
 import hashlib
 import re
@@ -10,8 +10,8 @@ from kedrec.commands.report.plot_elements import names_of
 from kedrec.commands.report.run_groups import Group
 from kedrec.evaluation.citation_metrics import checked_citations
 
-EXAMPLES = 6  # of each data set, as many right as wrong where there are
-_LINKS = {  # an id's form -> where a reader finds it
+EXAMPLES = 6  # examples per data set, half of them answered right if possible
+_LINKS = {  # pattern of a passage id -> address
     r"(NCT\d{8})(#\d+)?": "https://clinicaltrials.gov/study/{}",
     r"(PMC\d+)(#\d+)?": "https://pmc.ncbi.nlm.nih.gov/articles/{}/",
     r"PMID(\d+)(#\d+)?": "https://pubmed.ncbi.nlm.nih.gov/{}/",
@@ -20,16 +20,16 @@ _LINKS = {  # an id's form -> where a reader finds it
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said.
+    """A model's answer.
 
     Attributes:
-        by: which model.
-        drug: that it chose; of a teacher the relevant one.
+        by: name of the model.
+        drug: the chosen drug; the relevant one for a teacher.
         right: whether that is the relevant one.
-        rationale: in the words of the model, citations as ``[1]``.
-        lead: log-probability of the drug chosen above that of the other, nats; ``None`` of a teacher.
-        cited: how many citations there are, and how many exist and support their sentence; ``None`` where the texts
-            that were shown are not kept.
+        rationale: the model's text, citations as ``[1]``.
+        lead: log-probability of the chosen drug less that of the other one, nats; ``None`` for a teacher.
+        cited: number of citations, and how many of them are supported by the cited passage; ``None`` if the run did not
+            keep the texts shown.
     """
 
     by: str
@@ -42,7 +42,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Shown:
-    """A passage as the models saw it; ``text`` is empty where the run did not keep it."""
+    """A passage as the models saw it; ``text`` is empty if the run did not keep it."""
 
     id: str
     text: str
@@ -55,13 +55,13 @@ class Example:
     """A question of the test, in its first order.
 
     Attributes:
-        disease: its name.
-        drugs: their names, as shown.
-        relevant: the drug that is related to the disease.
-        setting: the model whose passages these are.
+        disease: name of the disease.
+        drugs: names of the drugs, as shown.
+        relevant: name of the relevant drug.
+        setting: name of the model that was shown these passages.
         passages: as shown, in the order of their numbers.
-        answers: of the teacher, the untouched base and the trained model, given these passages.
-        others: of other models, given passages of their own.
+        answers: answers of the teacher, the untouched base and the trained model to these passages.
+        others: answers of other models, which were shown other passages.
     """
 
     disease: str
@@ -74,12 +74,12 @@ class Example:
 
 
 def examples(groups: Sequence[Group], count: int = EXAMPLES) -> list[Example]:
-    """Return questions of the group that was shown most, in an order that follows from their ids alone.
+    """Return questions of the group that was shown most passages, in an order that depends only on their ids.
 
     Args:
-        groups: students tested on the same data; of each the run of the lowest seed counts. Those of private data are
-            passed over: their rows stay in the run folder.
-        count: of questions at most; as many that the model got right as wrong, where there are.
+        groups: students tested on the same data; of each group the run of the lowest seed is used. Groups with private
+            data are skipped.
+        count: maximal number of questions; half of them answered right if possible.
     """
     rows = {
         group: {row["pair"]: row for row in group.first.rows("predictions.jsonl") if not row["swapped"]}

@@ -1,4 +1,4 @@
-"""A blinded review: rationales of several models in shuffled order, under names that tell nothing, and the key."""
+"""Writes a blinded review: rationales of several models in random order, under random names, and the key."""
 
 import hashlib
 import hmac
@@ -31,7 +31,7 @@ from kedrec.errors import KedrecError
 from kedrec.storage.atomic_folder import appearing_whole
 
 KEY = "key.json"
-# No vowels, no digits: no word and no name of a month, nothing that a spreadsheet takes for a number or a date.
+# Without vowels and digits an id is no word or month, and spreadsheets do not take it for a number or a date.
 _LETTERS = "bcdfghjklmnpqrstvwxz"
 
 
@@ -44,19 +44,19 @@ def write_review(
     base: bool = False,
     private: bool = False,
 ) -> None:
-    """Write what reviewers get into ``folder/reviewers``, and ``folder/key.json``, which they must not see.
+    """Write the reviewers' files into ``folder/reviewers``, and ``folder/key.json``, which they must not see.
 
-    The same runs and seed give the same bytes. Order and ids follow from the seed and from what the runs answered, so
-    that nobody can work them out who does not have the runs.
+    The same runs and seed give the same bytes. Order and ids depend on the seed and on the runs' answers, so that they
+    cannot be computed without the runs.
 
     Args:
-        runs: folders of students' runs with the same test pairs, or that hold some.
-        folder: empty or to be made.
-        pairs: questions, drawn at random from those that all models explained, the diseases in turn, as what is of
-            one disease says little more than one question of it; ``None`` takes them all.
-        seed: of the draw, of orders and ids.
-        base: whether the untouched bases and the teachers are reviewed beside the runs.
-        private: whether runs on data of patients may be reviewed.
+        runs: folders of students' runs with the same test pairs, or folders that hold such runs.
+        folder: absent or empty.
+        pairs: number of questions, drawn at random from those that all models explained, one disease after the other,
+            since further questions on a disease add little; ``None`` for all.
+        seed: of the draw, the order and the ids.
+        base: whether the untouched bases and the teachers are reviewed too.
+        private: whether runs on patient data may be reviewed.
 
     Raises:
         KedrecError: the folder is not empty, or the runs cannot be reviewed together.
@@ -64,7 +64,7 @@ def write_review(
     if pairs is not None and pairs < 1:
         raise KedrecError(f"pairs: {pairs}; expected 1 or more")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise KedrecError(f"{folder}: not an empty folder; name another, so that no filled sheet loses its key")
+        raise KedrecError(f"{folder}: not an empty folder; name another one, so that no filled sheet loses its key")
     voices = read_voices(runs, base=base, private=private)
     asked = shared_questions(voices)
     salt = _salt(voices, asked, seed)
@@ -93,7 +93,7 @@ def write_review(
 
 
 def _drawn(asked: Sequence[Asked], pairs: int | None, draw: np.random.Generator) -> list[Asked]:
-    """Return some of the questions in random order: a second one of a disease only after one of each."""
+    """Return questions in random order; a disease gets a second question only after all diseases have one."""
     before: dict[str, int] = {}
     turns: list[tuple[int, int, int]] = []
     for place in draw.permutation(len(asked)).tolist():
@@ -105,7 +105,7 @@ def _drawn(asked: Sequence[Asked], pairs: int | None, draw: np.random.Generator)
 
 
 def _salt(voices: Sequence[Voice], asked: Sequence[Asked], seed: int) -> str:
-    """Return 64 hex digits that only who has the runs can compute."""
+    """Return 64 hex digits that cannot be computed without the runs."""
     said = [[voice.name, *(voice.answers[one].rationale for one in asked)] for voice in voices]
     return hashlib.sha256(json.dumps([seed, said]).encode()).hexdigest()
 
@@ -118,7 +118,7 @@ def _id(salt: str, *of: str) -> str:
 def _blinded(
     asked: Asked, voices: Sequence[Voice], salt: str, draw: np.random.Generator
 ) -> tuple[Sheet, Mapping[str, Any]]:
-    """Return a question as reviewers see it, and which model each of its items is of."""
+    """Return a question as reviewers see it, and the model of each of its items."""
     pair, drugs = asked
     answers = [voice.answers[asked] for voice in voices]
     texts = all_passages(answers)

@@ -1,4 +1,4 @@
-"""A map of a graph's embeddings: some entities of each type on the two directions in which they differ most."""
+"""Computes a map of a run's embeddings: entities of each type on the first two principal components."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from kedrec.errors import KedrecError
 from kedrec.sources.graph.entity_ids import entity_type
 
-TYPES = 6  # types that are shown, those with most entities
-OF_A_TYPE = 60  # entities of each that are shown
+TYPES = 6  # types shown, those with most entities
+OF_A_TYPE = 60  # entities shown per type
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Entities on the plane.
+    """Coordinates of entities in the plane.
 
     Attributes:
         places: type -> (entities, 2) coordinates.
@@ -29,13 +29,15 @@ class Map:
 
 
 def embedding_map(run: Path, seed: int = 0) -> Map | None:
-    """Return the map of a run's embeddings, by principal components (Pearson, 1901); ``None`` where it has none.
-
-    Of embeddings that are not finite, as those of a training that diverged, or of one row or column there is no map.
+    """Return the map of a run's embeddings, by principal components (Pearson, 1901).
 
     Args:
         run: the run folder.
-        seed: of which entities are drawn; the same entities of the same graph whatever the model.
+        seed: of the draw of entities, which is the same for all models of a graph.
+
+    Returns:
+        The map; ``None`` if the run has no embeddings, if they have one row or column, or if they are not finite, as
+        after a training that diverged.
 
     Raises:
         KedrecError: a file is damaged.
@@ -56,7 +58,9 @@ def embedding_map(run: Path, seed: int = 0) -> Map | None:
     except (OSError, UnicodeDecodeError) as fault:
         raise KedrecError(f"{folder / 'entities.tsv'}: cannot be read ({fault}); train the run again") from fault
     if len(ids) != len(table):
-        raise KedrecError(f"{folder / 'entities.tsv'}: {len(ids)} lines for {len(table)} rows of {path}")
+        raise KedrecError(
+            f"{folder / 'entities.tsv'}: {len(ids)} lines, but {path} has {len(table)} rows; train the run again"
+        )
     by_type: dict[str, list[int]] = {}
     for row, entity in enumerate(ids):
         by_type.setdefault(entity_type(entity), []).append(row)
@@ -69,7 +73,7 @@ def embedding_map(run: Path, seed: int = 0) -> Map | None:
         return None
     values -= values.mean(0)
     left, spread, right = np.linalg.svd(values, full_matrices=False)
-    signs = np.sign(right[np.arange(2), np.abs(right[:2]).argmax(1)])  # a direction has no sign of its own
+    signs = np.sign(right[np.arange(2), np.abs(right[:2]).argmax(1)])  # the sign of a component is arbitrary
     flat = left[:, :2] * spread[:2] * signs
     ends = np.cumsum([len(of) for of in drawn.values()])[:-1]
     places = dict(zip(drawn, np.split(flat, ends), strict=True))

@@ -1,4 +1,4 @@
-"""Figures of the models of a graph: robustness to noise, histograms of ranks, maps of the embeddings."""
+"""Figures of graph models: robustness to noise, histograms of ranks, maps of the embeddings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ _RANK_NAMES = ("1", "2-3", "4-10", "11-30", "31-100", "101-300", "301-1000", "10
 
 
 def robustness_plots(groups: Sequence[Group], data: str) -> list[Plot]:
-    """Return MRR under growing noise: a figure a noise and scorer, ours and the published, base and anchored."""
+    """Return MRR against noise, one figure per kind of noise and scorer: ours and published, plain and anchored."""
     plots = []
     for varied, words in published.VARIED.items():
         curves = robustness_curves(groups, varied)
@@ -38,8 +38,8 @@ def robustness_plots(groups: Sequence[Group], data: str) -> list[Plot]:
 
 
 def _noise_line(name: str, curve: Mapping[float, Group]) -> list[Series]:
-    told = [(share, protocol_figure(group, "mrr")) for share, group in curve.items()]
-    points = [(share, figure) for share, figure in told if figure is not None]
+    figures = [(share, protocol_figure(group, "mrr")) for share, group in curve.items()]
+    points = [(share, figure) for share, figure in figures if figure is not None]
     if not points:
         return []
     low = [figure.low for _, figure in points if figure.low is not None]
@@ -50,7 +50,7 @@ def _noise_line(name: str, curve: Mapping[float, Group]) -> list[Series]:
 
 
 def rank_plots(groups: Sequence[Group], data: str) -> list[Plot]:
-    """Return histograms of the ranks of true answers among entities of their type, a figure a scorer and test set."""
+    """Return histograms of true answers' ranks among entities of their type, one per scorer and test set."""
     names = names_of(groups)
     ranks = {group: group.first.rows("ranks.jsonl") for group in groups}
     plots = []
@@ -58,12 +58,12 @@ def rank_plots(groups: Sequence[Group], data: str) -> list[Plot]:
     sets = dict.fromkeys(str(row["set"]) for rows in ranks.values() for row in rows)
     for test in sets:
         for scorer in scorers:
-            told = {
+            ranks_of = {
                 names[group]: [float(row["typed"]) for row in rows if row["set"] == test]
                 for group, rows in ranks.items()
                 if group.model.removesuffix(" + LLaDR") == scorer
             }
-            for part, some in parts([(name, of) for name, of in told.items() if of]):
+            for part, some in parts([(name, of) for name, of in ranks_of.items() if of]):
                 plots.append(
                     _histogram(
                         f"ranks_{file_part(scorer)}_{file_part(test)}_{file_part(data)}{part}",
@@ -87,7 +87,7 @@ def _histogram(name: str, scorer: str, test: str, data: str, ranks: Mapping[str,
         table.add(label, *(f"{share[place]:.3f}" for share in shares.values()))
     with drawing(height=2.9 + 0.2 * len(ranks)) as (canvas, axes):
         width = 0.8 / len(shares)
-        called = labels(list(shares))
+        bar_labels = labels(list(shares))
         for row, share in enumerate(shares.values()):
             at = np.arange(len(_RANKS)) + (row - (len(shares) - 1) / 2) * width
             axes.bar(
@@ -98,7 +98,7 @@ def _histogram(name: str, scorer: str, test: str, data: str, ranks: Mapping[str,
                 hatch=HATCHES[row],
                 edgecolor=PAPER,
                 lw=0.0,
-                label=called[row],
+                label=bar_labels[row],
             )
         axes.set_xticks(range(len(_RANKS)), _RANK_NAMES, rotation=35, ha="right")
         axes.grid(visible=False, axis="x")
@@ -110,7 +110,7 @@ def _histogram(name: str, scorer: str, test: str, data: str, ranks: Mapping[str,
 
 
 def map_plots(groups: Sequence[Group], data: str) -> tuple[list[Plot], list[str]]:
-    """Return a map of the embeddings of each model, of each the lowest seed's run, and the models without one."""
+    """Return a map of each model's embeddings, from the run with the lowest seed, and the models without one."""
     names = names_of(groups)
     plots: list[Plot] = []
     without: list[str] = []
@@ -122,9 +122,8 @@ def map_plots(groups: Sequence[Group], data: str) -> tuple[list[Plot], list[str]
         name = f"map_{file_part(names[group])}_{file_part(data)}"
         share = ", ".join(f"{part:.0%}" for part in found.explained)
         caption = (
-            f"{names[group]}, {data}: entities by type on the two directions in which their rows differ most ({share} "
-            f"of the variance; principal components, at most {OF_A_TYPE} entities a type, drawn by seed). Distances on "
-            "it are not scores."
+            f"{names[group]}, {data}: entities by type on the first two principal components ({share} of the "
+            f"variance; at most {OF_A_TYPE} random entities per type). Distances on the map are not scores."
         )
         table = TableOf(name, caption, ("entity", "type", "x", "y"), text=(1,))
         with drawing(height=4.2) as (canvas, axes):
@@ -134,8 +133,8 @@ def map_plots(groups: Sequence[Group], data: str) -> tuple[list[Plot], list[str]
                 )
                 for entity, (x, y) in zip(found.ids[kind], places, strict=True):
                     table.add(entity, kind, f"{x:.4f}", f"{y:.4f}")
-            axes.set_xlabel("first direction")
-            axes.set_ylabel("second direction")
+            axes.set_xlabel("first component")
+            axes.set_ylabel("second component")
             legend(canvas, len(found.places))
             kinds = ", ".join(f"{len(places)} of {kind}" for kind, places in found.places.items())
             svg = as_svg(canvas, name, f"Map of the embeddings of {names[group]}", f"Points: {kinds}. {caption}")

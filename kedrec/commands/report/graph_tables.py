@@ -1,17 +1,17 @@
-"""Tables of the models of a graph: LLaDR's results and ablations in the paper's layout, and stricter tests of ours."""
+"""Tables of graph models: LLaDR's results and ablations in the paper's layout, and stricter tests."""
 
 from collections.abc import Mapping, Sequence
 
 from kedrec.commands.report import published_results as published
 from kedrec.commands.report.report_tables import Table, TableOf, file_part, other_data, shown
-from kedrec.commands.report.run_groups import Figure, Group, differing, told_apart
+from kedrec.commands.report.run_groups import Figure, Group, differing, distinctions
 
 Curve = dict[float, Group]
-"""Share of noise -> the group under it."""
+"""Share of noise -> the group trained with it."""
 
 _PROTOCOL = "test/pairs/lladr_published"
 _PROMPTS = {"none": "prompt: none", "uses": "prompt: original", "structured": "prompt: good"}
-"""Our styles of asking for descriptions -> the paper's prompts."""
+"""Our styles of prompts for descriptions -> the paper's names of its prompts."""
 STRICT_LABELS = {
     "pairs: MRR, all": "test/pairs/all/mrr",
     "pairs: Hits@10, all": "test/pairs/all/hits@10",
@@ -31,17 +31,17 @@ STRICT_LABELS = {
 
 
 def paper_table(groups: Sequence[Group], data: str) -> Table:
-    """Return LLaDR's main table: a group of rows a model, the published ones first, then ours, then the difference.
+    """Return LLaDR's main table; each model has the published rows, our rows and their difference.
 
     Args:
-        groups: models of the graph, without noise, tested on ``data``.
-        data: what they were tested on.
+        groups: graph models, without noise, tested on ``data``.
+        data: name of the test data.
     """
     columns = ("model", *published.RANKING_COLUMNS, "triples", "experiment", "commit")
     table = TableOf(
         f"lladr_{file_part(data)}", f"LLaDR: the true disease among 50; ours on {data}", columns, text=(7, 8)
     )
-    apart = told_apart(groups)
+    apart = distinctions(groups)
     for name in dict.fromkeys([*published.RANKING, *(group.model for group in groups)]):
         table.head(name)
         rows = published.RANKING.get(name, ())
@@ -53,11 +53,11 @@ def paper_table(groups: Sequence[Group], data: str) -> Table:
     return table.done(
         other_data(data, "the paper's split of DRKG"),
         published.RANKING_DEFINITION,
-        "Where a model has several published rows the difference is to the first. Ours anchor in the texts that the "
-        "run names, which need not be a GPT's.",
-        "In brackets 95 % intervals, diseases resampled whole; with several seeds, each with a split of its own, mean "
-        "± standard deviation over the seeds, and the mean of their intervals. That of MR is too narrow, as a few hard "
-        "diseases decide it: simulated, such intervals hold the truth in 84 % of samples of 13 diseases, 91 % of 100.",
+        "If a model has several published rows, the difference is to the first one. Ours are anchored in the texts of "
+        "the run, which are not necessarily GPT's.",
+        "In brackets 95 % intervals, diseases resampled; with several seeds, each with its own split, mean ± standard "
+        "deviation over the seeds, and the mean of their intervals. The interval of MR is too narrow, since a few hard "
+        "diseases decide it: in simulations it covers the truth in 84 % of samples of 13 diseases, 91 % of 100.",
         f"Source: {published.RANKING_SOURCE}.",
     )
 
@@ -79,26 +79,26 @@ def _add_group(table: TableOf, group: Group, reported: published.Published | Non
 
 
 def protocol_figure(group: Group, metric: str) -> Figure | None:
-    """Return a metric of the published protocol, in expectation over its draws where the run tells it."""
+    """Return a metric of the published protocol; its expectation over all draws if the run has it."""
     return group.figure(f"{_PROTOCOL}/{metric}_expected") or group.figure(f"{_PROTOCOL}/{metric}")
 
 
 def strict_table(groups: Sequence[Group], data: str) -> Table | None:
-    """Return the tests that the paper does not make: among all entities, unseen diseases, like degrees, popularity."""
-    told = {words: name for words, name in STRICT_LABELS.items() if any(group.figure(name) for group in groups)}
-    if not told:
+    """Return the tests beyond the paper's: among all entities, unseen diseases, degree-matched, popularity."""
+    columns = {words: name for words, name in STRICT_LABELS.items() if any(group.figure(name) for group in groups)}
+    if not columns:
         return None
-    apart = told_apart(groups)
+    apart = distinctions(groups)
     table = TableOf(
         f"ranking_{file_part(data)}",
         f"Filtered ranks among all entities, unseen diseases, popularity; {data}",
-        ("model", *told, "experiment", "commit"),
-        text=(len(told) + 1, len(told) + 2),
+        ("model", *columns, "experiment", "commit"),
+        text=(len(columns) + 1, len(columns) + 2),
     )
     for group in groups:
         words = group.model + (f", {apart[group]}" if apart[group] else "")
-        figures = [group.figure(name) for name in told.values()]
-        for column, figure in zip(told, figures, strict=True):
+        figures = [group.figure(name) for name in columns.values()]
+        for column, figure in zip(columns, figures, strict=True):
             table.number(words, column, group, figure)
         table.add(words, *(_cell(figure) for figure in figures), ", ".join(group.experiments), ", ".join(group.commits))
     return table.done(
@@ -111,11 +111,11 @@ def strict_table(groups: Sequence[Group], data: str) -> Table | None:
 
 
 def robustness_table(groups: Sequence[Group], data: str, varied: str) -> Table | None:
-    """Return MRR under growing noise or masking: a row a model, published above ours; ``None`` without such runs.
+    """Return MRR by the share of noise or masking, published rows above ours; ``None`` without such runs.
 
     Args:
-        groups: all models of the graph tested on ``data``.
-        data: what they were tested on.
+        groups: all graph models tested on ``data``.
+        data: name of the test data.
         varied: ``delete``, ``add`` or ``masked``.
     """
     curves = robustness_curves(groups, varied)
@@ -162,45 +162,45 @@ def _add_curve(
 
 
 def robustness_curves(groups: Sequence[Group], varied: str) -> dict[str, list[tuple[str, Curve]]]:
-    """Return of each model with runs under a noise the curves, each with what tells it from the model's others.
+    """Return the noise curves of each model, each with a text that distinguishes it from the model's others.
 
-    A curve is of runs that differ in nothing but the share; at 0 stands the group of these settings without noise.
+    The runs of a curve differ only in the share of noise; the share 0 is the group with these settings without noise.
     """
     found: dict[str, dict[str, list[Curve]]] = {}
     noisy = [group for group in groups if set(group.varied) == {varied}]
     for group in [*noisy, *(group for group in groups if not group.varied)]:
         share = group.varied.get(varied, 0.0)
         curves = found.setdefault(group.model, {}).setdefault(group.settings_but(varied), [])
-        free = [curve for curve in curves if share not in curve]  # the same settings twice make two curves
+        free = [curve for curve in curves if share not in curve]  # equal settings twice make two curves
         if free:
             free[0][share] = group
         elif share:
             curves.append({share: group})
-    told = {}
+    named = {}
     for model, by_settings in found.items():
         curves = [dict(sorted(curve.items())) for alike in by_settings.values() for curve in alike]
         if curves:
-            told[model] = list(zip(_apart(curves, varied), curves, strict=True))
-    return told
+            named[model] = list(zip(_apart(curves, varied), curves, strict=True))
+    return named
 
 
 def _apart(curves: Sequence[Curve], varied: str) -> list[str]:
-    """Return what tells each curve from the others; an empty string where there is but one."""
+    """Return a text that distinguishes each curve from the others; empty for a single curve."""
     firsts = [next(iter(curve.values())) for curve in curves]
     words = [
-        ", ".join(part for part in told.split(", ") if part.partition(" ")[0] != varied)
-        for told in differing(firsts).values()
+        ", ".join(part for part in differences.split(", ") if part.partition(" ")[0] != varied)
+        for differences in differing(firsts).values()
     ]
     unique = len(set(words)) == len(words)
     return words if unique else [f"{one}, {first.first.path.name}" for one, first in zip(words, firsts, strict=True)]
 
 
 def text_table(groups: Sequence[Group], data: str) -> Table | None:
-    """Return LLaDR's ablations of the text: the published MRR of each, and ours where a run made it.
+    """Return LLaDR's ablations of the text: the published MRR, and ours if there is such a run.
 
     Args:
         groups: models without noise, tested on ``data``.
-        data: what they were tested on.
+        data: name of the test data.
     """
     anchored = [group for group in groups if group.model.endswith("+ LLaDR")]
     ours = {words: found for words in published.TEXT if (found := [g for g in anchored if words in _varied_text(g)])}
@@ -228,7 +228,7 @@ def text_table(groups: Sequence[Group], data: str) -> Table | None:
 
 
 def _varied_text(group: Group) -> list[str]:
-    """Return which of the paper's ablations of the text a run is; of a model's descriptions prompt and temperature."""
+    """Return the paper's ablations of the text that a run corresponds to."""
     if (group.first.settings("model").get("anchor") or {}).get("distance") == "kl":
         return ["anchor: KL divergence"]
     anchors = group.first.settings("data").get("anchors") or {}
@@ -237,9 +237,9 @@ def _varied_text(group: Group) -> list[str]:
     described = anchors.get("describe")
     if not isinstance(described, Mapping):
         return []
-    asked = described.get("settings") or {}
-    style, temperature = asked.get("style", "structured"), asked.get("temperature", 0.7)
-    # One thing is varied at a time: temperatures with the original prompt, prompts at 0.7.
+    settings = described.get("settings") or {}
+    style, temperature = settings.get("style", "structured"), settings.get("temperature", 0.7)
+    # The paper varies one setting at a time: temperatures with the original prompt, prompts at temperature 0.7.
     prompts = [_PROMPTS[style]] if temperature == 0.7 and style in _PROMPTS else []
     return [*prompts, *([f"temperature {temperature}"] if style == "uses" else [])]
 

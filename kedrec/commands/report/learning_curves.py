@@ -1,4 +1,4 @@
-"""Learning curves of a run, from the CSV that its logger has written."""
+"""Reads and draws learning curves of runs, from the CSV files of the logger."""
 
 import csv
 import re
@@ -25,11 +25,11 @@ _LEARNED = {
 
 
 def learning_curves(folder: Path) -> dict[str, Curve]:
-    """Return what was logged while a run trained, metric -> step -> value; nothing where it has no CSV.
+    """Return the logged metrics of a run, metric -> step -> value; empty if it has no CSV file.
 
     Args:
-        folder: of the run. A run that was resumed has a file for each start; the later ones win. What a process that
-            was killed left half written is passed over.
+        folder: the run folder. A resumed run has a file for each start; later files win. Incomplete lines of a killed
+            process are skipped.
     """
     found: dict[str, Curve] = {}
     starts = [(path.parent.name.removeprefix("version_"), path) for path in (folder / "log").glob("*/metrics.csv")]
@@ -44,18 +44,18 @@ def learning_curves(folder: Path) -> dict[str, Curve]:
 
 
 def mean_curve(curves: list[Curve]) -> Curve:
-    """Return the mean of several seeds' curves at the steps that all of them have."""
+    """Return the mean of the curves at the steps that all of them have."""
     steps = set.intersection(*(set(curve) for curve in curves)) if curves else set()
     return {step: sum(curve[step] for curve in curves) / len(curves) for step in sorted(steps)}
 
 
 def learning_plots(groups: Sequence[Group], data: str, kind: str) -> list[Plot]:
-    """Return a figure for each metric that was logged while the groups trained, mean over the seeds.
+    """Return a figure for each logged metric, the mean over the seeds.
 
     Args:
-        groups: of one kind, which log the same metrics.
-        data: what they were trained on.
-        kind: a part of the figures' names.
+        groups: groups of one kind, which log the same metrics.
+        data: name of the training data.
+        kind: part of the figures' names.
     """
     names = names_of(groups)
     curves = {group: [learning_curves(run.path) for run in group.runs] for group in groups}

@@ -1,4 +1,4 @@
-"""What the figures of the report have in common: lines with their data, legends, and a text in place of the picture."""
+"""Shared elements of the report's figures: line plots with their data, legends, and descriptions as text."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kedrec.commands.html.svg_figures import MARKERS, SERIES, STROKES, as_svg, drawing
 from kedrec.commands.report.report_tables import Table, TableOf
-from kedrec.commands.report.run_groups import SETTINGS, Group, told_apart
+from kedrec.commands.report.run_groups import SETTINGS, Group, distinctions
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Line = TypeVar("Line")
 
-MOST = len(SERIES)  # lines that one figure can tell apart
+MOST = len(SERIES)  # most lines of a figure
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Plot:
     """A figure of the report.
 
     Attributes:
-        svg: for the page.
-        caption: what it shows.
-        data: behind it; its name is the figure's.
+        svg: the drawing.
+        caption: the caption.
+        data: table with the data; its name is the figure's.
     """
 
     svg: "Markup"
@@ -37,12 +37,12 @@ class Series:
     """One line of a figure.
 
     Attributes:
-        name: in the legend.
-        x: ascending.
-        y: of each ``x``.
-        low: lower bounds; empty where there are none.
+        name: label in the legend.
+        x: ascending values.
+        y: one value for each ``x``.
+        low: lower bounds; empty if there are none.
         high: upper bounds, likewise.
-        faint: whether it is there for comparison: thin, without filled markers.
+        faint: whether the line is for comparison only: thin, without filled markers.
     """
 
     name: str
@@ -54,8 +54,8 @@ class Series:
 
 
 def names_of(groups: Sequence[Group]) -> dict[Group, str]:
-    """Return what each group is called in figures."""
-    apart = told_apart(groups)
+    """Return the label of each group in figures."""
+    apart = distinctions(groups)
     return {
         group: SETTINGS.get(group.model, group.model) + (f", {apart[group]}" if apart[group] else "")
         for group in groups
@@ -68,19 +68,19 @@ def line_plot(
     """Return a figure of lines.
 
     Args:
-        name: of the figure and its data.
-        caption: what it shows.
+        name: name of the figure and its data.
+        caption: the caption.
         lines: at most `MOST`.
-        x: what is on the horizontal axis.
-        y: what is on the vertical one.
-        limits: of the vertical axis; by default those of the lines.
+        x: label of the horizontal axis.
+        y: label of the vertical axis.
+        limits: limits of the vertical axis; by default those of the lines.
     """
     table = TableOf(name, caption, ("line", x, y, "low", "high"))
     with drawing(height=2.8 + 0.2 * len(lines)) as (canvas, axes):
-        called = labels([line.name for line in lines])
+        line_labels = labels([line.name for line in lines])
         for row, line in enumerate(lines):
             many = len(line.x) > 25
-            style: dict[str, Any] = {"color": SERIES[row], "ls": STROKES[row], "label": called[row]}
+            style: dict[str, Any] = {"color": SERIES[row], "ls": STROKES[row], "label": line_labels[row]}
             marker: dict[str, Any] = {"marker": MARKERS[row], "markevery": max(1, len(line.x) // 12) if many else 1}
             axes.plot(
                 line.x, line.y, lw=1.1 if line.faint else 1.8, mfc="none" if line.faint else None, **style, **marker
@@ -103,13 +103,13 @@ def line_plot(
 
 
 def legend(canvas: "Canvas", entries: int) -> None:
-    """Put the legend under the axes, where it covers nothing."""
+    """Put the legend below the axes."""
     if entries > 1:
         canvas.legend(loc="outside lower left", ncols=1 if entries <= 4 else 2)
 
 
 def spoken(table: Table) -> str:
-    """Return a table's numbers as a sentence, for those who hear the page."""
+    """Return a table's numbers as sentences, for screen readers."""
     rows = []
     for row in table.rows:
         cells = zip(table.columns[1:], row[1:], strict=True)
@@ -118,13 +118,13 @@ def spoken(table: Table) -> str:
 
 
 def parts(lines: Sequence[Line], most: int = MOST) -> Iterator[tuple[str, Sequence[Line]]]:
-    """Give as many lines at a time as one figure can tell apart, and what its name ends in."""
+    """Split lines into figures of at most ``most``; yield the ending of each figure's name, and its lines."""
     for start in range(0, len(lines), most):
         yield (f"_{start // most + 1}" if len(lines) > most else ""), lines[start : start + most]
 
 
 def short(text: str, width: int = 44) -> str:
-    """Return a text that fits into a legend: of a longer one its beginning and its end, which tells it from others."""
+    """Shorten a text for a legend: the beginning and the end of a longer text remain."""
     text = " ".join(text.split())
     if len(text) <= width:
         return text
@@ -133,6 +133,6 @@ def short(text: str, width: int = 44) -> str:
 
 
 def labels(names: Sequence[str]) -> list[str]:
-    """Return the names as a legend has them; those that are alike when shortened with their numbers."""
+    """Return names shortened for a legend; names that become equal get a number."""
     cut = [short(name) for name in names]
     return [f"{one} ({at})" if cut.count(one) > 1 else one for at, one in enumerate(cut, start=1)]

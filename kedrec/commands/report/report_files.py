@@ -1,4 +1,4 @@
-"""The report on the disk: one HTML page, its tables as Markdown, LaTeX and CSV, its figures' data, and RESULTS.md."""
+"""Writes a report: an HTML page, its tables as Markdown, LaTeX and CSV, the data of its figures, and RESULTS.md."""
 
 import json
 from collections.abc import Sequence
@@ -13,29 +13,25 @@ from kedrec.storage.atomic_folder import appearing_whole
 
 RECORD = "report.json"
 _WRITTEN = {"report.html", "RESULTS.md", "tables", "figures", RECORD}
-_INLINE = 60  # rows of a figure's data that the page holds; the rest is in the CSV
+_INLINE = 60  # most rows of a figure's data on the page; all rows are in the CSV
 _TITLE = "kedrec: results beside the published"
 
 
-def check_place(folder: Path) -> None:
-    """Refuse a place that holds anything but a report, as all that it holds is replaced.
+def check_target(folder: Path) -> None:
+    """Check that a folder may be replaced by a report: it is absent, empty, or holds an older report alone.
 
     Raises:
-        KedrecError: it is a file, a folder with something else in it, or one that cannot be replaced.
+        KedrecError: it is a file, holds something else, or cannot be replaced.
     """
     if folder.exists() and not folder.is_dir():
-        raise KedrecError(f"{folder}: a file; expected a folder for the report, by --to=DIR")
+        raise KedrecError(f"{folder}: this is a file; name a folder for the report with --to=DIR")
     if folder.is_symlink() or folder.name in ("", ".."):
-        raise KedrecError(f"{folder}: expected the name of a folder that can be replaced, by --to=DIR")
+        raise KedrecError(f"{folder}: this folder cannot be replaced; name another with --to=DIR")
     held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if held and not _is_report(folder):
-        raise KedrecError(
-            f"{folder}: not empty, and holds no report that could be replaced; name another with --to=DIR"
-        )
+        raise KedrecError(f"{folder}: not empty, and its content is not a report; name another folder with --to=DIR")
     if others := sorted(held - _WRITTEN):
-        raise KedrecError(
-            f"{folder}: holds {others[0]!r} beside a report, which is replaced as a whole; name another with --to=DIR"
-        )
+        raise KedrecError(f"{folder}: holds {others[0]!r} beside an older report; name another folder with --to=DIR")
 
 
 def _is_report(folder: Path) -> bool:
@@ -50,11 +46,11 @@ def write_report(groups: Sequence[Group], left_out: Sequence[tuple[Path, str]], 
 
     Args:
         groups: the runs.
-        left_out: folders that are none of the runs, and why.
-        folder: that is empty, absent, or holds an older report.
+        left_out: folders without a finished run, with the reason.
+        folder: absent, empty, or with an older report.
     """
     parts, runs = sections(groups), runs_table(groups)
-    seen = [(place.name, reason) for place, reason in left_out]
+    skipped = [(path.name, reason) for path, reason in left_out]
     page = render(
         "report.html",
         package="kedrec.commands.report",
@@ -62,10 +58,10 @@ def write_report(groups: Sequence[Group], left_out: Sequence[tuple[Path, str]], 
         summary=_summary(groups),
         sections=parts,
         runs=runs,
-        left_out=seen,
+        left_out=skipped,
         inline_rows=_INLINE,
     )
-    results = results_page(groups, parts, runs, seen)
+    results = results_page(groups, parts, runs, skipped)
     tables = [*(table for part in parts for table in part.tables), runs]
     files = {"report.html": page, "RESULTS.md": results}
     files |= {f"tables/{table.name}.md": markdown(table) for table in tables}
@@ -75,25 +71,25 @@ def write_report(groups: Sequence[Group], left_out: Sequence[tuple[Path, str]], 
     files[RECORD] = json.dumps({"runs": [str(run.path) for group in groups for run in group.runs]}, indent=1) + "\n"
     with appearing_whole(folder) as partial:
         for name, text in files.items():
-            place = partial / name
-            place.parent.mkdir(exist_ok=True)
-            place.write_text(text, encoding="utf-8")
+            path = partial / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
     return results
 
 
 def write_review_results(text: str, numbers: str, folder: Path) -> None:
-    """Write what a review comes to, as ``review.md`` and ``review.json``.
+    """Write the results of a review, as ``review.md`` and ``review.json``.
 
     Args:
-        text: in Markdown.
-        numbers: in JSON.
-        folder: that is empty or to be made.
+        text: Markdown.
+        numbers: JSON.
+        folder: absent or empty.
 
     Raises:
-        KedrecError: it holds something.
+        KedrecError: the folder is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise KedrecError(f"{folder}: not an empty folder; name another with --to=DIR")
+        raise KedrecError(f"{folder}: not an empty folder; name another one with --to=DIR")
     with appearing_whole(folder) as partial:
         (partial / "review.md").write_text(text, encoding="utf-8")
         (partial / "review.json").write_text(numbers, encoding="utf-8")
@@ -106,7 +102,7 @@ def results_page(
     lines = [
         "# Results",
         "",
-        "Made by `python -m kedrec.report` from finished runs, whose settings, commits, hardware and seconds are at "
+        "Written by `python -m kedrec.report` from finished runs; their settings, commits, hardware and seconds are at "
         "the end. Research use, not medical advice.",
         "",
         as_written(_summary(groups)),
@@ -117,7 +113,7 @@ def results_page(
             lines += [f"## {as_written(part.title)}", "", *(markdown(table) for table in part.tables)]
     lines += ["## Runs", "", markdown(runs)]
     if left_out:
-        lines += ["Left out:", "", *(f"* {as_written(place)}: {as_written(reason)}" for place, reason in left_out), ""]
+        lines += ["Left out:", "", *(f"* {as_written(name)}: {as_written(reason)}" for name, reason in left_out), ""]
     return "\n".join(lines)
 
 
@@ -127,7 +123,7 @@ def _summary(groups: Sequence[Group]) -> str:
     made_on = "; ".join(dict.fromkeys(hardware(run) for run in runs))
     spent = sum(seconds for run in runs for seconds in run.seconds.values())
     return (
-        f"{len(runs)} runs of {len(groups)} experiments on {data}. Made on {made_on}; {spent / 3600:.1f} hours in all. "
-        "Published numbers stand beside ours to show the layout and the order of size: the data are not the papers', "
-        "and no difference to a published number says which is better."
+        f"{len(runs)} runs of {len(groups)} experiments on {data}. Hardware: {made_on}; {spent / 3600:.1f} hours. "
+        "Published numbers are shown for orientation: they were measured on other data, so a difference to them does "
+        "not say which model is better."
     )

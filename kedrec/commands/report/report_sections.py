@@ -1,4 +1,4 @@
-"""What a report holds, from the runs: for each data set its tables, figures and examples, and why any is left out."""
+"""Builds the sections of a report: for each data set tables, figures, examples, and reasons for what is missing."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,21 +16,21 @@ from kedrec.commands.report.run_groups import Group
 
 Part = TypeVar("Part", Table, Plot)
 
-_UNTOLD = ("seed", "out", "email")  # the seed has a column of its own
-_AGAIN = "kedrec.evaluate RUN tests it again and writes it."
+_IGNORED = ("seed", "out", "email")  # the seed has its own column
+_AGAIN = "kedrec.evaluate RUN repeats the test and writes it."
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report.
+    """A section of the report.
 
     Attributes:
         title: unique in the report.
-        words: paragraphs that come first.
-        tables: in their order.
-        plots: in their order.
-        examples: questions with what was shown and answered.
-        missing: what is left out, and why.
+        words: introductory paragraphs.
+        tables: tables in order.
+        plots: figures in order.
+        examples: questions with passages and answers.
+        missing: what is left out, with the reason.
     """
 
     title: str
@@ -42,12 +42,12 @@ class Section:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to show, not even a reason."""
+        """Whether the section has neither content nor a reason for its absence."""
         return not (self.tables or self.plots or self.examples or self.missing)
 
 
 def sections(groups: Sequence[Group]) -> list[Section]:
-    """Return the parts of the report, by data set, the sample first."""
+    """Return the sections of the report, by data set, the sample first."""
     found: list[Section] = []
     for data in dict.fromkeys(group.data for group in groups):
         here = [group for group in groups if group.data == data]
@@ -77,13 +77,16 @@ def _of_students(groups: Sequence[Group], data: str) -> list[Section]:
             plots=_present([student_plots.ablation_plot(groups, data)]),
         ),
         Section(
-            f"What the choice rests on, {data}",
+            f"Robustness audits, {data}",
             tables=_present([student_tables.audit_table(groups, data)]),
             plots=[*student_plots.risk_coverage_plots(answered, data), *calibrated],
             missing=[
                 *_unless(answered, f"No risk-coverage curve: the runs have no predictions.jsonl. {_AGAIN}"),
-                *_unless(calibrated, f"No reliability curve: no run has a temperature of validation. {_AGAIN}"),
-                *_unless(asked_again, f"No audits: the runs have no audits.jsonl; they are older than it. {_AGAIN}"),
+                *_unless(calibrated, f"No reliability curve: no run has a temperature fitted on validation. {_AGAIN}"),
+                *_unless(
+                    asked_again,
+                    f"No audits: the runs have no audits.jsonl, which older versions did not write. {_AGAIN}",
+                ),
             ],
         ),
         Section(f"Students compared, {data}", tables=_present([student_comparisons(groups, data)])),
@@ -94,7 +97,7 @@ def _of_students(groups: Sequence[Group], data: str) -> list[Section]:
                 *_unless(asked or private, f"No examples: the runs have no rationales. {_AGAIN}"),
                 *_unless(
                     not private,
-                    "Rows of patients' data, and of data of other packages, stay in their run folders; none is shown.",
+                    "No examples of patient data, nor of data outside kedrec: their rows stay in the run folder.",
                 ),
             ],
         ),
@@ -122,7 +125,7 @@ def _of_graph(groups: Sequence[Group], data: str) -> list[Section]:
                 *_unless(any(varied), "No run with triples deleted or added, or with descriptions masked."),
                 *_unless(
                     not mixed,
-                    f"Runs in which two of these are varied at once stand in no table but that of the runs: {mixed}.",
+                    f"Runs in which two of these are varied at once are listed only in the table of runs: {mixed}.",
                 ),
             ],
         ),
@@ -131,7 +134,8 @@ def _of_graph(groups: Sequence[Group], data: str) -> list[Section]:
             tables=_present([graph_tables.strict_table(plain, data)]),
             plots=ranks,
             missing=_unless(
-                ranks, f"No histogram of ranks: the runs have no ranks.jsonl; they are older than it. {_AGAIN}"
+                ranks,
+                f"No histogram of ranks: the runs have no ranks.jsonl, which older versions did not write. {_AGAIN}",
             ),
         ),
         Section(f"Models of the graph compared, {data}", tables=_present([rank_comparisons(plain, data)])),
@@ -140,7 +144,7 @@ def _of_graph(groups: Sequence[Group], data: str) -> list[Section]:
             plots=maps,
             missing=_unless(
                 not unmapped,
-                f"No embedding map of {'; '.join(unmapped)}: no folder embeddings, or numbers in it are not finite.",
+                f"No embedding map of {'; '.join(unmapped)}: embeddings/ is missing, or its numbers are not finite.",
             ),
         ),
     ]
@@ -148,7 +152,7 @@ def _of_graph(groups: Sequence[Group], data: str) -> list[Section]:
 
 def _learning(groups: Sequence[Group], data: str) -> Section:
     plots = [plot for kind in ("student", "graph", "other") for plot in _curves(groups, kind, data)]
-    why = "No learning curves: the runs have no log/version_0/metrics.csv, which use.logger=csv writes."
+    why = "No learning curves: the runs have no log/version_0/metrics.csv; use.logger=csv writes it."
     return Section(f"Learning curves, {data}", plots=plots, missing=_unless(plots, why))
 
 
@@ -175,11 +179,11 @@ def _other_table(groups: Sequence[Group], data: str) -> Table | None:
         table.add(name.removeprefix("test/"), *(shown(figure) for figure in figures))
         for group, figure in zip(groups, figures, strict=True):
             table.number(names[group], name, group, figure)
-    return table.done("In brackets 95 % intervals, where the runs tell them.")
+    return table.done("In brackets 95 % intervals, if the runs have them.")
 
 
 def runs_table(groups: Sequence[Group]) -> Table:
-    """Return all runs: what they are, on what they were made, and how long that took."""
+    """Return the table of all runs: model, data, settings, hardware, duration."""
     columns = (
         "run",
         "model",
@@ -213,27 +217,27 @@ def runs_table(groups: Sequence[Group]) -> Table:
 
 
 def set_otherwise(run: Run) -> str:
-    """Return what a run's command line set beside its experiment's file: what decides its numbers, places cut short."""
+    """Return the overrides of a run's command line that affect its numbers, with shortened paths."""
     if run.overrides is None:
-        return "not told"
-    told = [one.partition("=") for one in run.overrides if one.partition("=")[0] not in _UNTOLD]
-    return " ".join(f"{name}={'/'.join(value.split('/')[-2:])}" for name, _, value in told)
+        return "not recorded"
+    relevant = [one.partition("=") for one in run.overrides if one.partition("=")[0] not in _IGNORED]
+    return " ".join(f"{name}={'/'.join(value.split('/')[-2:])}" for name, _, value in relevant)
 
 
 def _share(name: str, kind: str, share: float) -> str:
-    """Return how much noise there is, where the name does not tell it."""
+    """Return the share of noise, unless the name has it."""
     return "" if f"{kind} {share}" in name else f", {kind} {share:.0%}"
 
 
 def hardware(run: Run) -> str:
-    """Return in words what a run was made on."""
-    told = run.record.get("hardware")
-    if not told:
-        return "not told"
-    gpus = list(told.get("gpus") or [])
+    """Return a description of a run's hardware."""
+    recorded = run.record.get("hardware")
+    if not recorded:
+        return "not recorded"
+    gpus = list(recorded.get("gpus") or [])
     graphics = ", ".join(dict.fromkeys(f"{gpus.count(gpu)} x {gpu}" for gpu in gpus)) or "no GPU"
-    memory = told.get("memory_bytes")
-    return f"{told.get('processor')}, {told.get('cores')} cores, {graphics}" + (
+    memory = recorded.get("memory_bytes")
+    return f"{recorded.get('processor')}, {recorded.get('cores')} cores, {graphics}" + (
         f", {memory / 2**30:.0f} GiB" if memory else ""
     )
 

@@ -1,4 +1,4 @@
-"""A table of the report, and its forms: Markdown, LaTeX, CSV."""
+"""A table of the report, and its formats: Markdown, LaTeX, CSV."""
 
 import csv
 import io
@@ -29,9 +29,9 @@ NUMBER_COLUMNS = (
     "experiment",
     "commit",
 )
-# A number, with spread and interval where it has them: what no spreadsheet takes for a formula.
+# A number, possibly with spread and interval: a cell that no spreadsheet takes for a formula.
 _SHOWN = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?( ± [\d.]+)?( \([+-]?[\d.]+ to [+-]?[\d.]+\))?")
-# Signs that mean something in Markdown; an underscore does at the end of a word.
+# Characters with a meaning in Markdown; an underscore has one at the end of a word.
 _MARKS = re.compile(r"[\\`*\[\]|~]|(?<![^\W_])_+|_+(?![^\W_])")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -48,7 +48,7 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    "[": "{[}",  # after the end of a row it would be read as its space
+    "[": "{[}",  # after \\ it would be read as the optional argument
     "*": "{*}",  # likewise
     "\0": "-{}",
 }
@@ -59,14 +59,14 @@ class Table:
     """A table of strings, and the numbers behind it.
 
     Attributes:
-        name: of its files; letters, digits, underscores.
-        caption: what it is.
+        name: name of its files; letters, digits, underscores.
+        caption: the caption.
         columns: headers.
-        rows: cells, as many as columns; of a row of kind "group" the first alone counts.
-        kinds: one a row: "group" heads what follows, "strong" is set off, "last" ends a group.
-        text: places of the columns that hold words.
-        notes: what must be known to read it.
-        numbers: one a number, by `NUMBER_COLUMNS`; what the CSV holds, where there are any.
+        rows: cells, as many as columns; only the first cell of a row of kind "group" is used.
+        kinds: one per row: "group" is a heading, "strong" is emphasised, "last" ends a group.
+        text: indices of the columns with text.
+        notes: notes for the reader.
+        numbers: rows of the CSV file, with the keys of `NUMBER_COLUMNS`; if empty, the CSV holds ``rows``.
     """
 
     name: str
@@ -80,13 +80,13 @@ class Table:
 
 
 class TableOf:
-    """A table in the making: rows are added one by one.
+    """Builds a table row by row.
 
     Args:
-        name: of its files.
-        caption: what it is.
-        columns: headers; those in ``text`` hold words.
-        text: their places.
+        name: name of its files.
+        caption: the caption.
+        columns: headers.
+        text: indices of the columns with text.
     """
 
     def __init__(self, name: str, caption: str, columns: Sequence[str], text: Sequence[int] = ()) -> None:
@@ -98,11 +98,11 @@ class TableOf:
 
     @property
     def rows(self) -> int:
-        """How many rows there are, heads not counted."""
+        """Number of rows, headings not counted."""
         return sum(kind != "group" for kind in self._kinds)
 
     def head(self, words: str) -> None:
-        """Begin a group of rows."""
+        """Add a heading for the rows that follow."""
         self._rows.append((words, *[""] * (len(self._columns) - 1)))
         self._kinds.append("group")
 
@@ -116,7 +116,7 @@ class TableOf:
     def number(
         self, row: str, column: str, group: Group, ours: Figure | None, published: float | None = None
     ) -> Figure | None:
-        """Keep a number of ours for the CSV; return the difference to the published one, where there are both."""
+        """Add a number to the CSV; return the difference to the published one if both exist."""
         difference = None if ours is None or published is None else ours.less(published)
         self._numbers.append(
             {
@@ -142,7 +142,7 @@ class TableOf:
         return difference
 
     def done(self, *notes: str) -> Table:
-        """Return the table, with what must be known to read it."""
+        """Return the table with notes for the reader; empty notes are dropped."""
         return Table(
             self._name,
             self._caption,
@@ -156,7 +156,7 @@ class TableOf:
 
 
 def shown(figure: Figure | None, digits: int = 3, signed: bool = False) -> str:
-    """Return a number as it stands in tables: mean ± spread over seeds, and the interval in brackets.
+    """Format a number for tables: mean ± spread over seeds, and the interval in brackets.
 
     >>> shown(Figure(0.8066, 0.7, 0.91, 0.048, 3))
     '0.807 ± 0.048 (0.700 to 0.910)'
@@ -173,16 +173,16 @@ def shown(figure: Figure | None, digits: int = 3, signed: bool = False) -> str:
 
 
 def file_part(data: str) -> str:
-    """Return the name of data, or of a model, as a part of a file's name."""
+    """Return the name of data or of a model in the form used in file names."""
     return anchor(data).replace("-", "_")
 
 
 def other_data(data: str, theirs: str) -> str:
-    """Return the note that a published number is of other data than ours."""
-    ours = "the sample that comes with the package" if data == "sample" else data
+    """Return the note that published numbers were measured on other data than ours."""
+    ours = "the bundled sample" if data == "sample" else data
     return (
-        f"Ours are on {ours}, not on {theirs}: differences are between data sets as much as between models, and say "
-        "nothing of which is better."
+        f"Ours are on {ours}, not on {theirs}: a difference is between data sets as much as between models, and does "
+        "not say which model is better."
     )
 
 
@@ -203,7 +203,7 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """Return the table in LaTeX, for the package booktabs; of names in other letters than Latin ones for lualatex."""
+    """Return the table in LaTeX, for the package booktabs; names in non-Latin letters need lualatex."""
     form = "".join("l" if place == 0 or place in table.text else "r" for place in range(len(table.columns)))
     lines = [
         r"\begin{table}",
@@ -226,7 +226,7 @@ def latex(table: Table) -> str:
 
 
 def csv_text(table: Table) -> str:
-    """Return the numbers behind the table as CSV, one a line; the table itself where it has none."""
+    """Return the numbers of the table as CSV, one per line; the table itself if it has none."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if table.numbers:
@@ -240,14 +240,14 @@ def csv_text(table: Table) -> str:
 
 
 def _safe(value: Any) -> Any:
-    """Return a cell that a spreadsheet takes for text, not for a formula."""
+    """Return a cell that spreadsheets do not take for a formula."""
     if isinstance(value, str):
         return value if _SHOWN.fullmatch(value) else harmless(plain(value))
     return "" if value is None else value
 
 
 def as_written(text: str) -> str:
-    """Return text from outside that Markdown shows as it is, in one line: no HTML, no link, no emphasis."""
+    """Return text from outside escaped for Markdown, in one line: no HTML, no link, no emphasis."""
     safe = plain(text).replace("&", "&amp;").replace("<", "&lt;")
     return _MARKS.sub(lambda found: "".join(f"\\{sign}" for sign in found[0]), safe)
 

@@ -1,4 +1,4 @@
-"""What reviewers answered, checked and put beside the key."""
+"""Reads and checks the reviewers' answers, and joins them with the key."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from kedrec.errors import KedrecError
 
 @dataclass(frozen=True)
 class Reviewed:
-    """One rationale that was given to reviewers.
+    """One rationale in a review.
 
     Attributes:
         item: its id in the sheet.
-        model: whose it is.
+        model: name of the model that wrote it.
         question: the question's id in the sheet.
         disease: id of the question's disease.
     """
@@ -30,13 +30,13 @@ class Reviewed:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one reviewer said of one rationale.
+    """One reviewer's answers on one rationale.
 
     Attributes:
-        reviewer: as the file is called.
+        reviewer: name of the file.
         of: the rationale.
-        numbers: the rank and the scales that were answered.
-        comment: "" if there is none.
+        numbers: "rank" or the name of a scale -> answer; unanswered ones are absent.
+        comment: empty if there is none.
     """
 
     reviewer: str
@@ -47,13 +47,13 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Reviews:
-    """What all reviewers said.
+    """The answers of all reviewers.
 
     Attributes:
         models: names, in the order of the key.
-        items: all rationales that were given to reviewers.
-        judgements: those with an answer.
-        private: whether the sheet shows data of patients.
+        items: all rationales of the review.
+        judgements: answered rationales.
+        private: whether the sheet shows patient data.
     """
 
     models: tuple[str, ...]
@@ -63,7 +63,7 @@ class Reviews:
 
     @property
     def reviewers(self) -> tuple[str, ...]:
-        """Their names, in alphabetical order."""
+        """Names of the reviewers, in alphabetical order."""
         return tuple(sorted({one.reviewer for one in self.judgements}))
 
 
@@ -71,70 +71,76 @@ def read_reviews(files: Sequence[str | Path], key: str | Path) -> Reviews:
     """Read the answers of all reviewers.
 
     Args:
-        files: filled ``sheet.csv``, one a reviewer, or Label Studio's exports (JSON, JSON-MIN), in any mixture.
+        files: filled ``sheet.csv``, one per reviewer, and exports of Label Studio (JSON, JSON-MIN).
         key: ``key.json`` of the review.
 
     Raises:
-        KedrecError: a file is of another form or another review, an answer is not of its scale, or a reviewer
-            answered twice. What was left empty is no fault.
+        KedrecError: a file has another format or belongs to another review, an answer is not on its scale, or a
+            reviewer answered an item twice. Empty answers are allowed.
     """
     models, items, private = _read_key(Path(key))
     if not files:
-        raise KedrecError("no filled sheet is named; expected CSV files or Label Studio's exports")
+        raise KedrecError("no filled sheet is given; expected CSV files or JSON exports of Label Studio")
     judgements: list[Judgement] = []
     seen: dict[tuple[str, ...], str] = {}
     for file in files:
         before = len(judgements)
         for filled in read_filled(Path(file)):
             if filled.item not in items:
-                raise KedrecError(f"{filled.place}: item {filled.item!r} is not in {key}: the sheet of another review?")
+                raise KedrecError(
+                    f"{filled.location}: {key} has no item {filled.item!r}; give the key of this sheet's review"
+                )
             numbers, comment = _numbers(filled, len(models)), filled.written[COMMENT]
             if numbers or comment:
                 _check_new(filled, seen)
                 judgements.append(Judgement(filled.reviewer, items[filled.item], numbers, comment))
         if len(judgements) == before:
-            raise KedrecError(f"{file}: nothing is filled in; is it the file that was sent back?")
+            raise KedrecError(f"{file}: no answer is filled in; give the file that the reviewer sent back")
     return Reviews(models, tuple(items.values()), tuple(judgements), private)
 
 
 def _check_new(filled: Filled, seen: dict[tuple[str, ...], str]) -> None:
-    """Refuse what a reviewer has answered before, in this file or another; Label Studio tells annotations apart."""
+    """Refuse a second answer of a reviewer to an item, in the same or another file."""
     for once in ((filled.reviewer, filled.item), (*filled.annotation, filled.item)):
-        if len(once) > 1 and seen.setdefault(once, filled.place) is not filled.place:
+        if len(once) > 1 and seen.setdefault(once, filled.location) is not filled.location:
             raise KedrecError(
-                f"{filled.place}: {filled.reviewer} has answered item {filled.item} already, in {seen[once]}; "
-                "name each reviewer's file once, and give the files of two reviewers two names"
+                f"{filled.location}: {filled.reviewer} answered item {filled.item} already, in {seen[once]}; "
+                "give each reviewer's file once; the files of two reviewers need different names"
             )
 
 
 def _numbers(filled: Filled, models: int) -> dict[str, int]:
-    """Return the answers on scales.
+    """Return the rank and the ratings.
 
     Raises:
-        KedrecError: one is not a number of its scale.
+        KedrecError: an answer is not a number of its scale.
     """
     found = {}
     for name, highest in {RANK: models, **{scale.name: len(scale.levels) for scale in SCALES}}.items():
         if written := filled.written[name].strip():
             number = number_in(written)
             if number is None or not 1 <= number <= highest:
-                raise KedrecError(f"{filled.place}: {name} {written!r}; expected a number, 1 to {highest}, or nothing")
+                raise KedrecError(
+                    f"{filled.location}: {name} is {written!r}; expected a number from 1 to {highest}, or an empty cell"
+                )
             found[name] = number
     return found
 
 
 def _read_key(path: Path) -> tuple[tuple[str, ...], dict[str, Reviewed], bool]:
-    """Return the models, item id -> the rationale, and whether it is private."""
+    """Return the models, item id -> the rationale, and whether the review shows patient data."""
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        models = tuple(told["models"])
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        models = tuple(content["models"])
         items = {
             item: Reviewed(item, models[models.index(model)], question, of["pair"].partition("|")[0])
-            for question, of in told["questions"].items()
+            for question, of in content["questions"].items()
             for item, model in of["items"].items()
         }
-        return models, items, bool(told["private"])
+        return models, items, bool(content["private"])
     except OSError as fault:
-        raise KedrecError(f"{path}: {fault.strerror}; expected the key.json that was written with the sheet") from fault
+        raise KedrecError(f"{path}: {fault.strerror}; expected the key.json written with the sheet") from fault
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise KedrecError(f"{path}: not the key.json of a review, or damaged ({fault})") from fault
+        raise KedrecError(
+            f"{path}: not the key.json of a review, or damaged ({fault}); restore it from a copy"
+        ) from fault

@@ -1,9 +1,9 @@
-"""Filled reviews as files hold them: sheets saved by a spreadsheet, and Label Studio's exports.
+"""Reads filled reviews: sheets saved by a spreadsheet, and exports of Label Studio.
 
-Of Label Studio's JSON are read, of each task, ``id``, ``data`` and ``annotations`` (``completions`` of old versions),
-and of these ``id``, ``created_at``, ``completed_by``, ``was_cancelled``, ``skipped`` and of each ``result``
-``from_name`` and ``value``; of JSON-MIN, which has one flat entry an annotation, the data's own fields, the controls'
-by their names, ``id``, ``annotation_id``, ``created_at`` and ``annotator``.
+Fields used of Label Studio's JSON: ``id``, ``data`` and ``annotations`` (``completions`` in old versions) of a task;
+``id``, ``created_at``, ``completed_by``, ``was_cancelled``, ``skipped`` and ``result`` of an annotation; ``from_name``
+and ``value`` of a result. JSON-MIN has one flat entry per annotation: the fields of the data and of the controls, and
+``id``, ``annotation_id``, ``created_at`` and ``annotator``.
 """
 
 import codecs
@@ -24,17 +24,17 @@ _NUMBERS = (RANK, *(scale.name for scale in SCALES))
 
 @dataclass(frozen=True)
 class Filled:
-    """What a file says of one item, not yet checked.
+    """The unchecked answers to one item in a file.
 
     Attributes:
-        place: file and row or task, for messages.
-        reviewer: the file's name without its ending; with the annotator in Label Studio.
-        item: its id.
-        written: the answers by their names.
-        annotation: what tells Label Studio's annotation from all others; empty in a sheet.
+        location: file and row or task, for messages.
+        reviewer: the file's name without its ending; in Label Studio with the annotator.
+        item: id of the item.
+        written: name of the answer -> its text.
+        annotation: id and time of Label Studio's annotation; empty for a sheet.
     """
 
-    place: str
+    location: str
     reviewer: str
     item: str
     written: Mapping[str, str]
@@ -42,10 +42,10 @@ class Filled:
 
 
 def read_filled(path: Path) -> Iterator[Filled]:
-    """Give the items of a file, answered or not.
+    """Yield the items of a file, answered or not.
 
     Raises:
-        KedrecError: it is none of the known forms.
+        KedrecError: the file cannot be read, or has an unknown format.
     """
     try:
         text = _decoded(path.read_bytes())
@@ -55,7 +55,7 @@ def read_filled(path: Path) -> Iterator[Filled]:
 
 
 def _decoded(content: bytes) -> str:
-    """Return a file's text: UTF-8, what Excel calls Unicode (UTF-16), or what it writes in western Europe."""
+    """Decode a file: UTF-8, UTF-16 (Excel's "Unicode"), or Windows-1252 (Excel's default in western Europe)."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", "replace")
     try:
@@ -69,8 +69,8 @@ def _sheet(path: Path, text: str) -> Iterator[Filled]:
     missing = [name for name in (ITEM, *_NUMBERS) if header.count(name) != 1]
     if missing:
         raise KedrecError(
-            f"{path}: no column {missing[0]!r}, or two; expected the columns of sheet.csv, filled in (of Label "
-            "Studio's exports JSON is read)"
+            f"{path}: expected the column {missing[0]!r} exactly once, as in sheet.csv; of Label Studio, give a JSON "
+            "export"
         )
     for number, row in enumerate(rows, start=2):
         cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
@@ -78,12 +78,14 @@ def _sheet(path: Path, text: str) -> Iterator[Filled]:
         if cells.get(ITEM):
             yield Filled(f"{path}, row {number}", path.stem, cells[ITEM], written)
         elif any(written.values()):
-            raise KedrecError(f"{path}, row {number}: answers without an {ITEM}; copy it from the sheet that was sent")
+            raise KedrecError(
+                f"{path}, row {number}: the row has answers but no {ITEM}; copy the {ITEM} from the original sheet"
+            )
 
 
 def _table(path: Path, text: str) -> tuple[list[str], list[list[str]]]:
-    """Return the names of the columns and the rows; cells are parted by what the user's spreadsheet parts them by."""
-    reason = "no line of column names"
+    """Return column names and rows; the separator is whichever of comma, semicolon and tab the file uses."""
+    reason = "no header"
     for separator in (",", ";", "\t"):
         try:
             header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -93,7 +95,9 @@ def _table(path: Path, text: str) -> tuple[list[str], list[list[str]]]:
         names = [cell.partition(":")[0].strip().lower() for cell in header]
         if ITEM in names:
             return names, rows
-    raise KedrecError(f"{path}: not a filled sheet.csv: no column {ITEM!r} ({reason}); save the sheet as CSV again")
+    raise KedrecError(
+        f"{path}: not a filled sheet.csv: the column {ITEM!r} is missing ({reason}); save the sheet as CSV again"
+    )
 
 
 def _exported(path: Path, text: str) -> Iterator[Filled]:
@@ -102,13 +106,13 @@ def _exported(path: Path, text: str) -> Iterator[Filled]:
             yield from _annotated(path, task) if "data" in task else _flat(path, task)
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise KedrecError(
-            f"{path}: no export of Label Studio's, JSON or JSON-MIN, of a review ({type(fault).__name__}: {fault}); "
+            f"{path}: not a JSON or JSON-MIN export of a review from Label Studio ({type(fault).__name__}: {fault}); "
             "export the project again"
         ) from fault
 
 
 def _annotated(path: Path, task: Mapping[str, Any]) -> Iterator[Filled]:
-    """Give the items of a task of the JSON export."""
+    """Yield the items of a task in a JSON export."""
     for annotation in task.get("annotations", task.get("completions")) or []:
         if not (annotation.get("was_cancelled") or annotation.get("skipped")):
             answers = {result["from_name"]: result["value"] for result in annotation["result"]}
@@ -118,7 +122,7 @@ def _annotated(path: Path, task: Mapping[str, Any]) -> Iterator[Filled]:
 
 
 def _flat(path: Path, entry: Mapping[str, Any]) -> Iterator[Filled]:
-    """Give the items of an entry of the JSON-MIN export."""
+    """Yield the items of an entry in a JSON-MIN export."""
     if entry["annotation_id"] is not None:
         who, when = entry["annotator"], entry["created_at"]
         yield from _items(path, entry["id"], entry, entry, who, entry["annotation_id"], when)
@@ -127,16 +131,16 @@ def _flat(path: Path, entry: Mapping[str, Any]) -> Iterator[Filled]:
 def _items(
     path: Path, task: Any, data: Mapping[str, Any], answers: Mapping[str, Any], who: Any, annotation: Any, when: Any
 ) -> Iterator[Filled]:
-    place = 1
-    while place == 1 or f"{ITEM}_{place}" in data:
-        written = {name: _written(answers.get(f"{name}_{place}")) for name in (*_NUMBERS, COMMENT)}
+    number = 1
+    while number == 1 or f"{ITEM}_{number}" in data:
+        written = {name: _written(answers.get(f"{name}_{number}")) for name in (*_NUMBERS, COMMENT)}
         once = (str(annotation), str(when))
-        yield Filled(f"{path}, task {task}", f"{path.stem}:{who}", str(data[f"{ITEM}_{place}"]), written, once)
-        place += 1
+        yield Filled(f"{path}, task {task}", f"{path.stem}:{who}", str(data[f"{ITEM}_{number}"]), written, once)
+        number += 1
 
 
 def _written(value: Any) -> str:
-    """Return an answer in words: of a result's value, or as JSON-MIN shortens it where there is one alone."""
+    """Return an answer as text: from a result's value, or from JSON-MIN's short form of a single answer."""
     if isinstance(value, Mapping):
         value = value.get("choices", value.get("text", ""))
     parts: Sequence[Any] = value if isinstance(value, list) else [value]

@@ -1,11 +1,11 @@
-"""What a blinded review asks of each rationale: its rank among those of the same question, and ratings."""
+"""The questions of a blinded review on each rationale: its rank within the question, and ratings."""
 
 import re
 from dataclasses import dataclass
 
 RANK = "rank"
 COMMENT = "comment"
-RANK_ASKED = "1 is the best text of the question; equal texts have equal ranks"
+RANK_WORDING = "1 is the best text of the question; equal texts have equal ranks"
 
 
 @dataclass(frozen=True)
@@ -13,13 +13,13 @@ class Scale:
     """An ordinal rating, from 1 up; higher is better.
 
     Attributes:
-        name: as columns and reports have it.
-        asked: the question.
-        levels: in words, of 1, 2, ...
+        name: name in columns and reports.
+        wording: the question to the reviewer.
+        levels: meaning of 1, 2, ...
     """
 
     name: str
-    asked: str
+    wording: str
     levels: tuple[str, ...]
 
 
@@ -43,11 +43,11 @@ SCALES = (
 
 
 def numbered(scale: Scale) -> list[str]:
-    """Return the levels with their numbers, "1 none of them" and so on."""
+    """Return the levels with their numbers, such as "1 none of them"."""
     return [f"{number} {level}" for number, level in enumerate(scale.levels, start=1)]
 
 
 def number_in(written: str) -> int | None:
-    """Return the number that an answer begins with, "3", "3.0" or "3 all of them"; ``None`` where it has none."""
+    """Return the number at the start of an answer, "3", "3.0" or "3 all of them"; ``None`` if there is none."""
     found = re.fullmatch(r"(\d{1,6})(?:\.0+)?(?:\s\D*)?", written.strip())
     return int(found[1]) if found else None

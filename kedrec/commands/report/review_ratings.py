@@ -1,4 +1,4 @@
-"""What reviewers said of single rationales, and how far they agree."""
+"""Ratings of single rationales, and the agreement of the reviewers."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from kedrec.evaluation.bootstrap import cluster_sums
 
 Values = NDArray[np.float64]
 Unit = tuple[str, Mapping[str, int]]
-"""Of something that was judged the disease, and reviewer -> value, from 0."""
+"""A rated unit: its disease, and reviewer -> value, from 0."""
 
 
 @dataclass(frozen=True)
 class Rating:
-    """What reviewers gave a model on one scale.
+    """The mean rating of a model on one scale.
 
     Attributes:
-        model: its name.
-        scale: the scale's.
-        mean: over its rationales, the reviewers of each averaged first; higher is better.
-        highest: of the scale, which begins at 1.
-        rationales: that were rated.
-        answers: of all reviewers.
+        model: name of the model.
+        scale: name of the scale.
+        mean: mean over the rationales of the reviewers' means; higher is better.
+        highest: highest value of the scale, which begins at 1.
+        rationales: number of rated rationales.
+        answers: number of ratings.
     """
 
     model: str
@@ -43,11 +43,11 @@ class Agreement:
     """How far reviewers agree beyond chance.
 
     Attributes:
-        on: "preference" (which of two rationales, or neither: nominal; which of them is the first says nothing, so
-            that each counts half in either order) or a scale (ordinal).
-        alpha: Krippendorff's; NaN where nobody's answers vary.
-        kappa: Cohen's, of exactly two reviewers, with linear weights on a scale; NaN else.
-        units: pairs of rationales, or rationales, that two reviewers or more answered.
+        on: "preference" (which of two rationales, or neither: nominal; since their order has no meaning, each pair
+            counts half in either order), or a scale (ordinal).
+        alpha: Krippendorff's alpha; NaN if the answers do not vary.
+        kappa: Cohen's kappa of exactly two reviewers, with linear weights on a scale; else NaN.
+        units: number of pairs of rationales, or of rationales, with answers of at least two reviewers.
     """
 
     on: str
@@ -57,7 +57,7 @@ class Agreement:
 
 
 def ratings(reviews: Reviews) -> list[Rating]:
-    """Return the mean of each model on each scale that was answered."""
+    """Return the mean rating of each model on each scale with answers."""
     found = []
     for model in reviews.models:
         for scale in SCALES:
@@ -72,7 +72,7 @@ def ratings(reviews: Reviews) -> list[Rating]:
 
 
 def agreements(reviews: Reviews, found: Sequence[Compared]) -> list[Agreement]:
-    """Return the agreement on preferences and on each scale, where anything was judged twice."""
+    """Return the agreement on preferences and on each scale that two reviewers answered."""
     preferred: dict[Hashable, tuple[str, dict[str, int]]] = {}
     for one in found:
         unit = preferred.setdefault((one.question, one.models), (one.disease, {}))
@@ -80,15 +80,15 @@ def agreements(reviews: Reviews, found: Sequence[Compared]) -> list[Agreement]:
     judged: list[tuple[str, list[Unit], int, Level]] = [("preference", list(preferred.values()), 3, "nominal")]
     for scale in SCALES:
         judged.append((scale.name, list(_rated(reviews, scale.name).values()), len(scale.levels), "ordinal"))
-    told = []
+    results = []
     for on, units, values, level in judged:
         if several := [unit for unit in units if len(unit[1]) > 1]:
-            told.append(_agreement(on, several, values, level))
-    return told
+            results.append(_agreement(on, several, values, level))
+    return results
 
 
 def _rated(reviews: Reviews, scale: str) -> dict[Reviewed, Unit]:
-    """Return what was said of each rationale on a scale."""
+    """Return the ratings of each rationale on a scale."""
     units: dict[Reviewed, tuple[str, dict[str, int]]] = {}
     for one in reviews.judgements:
         if scale in one.numbers:

@@ -1,4 +1,4 @@
-"""What a review comes to: preference, ratings and agreement, as numbers and as tables."""
+"""Results of a review: preference, ratings and agreement, as numbers and as tables."""
 
 import dataclasses
 import html
@@ -16,8 +16,8 @@ from kedrec.commands.report.reviewer_preference import Estimate, Preference, Sta
 from kedrec.training.run_card import Table, markdown
 
 _ORDER = (
-    "Order of the models: share of comparisons in which a model is preferred, ties counted half, and its strength of "
-    "Bradley and Terry, log odds against an average model"
+    "Order of the models: share of comparisons in which a model is preferred, ties counted half, and its Bradley-Terry "
+    "strength, log odds against an average model"
 )
 _PAIRS = (
     "Preference by pairs of models: share of questions in which the first is preferred, ties counted half; two-sided "
@@ -25,14 +25,14 @@ _PAIRS = (
 )
 _RATED = "Mean ratings, from 1, the worst"
 _AGREED = (
-    "Agreement of reviewers beyond chance: Krippendorff's alpha, nominal on preference, ordinal on scales; of two "
-    "reviewers Cohen's kappa, with linear weights on scales"
+    "Agreement of reviewers beyond chance: Krippendorff's alpha, nominal for preference, ordinal for scales; for two "
+    "reviewers also Cohen's kappa, with linear weights for scales"
 )
 
 
 @dataclass(frozen=True)
 class Comment:
-    """What a reviewer wrote; text from outside."""
+    """A reviewer's comment; text from outside."""
 
     reviewer: str
     model: str
@@ -42,18 +42,18 @@ class Comment:
 
 @dataclass(frozen=True)
 class ReviewReport:
-    """What a review comes to.
+    """The results of a review.
 
     Attributes:
-        questions: that were given to reviewers.
-        diseases: of these.
-        rationales: that were given to reviewers.
-        answered: reviewer -> "rank" and the scales -> how many rationales; the rest was left empty.
+        questions: number of questions in the review.
+        diseases: number of their diseases.
+        rationales: number of rationales in the review.
+        answered: reviewer -> "rank" or scale -> number of answers; the others are empty.
         standings: the models, the most preferred first.
-        preferences: a pair of models each.
-        ratings: a model and scale each.
-        agreement: on preference and on each scale; nothing from a single reviewer.
-        comments: none where the data are of patients.
+        preferences: one for each pair of models.
+        ratings: one for each model and scale.
+        agreement: on preference and on each scale; empty with a single reviewer.
+        comments: empty for patient data.
     """
 
     questions: int
@@ -67,11 +67,11 @@ class ReviewReport:
     comments: list[Comment]
 
     def as_json(self) -> str:
-        """Return all numbers as JSON; ``null`` where one is not defined."""
+        """Return all numbers as JSON; undefined ones are ``null``."""
         return json.dumps(_defined(dataclasses.asdict(self)), indent=1, ensure_ascii=False) + "\n"
 
     def tables(self) -> list[tuple[str, Table]]:
-        """Return the tables that are not empty, with their captions; names in them are text from outside."""
+        """Return the non-empty tables with their captions; names in them are text from outside."""
         order = [[one.model, _shown(one.share), _number(one.strength)] for one in self.standings]
         pairs = [_preferred(one) for one in self.preferences]
         rated = [
@@ -89,16 +89,16 @@ class ReviewReport:
             ),
             (_RATED, (["model", "scale", "mean", "highest", "rationales", "answers"], rated)),
             (_AGREED, (["on", "alpha", "kappa", "units"], agreed)),
-            (f"Answers, of {of}", (["reviewer", RANK, *(scale.name for scale in SCALES)], answered)),
+            (f"Number of answers, of {of}", (["reviewer", RANK, *(scale.name for scale in SCALES)], answered)),
         ]
         return [(caption, table) for caption, table in found if table[1]]
 
     def as_markdown(self) -> str:
-        """Return the tables in Markdown, what is from outside escaped."""
+        """Return the tables in Markdown, with text from outside escaped."""
         lines = [
             "# Review",
             "",
-            "Research use, not medical advice. Intervals are of 95 %, diseases resampled whole.",
+            "Research use, not medical advice. Brackets hold 95 % intervals; diseases are resampled.",
             "",
         ]
         for caption, (header, rows) in self.tables():
@@ -108,7 +108,7 @@ class ReviewReport:
 
 
 def review_report(reviews: Reviews) -> ReviewReport:
-    """Return what the reviewers' answers come to."""
+    """Return the results of the reviewers' answers."""
     found = compared(reviews)
     asked = (RANK, *(scale.name for scale in SCALES))
     said = [one for one in reviews.judgements if one.comment and not reviews.private]
@@ -133,7 +133,7 @@ def _preferred(one: Preference) -> list[str]:
 
 
 def _shown(one: Estimate) -> str:
-    """Return a figure with its interval."""
+    """Return a number with its interval."""
     if math.isnan(one.value):
         return _number(one.value)
     return f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
@@ -148,12 +148,12 @@ def _p(value: float) -> str:
 
 
 def _escaped(cell: str) -> str:
-    """Return a cell that Markdown shows as it is written."""
+    """Return a cell escaped for Markdown and HTML."""
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", html.escape(plain(cell), quote=False))
 
 
 def _defined(value: Any) -> Any:
-    """Return the same with ``None`` for NaN, which JSON has not."""
+    """Return the value with ``None`` for NaN, which JSON lacks."""
     if isinstance(value, dict):
         return {key: _defined(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

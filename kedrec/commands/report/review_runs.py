@@ -1,4 +1,4 @@
-"""What is reviewed: the rationales that several models, the base and the teacher gave for the same questions."""
+"""Reads the rationales to review: those of several models, the base and the teacher for the same questions."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,13 +22,13 @@ Asked = tuple[str, tuple[str, str]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model answered to one question.
+    """One model's answer to one question.
 
     Attributes:
-        disease: its name.
-        recommended: name of the drug chosen.
-        rationale: as it was written.
-        passages: id -> excerpt of the passages shown, in the order of their numbers; empty excerpts in old runs.
+        disease: name of the disease.
+        recommended: name of the chosen drug.
+        rationale: the model's text.
+        passages: id -> excerpt of the passages shown, in the order of their numbers; old runs have empty excerpts.
     """
 
     disease: str
@@ -42,8 +42,8 @@ class Voice:
     """A model whose rationales are reviewed.
 
     Attributes:
-        name: what the key calls it.
-        answers: of the first orders.
+        name: its name in the key.
+        answers: its answers to the questions in their first order.
     """
 
     name: str
@@ -51,42 +51,42 @@ class Voice:
 
 
 def read_voices(folders: Sequence[Path], *, base: bool, private: bool) -> list[Voice]:
-    """Return the models of some runs; with ``base`` their untouched bases and teachers, each distinct one once.
+    """Return the models of runs; with ``base`` also their untouched bases and teachers, without duplicates.
 
     Args:
-        folders: of students' runs, or that hold some.
-        base: whether bases and teachers are reviewed, too.
-        private: whether runs on data of patients may be.
+        folders: folders of students' runs, or folders that hold such runs.
+        base: whether bases and teachers are reviewed too.
+        private: whether runs on patient data may be reviewed.
 
     Raises:
-        KedrecError: a run is not finished or has no rationales, or its data are of patients.
+        KedrecError: a run is not finished or has no rationales, or its data are patient data.
     """
     runs, left_out = find_runs(folders)
-    for place, reason in left_out:
-        raise KedrecError(f"{place}: {reason}; name the runs that are to be reviewed, without this one")
+    for folder, reason in left_out:
+        raise KedrecError(f"{folder}: {reason}; name only the runs to review, without this one")
     tables = [run.rows("predictions.jsonl") for run in runs]
     names = [f"{run.finished.original.name}/{run.finished.original.run_id}" for run in runs]
     voices = [Voice(name, _answers(rows)) for name, rows in zip(names, tables, strict=True)]
     for run, voice in zip(runs, voices, strict=True):
         if not voice.answers:
-            raise KedrecError(f"{run.path}: no rationale in predictions.jsonl; expected the run of a student")
+            raise KedrecError(f"{run.path}: predictions.jsonl holds no rationale; expected a student's run")
         if names.count(voice.name) > 1:
             raise KedrecError(f"{run.path}: the run {voice.name} is given twice; name each run once")
         if not private and run.private:
             raise KedrecError(
-                f"{run.path}: its data are of patients, or of a class that is not kedrec's, and a sheet shows them; "
-                "--private writes it all the same"
+                f"{run.path}: the sheet would show patient data, or data of a class outside kedrec; add --private to "
+                "write it nevertheless"
             )
     shared = shared_questions(voices)
     if base:
         untouched = [_answers(run.rows("predictions_base.jsonl")) for run in runs]
         if not any(untouched):
-            lacking = runs[0].path / "predictions_base.jsonl"
-            raise KedrecError(f"{lacking}: no such file; review the runs without the base")
+            missing = runs[0].path / "predictions_base.jsonl"
+            raise KedrecError(f"{missing}: no such file; leave out --base")
         voices += _distinct("base", names, untouched, shared)
         voices += _distinct("teacher", names, [_taught(rows) for rows in tables], shared)
     if len(voices) < 2:
-        raise KedrecError("a review compares at least two models; name another run, or add the base and the teacher")
+        raise KedrecError("command line: one model; a review compares at least two: name another run, or add --base")
     return voices
 
 
@@ -94,12 +94,12 @@ def shared_questions(voices: Sequence[Voice]) -> list[Asked]:
     """Return the questions that all models explained, in the order of their pairs.
 
     Raises:
-        KedrecError: there is none.
+        KedrecError: there is no such question.
     """
     shared = set(voices[0].answers)
-    for place, voice in enumerate(voices[1:], start=1):
+    for number, voice in enumerate(voices[1:], start=1):
         if not shared & set(voice.answers):
-            others = " and ".join(one.name for one in voices[:place])
+            others = " and ".join(one.name for one in voices[:number])
             raise KedrecError(
                 f"{voice.name} explained no question that {others} explained; a review needs runs with the same pairs"
             )
@@ -108,7 +108,7 @@ def shared_questions(voices: Sequence[Voice]) -> list[Asked]:
 
 
 def all_passages(answers: Iterable[Answer]) -> dict[str, str]:
-    """Return id -> excerpt of what any of the models was shown; of excerpts of one passage the longest."""
+    """Return the passages that any model was shown, id -> excerpt; of several excerpts the longest."""
     found: dict[str, str] = {}
     for answer in answers:
         for passage, text in answer.passages.items():
@@ -118,7 +118,7 @@ def all_passages(answers: Iterable[Answer]) -> dict[str, str]:
 
 
 def cite_alike(rationale: str, shown: Sequence[str], numbers: Mapping[str, int]) -> str:
-    """Return a rationale with its citations renumbered and written as all others are, so that they tell no model.
+    """Return a rationale with citations renumbered and in one format, so that they do not reveal the model.
 
     >>> cite_alike("It lowers glucose[1;2][9]. It is new [sic].", ["P-1", "P-2"], {"P-2": 1, "P-1": 4})
     'It lowers glucose [1] [4] [?]. It is new [sic].'
@@ -129,7 +129,7 @@ def cite_alike(rationale: str, shown: Sequence[str], numbers: Mapping[str, int])
         numbers: id -> number in the sheet, of the passages of all models.
 
     Returns:
-        ``[?]`` stands for whatever was not shown to the model.
+        The rationale; ``[?]`` replaces citations of passages that the model was not shown.
     """
 
     def cite(match: re.Match[str]) -> str:
@@ -146,15 +146,15 @@ def cite_alike(rationale: str, shown: Sequence[str], numbers: Mapping[str, int])
 
 
 def _meant(part: str, shown: Sequence[str]) -> list[str]:
-    """Return the ids that a part of a bracket cites, "" for what was not shown; nothing if it is no citation."""
+    """Return the ids that a part of a bracket cites, "" for a passage not shown; empty if it is not a citation."""
     if part in shown:
         return [part]
     found = _NUMBERS.fullmatch(part)
     if not found:
         return [""] if _ID.fullmatch(part) else []
     first, last = int(found[1]), int(found[2] or found[1])
-    wanted = range(first, min(last, len(shown) + 1) + 1)
-    return [shown[number - 1] if 1 <= number <= len(shown) else "" for number in wanted] or [""]
+    cited_numbers = range(first, min(last, len(shown) + 1) + 1)
+    return [shown[number - 1] if 1 <= number <= len(shown) else "" for number in cited_numbers] or [""]
 
 
 def _answers(rows: Sequence[Mapping[str, Any]]) -> dict[Asked, Answer]:
@@ -181,13 +181,13 @@ def _answer(row: Mapping[str, Any], choice: int, rationale: str) -> Answer:
 def _distinct(
     kind: str, names: Sequence[str], found: Sequence[Mapping[Asked, Answer]], asked: Sequence[Asked]
 ) -> list[Voice]:
-    """Return one model for all runs that have the same: that of the run that was shown most passages.
+    """Return the distinct bases or teachers of runs; of equal ones that of the run that was shown most passages.
 
     Args:
-        kind: what it is called, with the run's name where there are several.
-        names: of the runs.
-        found: the answers of each run's; empty where it has none.
-        asked: the questions that count. Citations do not: they are numbers of passages, which may not be the same.
+        kind: name, followed by the run's name if there are several.
+        names: names of the runs.
+        found: for each run the answers of its base or teacher; empty if it has none.
+        asked: the questions compared; citations are not, since the numbers of passages may differ.
     """
     groups: dict[str, Voice] = {}
     for name, answers in zip(names, found, strict=True):

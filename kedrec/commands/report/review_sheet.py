@@ -1,4 +1,4 @@
-"""The forms of a blinded review: a sheet for spreadsheets, tasks for Label Studio, and what reviewers are told."""
+"""Writes the files of a blinded review: a sheet for spreadsheets, tasks for Label Studio, and instructions."""
 
 import csv
 import io
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as Xml
 
-from kedrec.commands.report.review_form import COMMENT, RANK, RANK_ASKED, SCALES, numbered
+from kedrec.commands.report.review_form import COMMENT, RANK, RANK_WORDING, SCALES, numbered
 
 QUESTION, ITEM = "question", "item"
-# A spreadsheet takes a cell that begins so for a formula, and a cell begins at a semicolon, too, where that is the
-# list separator of the user's country.
+# A spreadsheet takes a cell with such a beginning for a formula. A semicolon begins a cell, too, where it is the list
+# separator of the user's country.
 _BEGINS = "=+@-\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}\N{FULLWIDTH HYPHEN-MINUS}"
 _FORMULA = re.compile(rf"(^|;)(\s*)(?=[{re.escape(_BEGINS)}])")
 
@@ -22,7 +22,7 @@ class Item:
     """One rationale as a reviewer sees it.
 
     Attributes:
-        id: tells nothing of its model.
+        id: random id that does not reveal the model.
         recommended: name of the drug.
         rationale: citations as numbers of the question's passages.
     """
@@ -37,7 +37,7 @@ class Sheet:
     """One question as a reviewer sees it.
 
     Attributes:
-        id: tells nothing of the pair.
+        id: random id that does not reveal the pair.
         disease: its name.
         drugs: names of the two drugs, A and B.
         passages: id and excerpt of each, in the order of their numbers.
@@ -52,12 +52,12 @@ class Sheet:
 
 
 def plain(text: str) -> str:
-    """Return a text of a model's or the web's in one line, without what is not printed."""
+    """Return a text from outside in one line, without unprintable characters."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def harmless(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula: an apostrophe stands before what would begin one.
+    """Return a text that no spreadsheet takes for a formula: an apostrophe is put before a formula's beginning.
 
     >>> harmless("=1+1"), harmless("5 mg; -2 points")
     ("'=1+1", "5 mg; '-2 points")
@@ -66,15 +66,15 @@ def harmless(text: str) -> str:
 
 
 def sheet_csv(sheets: Sequence[Sheet]) -> bytes:
-    """Return the sheet, a row a rationale, with columns to be filled in; UTF-8 with the mark that Excel knows it by."""
-    asked = {RANK: RANK_ASKED, **{one.name: f"{one.asked} {'; '.join(numbered(one))}" for one in SCALES}}
+    """Return the sheet as CSV, one row per rationale, empty columns for the answers; UTF-8 with a BOM for Excel."""
+    asked = {RANK: RANK_WORDING, **{one.name: f"{one.wording} {'; '.join(numbered(one))}" for one in SCALES}}
     header = [QUESTION, ITEM, "disease", "drug A", "drug B", "passages", "recommended", "rationale"]
     header += [f"{name}: {meaning}" for name, meaning in asked.items()] + [COMMENT]
     buffer = io.StringIO()
     writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(header)
     for sheet in sheets:
-        passages = "\n".join(_told(sheet))
+        passages = "\n".join(_passage_lines(sheet))
         for item in sheet.items:
             row = [sheet.id, item.id, sheet.disease, *sheet.drugs, passages, item.recommended, item.rationale]
             writer.writerow([harmless(cell) for cell in row] + [""] * (len(asked) + 1))
@@ -82,72 +82,72 @@ def sheet_csv(sheets: Sequence[Sheet]) -> bytes:
 
 
 def label_studio_tasks(sheets: Sequence[Sheet]) -> str:
-    """Return the same as JSON to be imported into Label Studio, a task a question."""
+    """Return the questions as JSON for Label Studio, one task per question."""
     tasks = []
     for sheet in sheets:
         case = f"{sheet.disease}\nA: {sheet.drugs[0]}\nB: {sheet.drugs[1]}"
-        data = {QUESTION: sheet.id, "case": case, "passages": "\n".join(_told(sheet)) or "(no passages)"}
-        for place, item in enumerate(sheet.items, start=1):
-            data |= {f"{ITEM}_{place}": item.id, f"text_{place}": f"Recommends {item.recommended}\n{item.rationale}"}
+        data = {QUESTION: sheet.id, "case": case, "passages": "\n".join(_passage_lines(sheet)) or "(no passages)"}
+        for number, item in enumerate(sheet.items, start=1):
+            data |= {f"{ITEM}_{number}": item.id, f"text_{number}": f"Recommends {item.recommended}\n{item.rationale}"}
         tasks.append({"data": data})
     return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"
 
 
 def label_studio_config(items: int) -> str:
-    """Return the labelling interface for tasks of so many rationales."""
+    """Return the labelling interface for tasks with ``items`` rationales each."""
     view = Xml.Element("View")
     for name, title in (("case", "Which drug treats the disease?"), ("passages", "Passages")):
         Xml.SubElement(view, "Header", value=title)
         Xml.SubElement(view, "Text", name=name, value=f"${name}", valueType="text")
-    for place in range(1, items + 1):
+    for number in range(1, items + 1):
         box = Xml.SubElement(view, "View", style="border-top: 2px solid #888; margin-top: 1em; padding-top: 1em")
-        text = f"text_{place}"
-        Xml.SubElement(box, "Header", value=f"Text {place} of {items}")
+        text = f"text_{number}"
+        Xml.SubElement(box, "Header", value=f"Text {number} of {items}")
         Xml.SubElement(box, "Text", name=text, value=f"${text}", valueType="text")
-        _choices(box, f"{RANK}_{place}", text, f"{RANK}: {RANK_ASKED}", [str(rank + 1) for rank in range(items)])
+        _choices(box, f"{RANK}_{number}", text, f"{RANK}: {RANK_WORDING}", [str(rank + 1) for rank in range(items)])
         for scale in SCALES:
-            _choices(box, f"{scale.name}_{place}", text, f"{scale.name}: {scale.asked}", numbered(scale))
+            _choices(box, f"{scale.name}_{number}", text, f"{scale.name}: {scale.wording}", numbered(scale))
         Xml.SubElement(box, "Header", value="Comment", size="5")
         Xml.SubElement(
-            box, "TextArea", name=f"{COMMENT}_{place}", toName=text, rows="2", maxSubmissions="1", editable="true"
+            box, "TextArea", name=f"{COMMENT}_{number}", toName=text, rows="2", maxSubmissions="1", editable="true"
         )
     Xml.indent(view)
     return Xml.tostring(view, encoding="unicode") + "\n"
 
 
 def instructions(sheets: Sequence[Sheet], private: bool) -> str:
-    """Return what reviewers are told, in Markdown."""
+    """Return the instructions to reviewers, in Markdown."""
     texts = len(sheets[0].items)
-    scales = [f"| {one.name} | {one.asked} | {'; '.join(numbered(one))} |" for one in SCALES]
+    scales = [f"| {one.name} | {one.wording} | {'; '.join(numbered(one))} |" for one in SCALES]
     lines = [
         "# Review of drug recommendations",
         "",
         "Research use, not medical advice.",
-        *(["", "**Made from data of patients.** Show it to nobody who may not see the data themselves."] * private),
+        *(["", "**Made from patient data.** Show it only to people who may see the data themselves."] * private),
         "",
         f"Each of {len(sheets)} questions names a disease and two drugs, of which one treats it. {texts} texts by "
-        "different authors, people's or models', recommend one of the two and say why. Who wrote which is hidden, and "
-        "the texts of each question stand in another order. Judge what is written, not who may have written it.",
+        "different authors, people's or models', recommend one of the two and say why. The authors are hidden, and "
+        "the order of the texts differs from question to question. Judge the text, not its possible author.",
         "",
-        "* Passages are numbered anew in each question; `[2]` in a text cites the second. `[?]` cites something that "
-        "its author was not shown. An author may have been shown some of the passages only, or none.",
-        "* Texts may break off: their length was bounded.",
-        "* Work alone, and do not speak of single texts with other reviewers before all have finished.",
+        "* Passages are numbered within each question; `[2]` in a text cites the second one. `[?]` cites something "
+        "that the author was not shown. An author may have been shown only some of the passages, or none.",
+        "* Texts may break off: their length was limited.",
+        "* Work alone, and do not discuss single texts with other reviewers before all have finished.",
         "",
         "| column | question | answers |",
         "|---|---|---|",
-        f"| {RANK} | How good is the text beside the others of the question? | 1 to {texts}: {RANK_ASKED} |",
+        f"| {RANK} | How good is the text compared with the others of the question? | 1 to {texts}: {RANK_WORDING} |",
         *scales,
-        f"| {COMMENT} | What should be known of your answers? | free text; nothing that tells who you are |",
+        f"| {COMMENT} | Remarks on your answers | free text; nothing that identifies you |",
         "",
         "Leave empty what you cannot judge: an empty cell counts as no answer, not as a bad one.",
         "",
         "## In a spreadsheet",
         "",
-        "Save `sheet.csv` under your own name, such as `sheet_anna.csv`: that name tells your answers from others'. "
+        "Save `sheet.csv` under your own name, such as `sheet_anna.csv`: the name identifies your answers. "
         "Type numbers into the empty columns. Do not change `question` and `item`; order and filters of rows do not "
-        "matter. An apostrophe before a text's `=`, `+`, `-` or `@` keeps the spreadsheet from calculating it. Where "
-        "all stands in one column, import the file as text parted by commas, in UTF-8 (Excel: Data > From Text/CSV). "
+        "matter. An apostrophe before `=`, `+`, `-` or `@` keeps the spreadsheet from reading a formula. If "
+        "everything is in one column, import the file as comma-separated text in UTF-8 (Excel: Data > From Text/CSV). "
         "Save as CSV (Excel: CSV UTF-8) and send the file back.",
         "",
         "## In Label Studio",
@@ -159,9 +159,9 @@ def instructions(sheets: Sequence[Sheet], private: bool) -> str:
     return "\n".join(lines)
 
 
-def _told(sheet: Sheet) -> list[str]:
+def _passage_lines(sheet: Sheet) -> list[str]:
     return [
-        f"[{number}] {text or '(its text was not kept)'} ({passage})"
+        f"[{number}] {text or '(the run did not keep its text)'} ({passage})"
         for number, (passage, text) in enumerate(sheet.passages, start=1)
     ]
 

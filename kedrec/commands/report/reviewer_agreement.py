@@ -1,6 +1,6 @@
 """Agreement between reviewers beyond chance: Krippendorff's alpha and Cohen's kappa.
 
-Both are functions of counts, which add up over what was judged, so that intervals resample diseases by their sums.
+Both are functions of counts that are summed over the rated units, so that diseases are resampled by their sums.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ Level = Literal["nominal", "ordinal"]
 
 
 def coincidences(unit: Sequence[int], values: int) -> Values:
-    """Return what one thing that was judged adds to the coincidence matrix, ``(values, values)``.
+    """Return the contribution of one rated unit to the coincidence matrix, ``(values, values)``.
 
-    Each ordered pair of reviewers counts 1 / (m - 1), m the values given: Krippendorff, "Computing Krippendorff's
+    Each ordered pair of reviewers counts 1 / (m - 1), with m values given: Krippendorff, "Computing Krippendorff's
     Alpha-Reliability" (2011), section C.
 
     Args:
-        unit: the values given, from 0, in any order; less than two say nothing.
-        values: how many values there are.
+        unit: the values given, from 0, in any order; fewer than two contribute nothing.
+        values: number of possible values.
     """
     if len(unit) < 2:
         return np.zeros((values, values))
@@ -34,8 +34,8 @@ def alpha(matrix: Values, level: Level) -> Values:
     """Return Krippendorff's alpha of sums of coincidences, ``(…, values, values)`` to ``(…)``.
 
     ``1 - (n - 1) sum(o_ck d_ck) / sum(n_c n_k d_ck)``, Krippendorff (2011), sections C and D; d is 1 between any two
-    values, or for ranks ``(n_c / 2 + ... + n_k / 2)^2``, the ends halved. It is 1 for perfect agreement, 0 for that of
-    chance, and NaN where all values are the same.
+    values, or for ranks ``(n_c / 2 + ... + n_k / 2)^2``, the ends halved. It is 1 for perfect agreement, 0 for
+    agreement by chance, and NaN if all values are equal.
     """
     totals = matrix.sum(-1)
     if level == "nominal":
@@ -54,7 +54,7 @@ def kappa(table: Values, level: Level) -> Values:
     """Return Cohen's kappa of counts, first by second of two reviewers, ``(…, values, values)`` to ``(…)``.
 
     Cohen, "A coefficient of agreement for nominal scales" (1960), equation 1; for ranks "Weighted kappa" (1968) with
-    linear weights. NaN where both reviewers give one and the same value throughout.
+    linear weights. NaN if both reviewers always give one and the same value.
     """
     places = np.arange(table.shape[-1])
     apart = np.abs(places[:, None] - places).astype(np.float64)

@@ -1,7 +1,7 @@
-"""Which model's rationales reviewers prefer: by pairs of models, and one order of all.
+"""Preferences of reviewers between the models' rationales: by pairs of models, and as one order of all models.
 
-A reviewer prefers of two rationales of a question the one of the better rank; equal ranks count half for each. The
-reviewers of a question are averaged first, so that a question counts once however many reviewed it.
+Of two rationales of a question a reviewer prefers the one with the better rank; equal ranks count half for each. The
+reviewers of a question are averaged first, so that each question counts once.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from kedrec.commands.report.review_form import RANK
 from kedrec.evaluation.bootstrap import Function, cluster_sums, interval, ratio
 
 Values = NDArray[np.float64]
-_STEPS = 10_000  # of the ascent, which ends where a step changes nothing
+_STEPS = 10_000  # most steps of the ascent, which ends when a step changes nothing
 _SMALL = 1e-10
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with the bounds of its 95 % interval, diseases resampled whole; NaN where it is not defined."""
+    """A number with its 95 % interval, diseases resampled; NaN if it is not defined."""
 
     value: float
     low: float
@@ -34,7 +34,7 @@ class Compared:
     """Two rationales of one question, ranked by one reviewer.
 
     Attributes:
-        reviewer: who.
+        reviewer: name of the reviewer.
         question: its id in the sheet.
         disease: id of the question's disease.
         models: the two, in the order of the key.
@@ -53,14 +53,14 @@ class Preference:
     """How often the rationales of one model are preferred to another's.
 
     Attributes:
-        models: the two.
-        share: of the questions, in which the first is preferred.
-        questions: with both ranked by a reviewer.
-        diseases: of these.
-        won: diseases in which the first is preferred on average.
-        lost: in which the second is.
-        p: two-sided sign test over diseases, which are independent where questions of one disease are not.
-        p_holm: the same, adjusted for as many tests as there are pairs of models (Holm, 1979).
+        models: the two models.
+        share: share of the questions in which the first is preferred.
+        questions: number of questions with both ranked by a reviewer.
+        diseases: number of their diseases.
+        won: number of diseases in which the first is preferred on average.
+        lost: number of diseases in which the second is preferred.
+        p: p value of a two-sided sign test over diseases; questions on one disease are not independent.
+        p_holm: ``p`` adjusted for the number of pairs of models (Holm, 1979).
     """
 
     models: tuple[str, str]
@@ -75,12 +75,12 @@ class Preference:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a model stands among all.
+    """The position of a model among all models.
 
     Attributes:
-        model: its name.
-        share: of its comparisons with others, in which it is preferred.
-        strength: of Bradley and Terry, in log odds against an average model; NaN where there is no finite one.
+        model: name of the model.
+        share: share of its comparisons in which it is preferred.
+        strength: Bradley-Terry strength, log odds against an average model; NaN if it is not finite.
     """
 
     model: str
@@ -89,12 +89,12 @@ class Standing:
 
 
 def estimate(totals: Values, function: Function = ratio, bounds: tuple[float, float] = (0.0, 1.0)) -> Estimate:
-    """Return a number made of sums, ``(diseases, k)``; ``function`` and ``bounds`` as in `bootstrap.interval`."""
+    """Return a function of sums ``(diseases, k)`` with its interval; arguments as in `bootstrap.interval`."""
     return Estimate(float(function(totals.sum(0))), *interval(totals, function, bounds))
 
 
 def compared(reviews: Reviews) -> list[Compared]:
-    """Return all comparisons that the ranks make."""
+    """Return the comparisons that follow from the ranks."""
     ranked: dict[tuple[str, str, str], dict[str, int]] = {}
     for one in reviews.judgements:
         if RANK in one.numbers:
@@ -109,20 +109,20 @@ def compared(reviews: Reviews) -> list[Compared]:
 
 
 def preferences(found: Sequence[Compared]) -> list[Preference]:
-    """Return the preference of each pair of models that was compared."""
-    told = []
+    """Return the preference within each compared pair of models."""
+    results = []
     for pair, shares in _shares(found).items():
         totals = _totals(shares)
         lead = totals[:, 0] / totals[:, 1] - 0.5
         won, lost = int((lead > _SMALL).sum()), int((lead < -_SMALL).sum())
         p = _sign_test(won, lost)
-        told.append(Preference(pair, estimate(totals), len(shares), len(totals), won, lost, p, p))
-    adjusted = _holm([one.p for one in told])
-    return [replace(one, p_holm=p) for one, p in zip(told, adjusted, strict=True)]
+        results.append(Preference(pair, estimate(totals), len(shares), len(totals), won, lost, p, p))
+    adjusted = _holm([one.p for one in results])
+    return [replace(one, p_holm=p) for one, p in zip(results, adjusted, strict=True)]
 
 
 def standings(found: Sequence[Compared], models: Sequence[str]) -> list[Standing]:
-    """Return the models that were compared, the most preferred first."""
+    """Return the compared models, the most preferred first."""
     shares = _shares(found)
     models = [model for model in models if any(model in pair for pair in shares)]
     wins = np.zeros((len(models), len(models)))
@@ -134,22 +134,22 @@ def standings(found: Sequence[Compared], models: Sequence[str]) -> list[Standing
         own[first] += each
         own[second] += [(disease, 1 - share) for disease, share in each]
     strengths = bradley_terry(wins)
-    told = [
+    results = [
         Standing(model, estimate(_totals(own[model])), float(strength))
         for model, strength in zip(models, strengths, strict=True)
     ]
-    return sorted(told, key=lambda one: -one.share.value)
+    return sorted(results, key=lambda one: -one.share.value)
 
 
 def bradley_terry(wins: Values) -> Values:
-    """Return the log strengths, ``(models,)``, of mean 0, under which comparisons come out likeliest as they did.
+    """Return the maximum-likelihood log strengths of a Bradley-Terry model, ``(models,)``, with mean 0.
 
-    The odds of the first against the second are the ratio of their strengths: Bradley and Terry (1952), by the steps of
-    Hunter (2004, equation 3), which climb to the maximum. There is a finite one only if no group of models won all
-    comparisons with the others (Ford, 1957): NaN else.
+    The odds of the first against the second are the ratio of their strengths (Bradley and Terry, 1952); the likelihood
+    is maximised by the steps of Hunter (2004, equation 3). A finite maximum exists only if no group of models won all
+    comparisons with the others (Ford, 1957); else the result is NaN.
 
     Args:
-        wins: ``(models, models)``, how often the row's model was preferred to the column's; a half for a tie.
+        wins: ``(models, models)``, number of times the row's model was preferred to the column's, ties counted half.
     """
     from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
@@ -168,7 +168,7 @@ def bradley_terry(wins: Values) -> Values:
 
 
 def _shares(found: Sequence[Compared]) -> dict[tuple[str, str], list[tuple[str, float]]]:
-    """Return of each pair of models, a question each, the disease and the share of reviewers who prefer the first."""
+    """Return for each pair of models and question the disease and the share of reviewers who prefer the first."""
     each: dict[tuple[str, str], dict[tuple[str, str], list[float]]] = {}
     for one in found:
         each.setdefault(one.models, {}).setdefault((one.disease, one.question), []).append(one.preferred)

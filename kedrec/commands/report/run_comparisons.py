@@ -1,4 +1,4 @@
-"""Runs compared on the very same examples: students by their choices, models of a graph by their ranks."""
+"""Compares runs on the same examples: students by their choices, graph models by their ranks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -21,11 +21,11 @@ _METRICS = {"f1": "F1", "consistent_f1": "consistent F1", "consistent_accuracy":
 
 
 def student_comparisons(groups: Sequence[Group], data: str) -> Table | None:
-    """Return each student against its untouched base, and each two students; ``None`` where nothing can be compared.
+    """Compare each student with its untouched base, and each two students; ``None`` if there is nothing to compare.
 
     Args:
-        groups: students tested on ``data``; of two the runs of the lowest seed that both have are compared.
-        data: what they were tested on.
+        groups: students tested on ``data``; of two, the runs with the lowest common seed are compared.
+        data: name of the test data.
     """
     names = names_of(groups)
     table = TableOf(
@@ -46,11 +46,11 @@ def student_comparisons(groups: Sequence[Group], data: str) -> Table | None:
 
 
 def rank_comparisons(groups: Sequence[Group], data: str) -> Table | None:
-    """Return each anchored model against the same scorer without anchors, on each test set; ``None`` without ranks.
+    """Compare each anchored model with the same scorer without anchors, by test set; ``None`` without ranks.
 
     Args:
-        groups: models of the graph tested on ``data``; of two the runs of the lowest seed that both have are compared.
-        data: what they were tested on.
+        groups: graph models tested on ``data``; of two, the runs with the lowest common seed are compared.
+        data: name of the test data.
     """
     names = names_of(groups)
     table = TableOf(f"ranks_compared_{file_part(data)}", f"Models on the same triples, {data}", _COLUMNS, text=_WORDS)
@@ -110,16 +110,16 @@ def _done(table: TableOf, refused: Sequence[str]) -> Table | None:
     if not table.rows and not refused:
         return None
     return table.done(
-        "Difference: the first less the second, with its 95 % interval and two-sided p by paired bootstrap, diseases "
-        "resampled whole. First only, second only: examples that one alone got right, or ranked better; McNemar's "
-        "exact test of them takes examples for independent, which those of one disease are not: where the two p "
-        f"differ, the bootstrap's holds. {table.rows} comparisons stand here, and p is not adjusted for their number.",
+        "Difference: the first less the second, with 95 % interval and two-sided p by paired bootstrap over diseases. "
+        "First only, second only: examples that only this one got right, or ranked better. McNemar's exact test "
+        "assumes independent examples, but those of one disease are not: if the two p values differ, trust the "
+        f"bootstrap's. p is not adjusted for the number of comparisons, {table.rows}.",
         *(f"Not compared: {why}" for why in refused),
     )
 
 
 def _same_seed(one: Group, other: Group) -> Iterator[tuple[Run, Run]]:
-    """Give the runs of the lowest seed that both groups have, if there is one."""
+    """Yield the runs with the lowest seed that both groups have, if there is one."""
     seeds = {run.seed: run for run in other.runs}
     for run in one.runs:
         if run.seed in seeds:

@@ -1,4 +1,4 @@
-"""Runs of one experiment over several seeds, what they are of, and their numbers: mean, spread, interval."""
+"""Groups runs that differ only in their seeds, and summarises their numbers: mean, spread, interval."""
 
 import json
 import math
@@ -18,7 +18,7 @@ from kedrec.storage.hashing import key_hash
 Kind = Literal["student", "graph", "other"]
 
 SETTINGS = {"vanilla": "vanilla", "clinical_trials": "ClinicalTrials", "pmc": "PubMedCentral", "both": "both sources"}
-"""A student's sources -> what the paper calls them; the order of its rows."""
+"""A student's setting -> its name in the paper, in the order of the paper's rows."""
 _SOURCES = {(): "vanilla", ("clinical_trials",): "clinical_trials", ("pmc",): "pmc", ("clinical_trials", "pmc"): "both"}
 _MODELS = {
     "transe_l1": "TransE",
@@ -34,9 +34,9 @@ _MODELS = {
 }
 # Settings of the graph's data that the paper varies -> the group that they are in.
 _VARIED = {"delete": "noise", "add": "noise", "masked": "anchors"}
-# What does not decide a number: places, and how a run is watched.
-_UNTOLD = ("seed", "run_dir", "run_id", "logger")
-_UNTOLD_OF_TRAINER = ("callbacks", "accelerator", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
+# Settings that do not affect the numbers: paths, logging, progress.
+_IGNORED = ("seed", "run_dir", "run_id", "logger")
+_IGNORED_OF_TRAINER = ("callbacks", "accelerator", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,11 @@ class Figure:
     """A number of one or several seeds.
 
     Attributes:
-        mean: over the seeds.
-        low: of the 95 % interval of a run; the mean of the seeds' bounds where there are several. ``None`` where the
-            runs tell none.
-        high: likewise.
-        sd: sample standard deviation over the seeds; ``None`` of a single one, and where all are equal.
-        seeds: how many.
+        mean: mean over the seeds.
+        low: lower bound of a run's 95 % interval, averaged over the seeds; ``None`` if the runs have no interval.
+        high: upper bound, likewise.
+        sd: sample standard deviation over the seeds; ``None`` for a single seed and for equal values.
+        seeds: number of seeds.
     """
 
     mean: float
@@ -64,21 +63,21 @@ class Figure:
         return Figure(self.mean * factor, low, high, sd, self.seeds)
 
     def less(self, other: float) -> "Figure":
-        """Return the difference to a number that is known without spread."""
+        """Return the difference to a number without spread."""
         low, high = (None if value is None else value - other for value in (self.low, self.high))
         return Figure(self.mean - other, low, high, self.sd, self.seeds)
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Runs that differ in nothing but their seeds, ascending.
+    """Runs that differ only in their seeds.
 
     Attributes:
-        runs: at least one.
-        kind: a student, a model of a graph, or another.
-        model: what its row is called: of a student its setting (a key of `SETTINGS`, or the sources with ``+``), of a
-            model of a graph its scorer, with ``+ LLaDR`` where it is anchored in text.
-        data: what it was tested on, by a name that people know.
+        runs: at least one, by ascending seed.
+        kind: student, graph model, or other.
+        model: name of its row: the setting of a student (a key of `SETTINGS`, or the sources joined by ``+``), the
+            scorer of a graph model, with ``+ LLaDR`` if it is anchored in text.
+        data: name of the test data.
     """
 
     runs: tuple[Run, ...]
@@ -88,12 +87,12 @@ class Group:
 
     @property
     def first(self) -> Run:
-        """The run of the lowest seed."""
+        """The run with the lowest seed."""
         return self.runs[0]
 
     @cached_property
     def label(self) -> str:
-        """What it is called among others: its row, and its experiment."""
+        """Its row and its experiments."""
         return f"{SETTINGS.get(self.model, self.model)} ({', '.join(self.experiments)})"
 
     @property
@@ -103,34 +102,34 @@ class Group:
 
     @property
     def commits(self) -> list[str]:
-        """Of the code that made the numbers."""
+        """Commits of the code that computed the numbers."""
         return list(dict.fromkeys(run.commit for run in self.runs))
 
     @property
     def varied(self) -> dict[str, float]:
-        """Noise and masking of the graph's data that are on: ``delete``, ``add``, ``masked``."""
+        """Noise and masking of the graph's data that are above 0: ``delete``, ``add``, ``masked``."""
         settings = self.first.settings("data")
         shares = {name: (settings.get(group) or {}).get(name) for name, group in _VARIED.items()}
         return {name: float(share) for name, share in shares.items() if share}
 
     def settings_but(self, varied: str) -> str:
-        """Return the settings without one of the data's, as one text; equal for runs that differ in nothing else."""
-        told = _told(self.first)
-        data = dict(told["data"].get("init_args") or {})
+        """Return the settings without one of the data's, as a text by which runs can be compared."""
+        relevant = _relevant_settings(self.first)
+        data = dict(relevant["data"].get("init_args") or {})
         group = _VARIED[varied]
         if rest := {name: value for name, value in (data.pop(group, None) or {}).items() if name != varied}:
             data[group] = rest
-        return json.dumps({**told, "data": data}, sort_keys=True, default=str)
+        return json.dumps({**relevant, "data": data}, sort_keys=True, default=str)
 
     def figure(self, name: str) -> Figure | None:
-        """Return a metric over the seeds; ``None`` where no run has it."""
+        """Return a metric over the seeds; ``None`` if no run has it."""
         values = list(self._numbers(name))
         if not values:
             return None
         bounds = [(run.metrics.get(f"{name}_low"), run.metrics.get(f"{name}_high")) for run in self.runs]
-        told = [(low, high) for low, high in bounds if _finite(low) and _finite(high)]
-        low, high = (statistics.fmean(side) for side in zip(*told, strict=True)) if told else (None, None)
-        # What does not depend on the seed, as a base's answers, has no spread.
+        finite = [(low, high) for low, high in bounds if _finite(low) and _finite(high)]
+        low, high = (statistics.fmean(side) for side in zip(*finite, strict=True)) if finite else (None, None)
+        # Numbers that do not depend on the seed, such as those of a base, have no spread.
         spread = over_seeds(values)
         sd = spread.deviation if len(set(values)) > 1 else None
         return Figure(spread.mean, low, high, sd, len(values))
@@ -151,12 +150,14 @@ def group_runs(runs: Sequence[Run], sample: str) -> list[Group]:
 
     Args:
         runs: as `find_runs` returns them.
-        sample: SHA-256 of the graph of the sample that comes with the package.
+        sample: SHA-256 of the bundled sample's graph.
     """
     labels = _data_labels(runs, sample)
     found: dict[str, list[Run]] = {}
     for run in runs:
-        found.setdefault(json.dumps([labels[run.path], _told(run)], sort_keys=True, default=str), []).append(run)
+        found.setdefault(
+            json.dumps([labels[run.path], _relevant_settings(run)], sort_keys=True, default=str), []
+        ).append(run)
     groups = [
         Group(one, *_role(one[0]), labels[one[0].path]) for alike in found.values() for one in _each_seed_once(alike)
     ]
@@ -164,8 +165,8 @@ def group_runs(runs: Sequence[Run], sample: str) -> list[Group]:
 
 
 def differing(groups: Sequence[Group]) -> dict[Group, str]:
-    """Return for each of the groups what sets it apart from the others in its settings, in words; briefly."""
-    flat = {group.first.path: dict(_flat(_told(group.first))) for group in groups}
+    """Return for each group the settings in which it differs from the others, as a short text."""
+    flat = {group.first.path: dict(_flat(_relevant_settings(group.first))) for group in groups}
     names = dict.fromkeys(name for settings in flat.values() for name in settings)
     apart = [name for name in names if len({str(settings.get(name)) for settings in flat.values()}) > 1]
     return {
@@ -174,24 +175,24 @@ def differing(groups: Sequence[Group]) -> dict[Group, str]:
     }
 
 
-def told_apart(groups: Sequence[Group]) -> dict[Group, str]:
-    """Return what tells each group from the others of its model and data; an empty string where it is the only one."""
+def distinctions(groups: Sequence[Group]) -> dict[Group, str]:
+    """Return for each group how it differs from others of its model and data; empty if there are no others."""
     found: dict[Group, str] = {}
     for group in groups:
         alike = [
             other for other in groups if (other.kind, other.model, other.data) == (group.kind, group.model, group.data)
         ]
         words = differing(alike) if len(alike) > 1 else {group: ""}
-        if len(set(words.values())) < len(words):  # the same settings again, or places that settings do not tell
+        if len(set(words.values())) < len(words):  # equal settings: add the folder's name
             words = {other: ", ".join(filter(None, (words[other], other.first.path.name))) for other in alike}
-        if len(set(words.values())) < len(words):  # folders of one name in two places
+        if len(set(words.values())) < len(words):  # equal names of folders: add a number
             words = {other: f"{words[other]}, {number}" for number, other in enumerate(alike, start=1)}
         found[group] = words[group]
     return found
 
 
 def _each_seed_once(alike: Sequence[Run]) -> Iterator[tuple[Run, ...]]:
-    """Part runs of the same settings in which a seed comes twice: first by commit."""
+    """Split runs of equal settings so that each seed occurs once in a group, by commit first."""
     left = sorted(alike, key=lambda run: (run.seed, str(run.path)))
     if len({run.seed for run in left}) < len(left):
         commits = dict.fromkeys(run.commit for run in left)
@@ -208,7 +209,7 @@ def _each_seed_once(alike: Sequence[Run]) -> Iterator[tuple[Run, ...]]:
 
 
 def _role(run: Run) -> tuple[Kind, str]:
-    """Return of which kind a run is, and the name of its row."""
+    """Return the kind of a run, and the name of its row."""
     model, data = run.settings("model"), run.settings("data")
     if run.finished.task == "choice":
         sources = tuple(sorted(data.get("sources") or ()))
@@ -245,19 +246,19 @@ def _graph_model(model: Mapping[str, Any], class_name: str) -> str:
     return _MODELS.get(str(layer or scorer), class_name)
 
 
-def _told(run: Run) -> dict[str, Any]:
-    """Return what of a run's settings decides its numbers, wherever its files lie."""
-    tree = {name: value for name, value in run.tree.items() if name not in _UNTOLD}
-    tree["trainer"] = {name: value for name, value in tree["trainer"].items() if name not in _UNTOLD_OF_TRAINER}
-    plain: dict[str, Any] = _without_places(tree)
+def _relevant_settings(run: Run) -> dict[str, Any]:
+    """Return the settings that affect a run's numbers, without the folders of its files."""
+    tree = {name: value for name, value in run.tree.items() if name not in _IGNORED}
+    tree["trainer"] = {name: value for name, value in tree["trainer"].items() if name not in _IGNORED_OF_TRAINER}
+    plain: dict[str, Any] = _without_folders(tree)
     return plain
 
 
-def _without_places(node: Any) -> Any:
+def _without_folders(node: Any) -> Any:
     if isinstance(node, Mapping):
-        return {name: _without_places(value) for name, value in node.items() if name != "seed"}
+        return {name: _without_folders(value) for name, value in node.items() if name != "seed"}
     if isinstance(node, list):
-        return [_without_places(value) for value in node]
+        return [_without_folders(value) for value in node]
     if isinstance(node, str) and "/" in node and not node.startswith(("http://", "https://")):
         return Path(node).name
     return node
@@ -272,9 +273,9 @@ def _flat(node: Any, head: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _data_labels(runs: Sequence[Run], sample: str) -> dict[Path, str]:
-    """Return what each run's data are called: "sample", "MIMIC", or the last two names of the graph's path.
+    """Return a name of each run's data: "sample", "MIMIC", or the last two parts of the graph's path.
 
-    A graph is known by its checksum: it has one name wherever it lies; two have two names, and files of their own.
+    Graphs are identified by checksum: a graph has one name whatever its path, and two graphs have different names.
     """
     known = {run.path: _graph_hash(run) or key_hash({"name": _data_name(run)}) for run in runs}
     names: dict[str, str] = {}
@@ -292,5 +293,5 @@ def _data_name(run: Run) -> str:
 
 
 def _graph_hash(run: Run) -> str:
-    told = re.search(r"\b[0-9a-f]{64}\b", str(run.record.get("data", {}).get("graph", "")))
-    return told.group() if told else ""
+    checksum = re.search(r"\b[0-9a-f]{64}\b", str(run.record.get("data", {}).get("graph", "")))
+    return checksum.group() if checksum else ""

@@ -43,8 +43,8 @@ def ablation_plot(groups: Sequence[Group], data: str) -> Plot | None:
         axes.set_xlabel("macro F1, both orders")
         legend(canvas, 4)
         caption = (
-            f"F1 of the choice by setting, {data}, with 95 % intervals where the runs tell them. The rule reads "
-            "nothing. The published F1 is of both sources on other data."
+            f"F1 of the choice by setting, {data}, with 95 % intervals if the runs have them. The nearest-passage "
+            "baseline does not read. The published F1 is that of both sources on other data."
         )
         svg = as_svg(canvas, name, "F1 of the choice by setting", spoken(table.done()))
     return Plot(svg, caption, table.done())
@@ -61,7 +61,7 @@ def _bar(axes: "Axes", at: float, figure: Figure, kind: int, label: str, labelle
 
 
 def risk_coverage_plots(groups: Sequence[Group], data: str) -> list[Plot]:
-    """Return the share of wrong choices among the surest, a line a student; of each the lowest seed's run."""
+    """Return risk-coverage curves, one line per student; the run with the lowest seed of each."""
     from kedrec.evaluation.calibration import risk_coverage
 
     names = names_of(groups)
@@ -71,7 +71,7 @@ def risk_coverage_plots(groups: Sequence[Group], data: str) -> list[Plot]:
         if len(coverage):
             lines.append(Series(names[group], coverage.tolist(), risk.tolist()))
     caption = (
-        f"Share of wrong choices among the pairs that a student is surest of; {data}. Flat: confidence tells nothing."
+        f"Share of wrong choices among a student's most confident pairs; {data}. A flat curve: confidence has no value."
     )
     return [
         line_plot(
@@ -82,7 +82,7 @@ def risk_coverage_plots(groups: Sequence[Group], data: str) -> list[Plot]:
 
 
 def reliability_plots(groups: Sequence[Group], data: str) -> list[Plot]:
-    """Return confidence against the share of right choices, a line a student whose temperature was fitted."""
+    """Return reliability curves, one line per student with a fitted temperature."""
     from kedrec.evaluation.calibration import reliability
 
     names = names_of(groups)
@@ -95,7 +95,7 @@ def reliability_plots(groups: Sequence[Group], data: str) -> list[Plot]:
             lines.append(Series(names[group], sure.tolist(), right.tolist()))
     if not lines:
         return []
-    even = Series("as sure as right", [0.5, 1.0], [0.5, 1.0], faint=True)
+    even = Series("perfectly calibrated", [0.5, 1.0], [0.5, 1.0], faint=True)
     caption = f"Confidence, calibrated on validation, against the share of right choices; {data}."
     return [
         line_plot(

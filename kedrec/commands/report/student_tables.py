@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kedrec.commands.report import published_results as published
 from kedrec.commands.report.report_tables import Table, TableOf, file_part, other_data, shown
-from kedrec.commands.report.run_groups import SETTINGS, Figure, Group, told_apart
+from kedrec.commands.report.run_groups import SETTINGS, Figure, Group, distinctions
 
 _ROWS = {**SETTINGS, "mimic": "both sources, MIMIC"}
 _HEADS = {"base": "base", "test": "trained"}
@@ -80,7 +80,7 @@ def paper_table(groups: Sequence[Group], data: str) -> Table:
     columns = ("model", *published.STUDENT_COLUMNS, "pairs", "experiment", "commit")
     caption = f"KEDRec-LM: choice and rationale, percent; ours on {data}"
     table = TableOf(f"kedrec_lm_{file_part(data)}", caption, columns, text=(6, 7))
-    apart = told_apart(groups)
+    apart = distinctions(groups)
     names = [name for name in _ROWS if any(group.model == name for group in groups)]
     names += [name for name in dict.fromkeys(group.model for group in groups) if name not in _ROWS]
     for name in names:
@@ -130,7 +130,7 @@ def audit_table(groups: Sequence[Group], data: str) -> Table | None:
     columns = [(group, head) for group in groups for head in ("base", "test") if group.figure(f"{head}/f1") is not None]
     if not columns:
         return None
-    apart = told_apart(groups)
+    apart = distinctions(groups)
     names = [
         ", ".join(part for part in (SETTINGS.get(group.model, group.model), apart[group], _HEADS[head]) if part)
         for group, head in columns

@@ -122,7 +122,7 @@ def test_the_base_and_the_teacher_are_reviewed_once(run, tmp_path):
     assert key(tmp_path / "more")["models"][3:] == ["base of a/a-id", "base of c/c-id", "teacher"]
     write_review([other], tmp_path / "alone", base=True)
     assert len(key(tmp_path / "alone")["models"]) == 3
-    with pytest.raises(KedrecError, match="at least two models"):
+    with pytest.raises(KedrecError, match="a review compares at least two"):
         write_review([other], tmp_path / "nobody")
 
 
@@ -194,11 +194,11 @@ def test_what_is_of_patients_is_refused(run, tmp_path):
     places = [f"{name}={tmp_path}" for name in ("mimic", "graph", "texts")]
     hospital = run("hospital", rows_of(1, 3), "mimic_pairwise", *places)
     public = run("public", rows_of(2, 3))
-    with pytest.raises(KedrecError, match=r"hospital: its data are of patients, .*--private"):
+    with pytest.raises(KedrecError, match=r"hospital: the sheet would show patient data.*--private"):
         write_review([public, hospital], tmp_path / "review")
     assert not (tmp_path / "review").exists()
     write_review([public, hospital], tmp_path / "review", private=True)
-    assert "data of patients" in (tmp_path / "review" / "reviewers" / "README.md").read_text()
+    assert "patient data" in (tmp_path / "review" / "reviewers" / "README.md").read_text()
     given = {row["item"]: {RANK: 1} for row in sheet(tmp_path / "review")}
     file = fill(tmp_path / "review", given, tmp_path / "anna.csv", comment="Mrs Smith")
     report = review_report(read_reviews([file], tmp_path / "review" / "key.json"))
@@ -210,7 +210,7 @@ def test_runs_that_cannot_be_reviewed(run, tmp_path):
     good, unfinished = run("a", rows_of(1, 3)), run("some/unfinished", rows_of(1, 3))
     (unfinished / "metrics.json").unlink()
     for runs, message in (
-        ([good, good], "at least two models"),
+        ([good, good], "a review compares at least two"),
         ([good, tmp_path / "nowhere"], "nowhere: no such folder"),
         ([good, unfinished], "unfinished/metrics.json: no such file"),
         (
@@ -220,9 +220,9 @@ def test_runs_that_cannot_be_reviewed(run, tmp_path):
         ([good, run("copy/a", rows_of(1, 3))], "the run a/a-id is given twice"),
         (
             [good, run("graph", [{"disease": "x", "compounds": []}], "transe_base")],
-            "graph: no rationale in predictions.jsonl",
+            "graph: predictions.jsonl holds no rationale",
         ),
-        ([good, run("none", None)], "none: no rationale in predictions.jsonl"),
+        ([good, run("none", None)], "none: predictions.jsonl holds no rationale"),
     ):
         with pytest.raises(KedrecError, match=message):
             write_review(runs, tmp_path / "review")

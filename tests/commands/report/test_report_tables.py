@@ -54,7 +54,7 @@ def test_a_run_is_told_with_what_its_command_line_set(tmp_path):
     table = runs_table(grouped(told, old))
     at = table.columns.index("set otherwise")
     cells = {row[0]: row[at] for row in table.rows}
-    assert cells == {"told": "graph=data/graph trainer.max_steps=5", "old": "not told"}
+    assert cells == {"told": "graph=data/graph trainer.max_steps=5", "old": "not recorded"}
 
 
 def test_the_row_of_pairs_that_the_base_did_not_know(tmp_path):

@@ -65,13 +65,13 @@ def test_a_damaged_line_names_its_file(tmp_path):
 def test_a_row_without_its_fields_names_its_file_and_number(tmp_path, file, row):
     run = student(tmp_path / "run")
     (run / file).write_text(f"{row}\n")
-    with pytest.raises(KedrecError, match=r"predictions\.jsonl, row 1: no '(pair|disease)'"):
+    with pytest.raises(KedrecError, match=r"predictions\.jsonl, row 1: the field '(pair|disease)' is missing"):
         find_runs([run])[0][0].rows(file)
 
 
 def test_ranks_without_their_fields_name_the_file(tmp_path):
     run = graph_model(tmp_path / "run", ranks=[{"set": "pairs"}])
-    with pytest.raises(KedrecError, match=r"ranks\.jsonl, row 1: no 'head'"):
+    with pytest.raises(KedrecError, match=r"ranks\.jsonl, row 1: the field 'head' is missing"):
         find_runs([run])[0][0].rows("ranks.jsonl")
 
 

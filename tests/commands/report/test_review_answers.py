@@ -60,31 +60,34 @@ def test_damaged_sheets_are_told_in_one_line(review, tmp_path):
     item = rows[1]["item"]
     name, bad = tmp_path / "anna.csv", {**given, item: {**given[item], RANK: 4}}
     for answer, message in (
-        (4, "rank '4'; expected a number, 1 to 3"),
-        (0, "rank '0'"),
-        ("best", "rank 'best'"),
-        ("1-2", "rank '1-2'"),
-        ("1 / 2", "rank '1 / 2'"),
+        (4, "rank is '4'; expected a number from 1 to 3"),
+        (0, "rank is '0'"),
+        ("best", "rank is 'best'"),
+        ("1-2", "rank is '1-2'"),
+        ("1 / 2", "rank is '1 / 2'"),
     ):
         bad[item] = {**given[item], RANK: answer}
         with pytest.raises(KedrecError, match=rf"anna.csv, row 3: {message}"):
             read_reviews([fill(folder, bad, name)], folder / "key.json")
     for change, message in (
-        (lambda text: text.replace(item, "zzzzzzzzzz"), "row 3: item 'zzzzzzzzzz' is not in .*key.json"),
-        (lambda text: text.replace(item, ""), "row 3: answers without an item"),
-        (lambda text: text.replace(item, rows[0]["item"]), f"row 3: anna has answered item {rows[0]['item']} already"),
-        (lambda text: text.replace(",item,", ",thing,"), "anna.csv: not a filled sheet.csv: no column 'item'"),
-        (lambda text: text.replace("safety:", "danger:"), "anna.csv: no column 'safety'"),
+        (lambda text: text.replace(item, "zzzzzzzzzz"), "row 3: .*key.json has no item 'zzzzzzzzzz'"),
+        (lambda text: text.replace(item, ""), "row 3: the row has answers but no item"),
+        (lambda text: text.replace(item, rows[0]["item"]), f"row 3: anna answered item {rows[0]['item']} already"),
+        (
+            lambda text: text.replace(",item,", ",thing,"),
+            "anna.csv: not a filled sheet.csv: the column 'item' is missing",
+        ),
+        (lambda text: text.replace("safety:", "danger:"), "anna.csv: expected the column 'safety' exactly once"),
         (lambda text: text[: text.rindex('"')], "anna.csv: not a filled sheet.csv"),
         (lambda _: "", "anna.csv: not a filled sheet.csv"),
     ):
         with pytest.raises(KedrecError, match=message):
             read_reviews([damage(folder, name, given, change)], folder / "key.json")
-    with pytest.raises(KedrecError, match=r"anna.csv: nothing is filled in"):
+    with pytest.raises(KedrecError, match=r"anna.csv: no answer is filled in"):
         read_reviews([fill(folder, {}, name)], folder / "key.json")
     with pytest.raises(KedrecError, match=r"nobody.csv: cannot be read"):
         read_reviews([tmp_path / "nobody.csv"], folder / "key.json")
-    with pytest.raises(KedrecError, match="no filled sheet is named"):
+    with pytest.raises(KedrecError, match="no filled sheet is given"):
         read_reviews([], folder / "key.json")
 
 
@@ -93,11 +96,11 @@ def test_a_reviewer_twice_is_refused(review, tmp_path):
     given = answers(sheet(folder), 0)
     (tmp_path / "other").mkdir()
     files = [fill(folder, given, place / "anna.csv") for place in (tmp_path, tmp_path / "other")]
-    with pytest.raises(KedrecError, match=r"other/anna.csv, row 2: anna has answered item \w+ already, in .*/anna.csv"):
+    with pytest.raises(KedrecError, match=r"other/anna.csv, row 2: anna answered item \w+ already, in .*/anna.csv"):
         read_reviews(files, folder / "key.json")
     (tmp_path / "a.json").write_text(json.dumps(label_studio(folder, given)))
     (tmp_path / "b.json").write_text(json.dumps(label_studio(folder, given, flat=True)))  # the same annotations again
-    with pytest.raises(KedrecError, match=r"b.json, task 1: b:1 has answered item \w+ already, in .*a.json, task 1"):
+    with pytest.raises(KedrecError, match=r"b.json, task 1: b:1 answered item \w+ already, in .*a.json, task 1"):
         read_reviews([tmp_path / "a.json", tmp_path / "b.json"], folder / "key.json")
 
 
@@ -106,14 +109,14 @@ def test_damaged_exports_and_keys_are_told_in_one_line(review, tmp_path):
     file, place = tmp_path / "a.json", folder / "key.json"
     exported = label_studio(folder, answers(sheet(folder), 0))
     for content, message in (
-        ("[", "a.json: no export of Label Studio's"),
-        ("{}", "a.json: nothing is filled in"),
-        ('["a"]', "a.json: no export of Label Studio's"),
+        ("[", "a.json: not a JSON or JSON-MIN export"),
+        ("{}", "a.json: no answer is filled in"),
+        ('["a"]', "a.json: not a JSON or JSON-MIN export"),
         (
             json.dumps([{"id": 1, "data": {"text": "x"}, "annotations": exported[0]["annotations"]}]),
-            "no export .*item_1",
+            "not a JSON or JSON-MIN export .*item_1",
         ),
-        (json.dumps([{**exported[0], "annotations": []}]), "a.json: nothing is filled in"),
+        (json.dumps([{**exported[0], "annotations": []}]), "a.json: no answer is filled in"),
     ):
         file.write_text(content)
         with pytest.raises(KedrecError, match=message):

@@ -2,7 +2,7 @@ import pytest
 
 from kedrec.commands.report.report_tables import file_part
 from kedrec.commands.report.reported_runs import find_runs
-from kedrec.commands.report.run_groups import Figure, group_runs, told_apart
+from kedrec.commands.report.run_groups import Figure, distinctions, group_runs
 from tests.support import written_runs as planted
 from tests.support.written_runs import SHA, graph_model, student
 
@@ -27,19 +27,19 @@ def test_settings_that_differ_part_groups_and_places_do_not(tmp_path):
     other = student(tmp_path / "c", data_args={"passage_order": "question"})
     groups = grouped(*same, other)
     assert [[run.path.name for run in group.runs] for group in groups] == [["a", "b"], ["c"]]
-    assert list(told_apart(groups).values()) == ["passage_order default", "passage_order question"]
+    assert list(distinctions(groups).values()) == ["passage_order default", "passage_order question"]
 
 
 def test_the_same_seed_twice_is_no_second_seed(tmp_path):
     runs = [student(tmp_path / name, f1=f1) for name, f1 in (("a", 0.5), ("b", 0.9))]
     groups = grouped(*runs)
     assert [group.figure("test/f1").seeds for group in groups] == [1, 1]
-    assert len(set(told_apart(groups).values())) == 2
+    assert len(set(distinctions(groups).values())) == 2
 
 
 def test_folders_of_one_name_are_told_apart(tmp_path):
     groups = grouped(*(student(tmp_path / place / "0") for place in "abc"))
-    assert len(set(told_apart(groups).values())) == 3
+    assert len(set(distinctions(groups).values())) == 3
 
 
 def test_graphs_are_told_by_their_checksum(tmp_path, monkeypatch):
