@@ -46,12 +46,12 @@ def parse_files(sources: Sequence[Path]) -> tuple[npt.NDArray[np.int32], list[st
     lines[:, 1:2], relations = _by_appearance(codes[:, 1:2], relation_names.to_series())
     for row, entity in enumerate(entities):
         if not is_entity(entity):
-            place = place_of(int((lines[:, ::2] == row).any(axis=1).argmax()), sources, lengths)
+            place = line_of(int((lines[:, ::2] == row).any(axis=1).argmax()), sources, lengths)
             raise KedrecError(f"{place}: {entity!r} is not an entity; expected Type::id, such as Compound::DB00945")
     return lines, entities, relations, lengths
 
 
-def place_of(index: int, sources: Sequence[Path], lengths: Sequence[int]) -> str:
+def line_of(index: int, sources: Sequence[Path], lengths: Sequence[int]) -> str:
     """Return "file, line number" for a line that ``parse_files`` returned, counted from 0 over all files."""
     ends = np.cumsum(lengths)
     file = int(np.searchsorted(ends, index, side="right"))
