@@ -132,13 +132,9 @@ def _read_dict(path: Path) -> dict[str, int]:
         if not number.isdecimal() or not name:
             raise KedrecError(f"{path}, line {line}: expected a row and a name, tab-separated, such as '0\\tGene::1'")
         if name in row_of:
-            raise KedrecError(
-                f"{path}, line {line}: {name!r} is on line {lines[row_of[name]]} too; remove one"
-            )
+            raise KedrecError(f"{path}, line {line}: {name!r} is on line {lines[row_of[name]]} too; remove one")
         if (row := int(number)) in lines:
-            raise KedrecError(
-                f"{path}, line {line}: row {row} is on line {lines[row]} too; number the rows anew"
-            )
+            raise KedrecError(f"{path}, line {line}: row {row} is on line {lines[row]} too; number the rows anew")
         row_of[name] = row
         lines[row] = line
     for row, line in lines.items():
