@@ -1,4 +1,4 @@
-"""A knowledge graph as arrays: triples of rows into two vocabularies, read once from TSV and then from the store."""
+"""A knowledge graph as arrays: triples of rows into two vocabularies, parsed once and then read from the store."""
 
 import contextlib
 import functools
@@ -21,7 +21,7 @@ from kedrec.storage.hashing import file_hash, key_hash
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # of the files in the store; a change of theirs needs another number
+FORMAT = 1  # of the files in the store; raise it when they change
 STEMS = ("triples.tsv", "drkg.tsv")  # kedrec's own name and the one DRKG ships
 
 
@@ -33,8 +33,8 @@ class KnowledgeGraph:
         entities: row -> ``Type::id``, such as ``Compound::DB00945``.
         relations: row -> relation, such as ``DRUGBANK::treats::Compound:Disease``.
         triples: ``(n, 3)`` rows of head, relation, tail.
-        duplicates: lines of the file that repeat an earlier one; they are dropped.
-        self_loops: lines of the file whose head is their tail; they are kept.
+        duplicates: number of lines that repeat an earlier one; they are dropped.
+        self_loops: number of lines whose head is their tail; they stay.
         source_hash: SHA-256 of the file's bytes, in hex; for a graph of several files, of their hashes.
     """
 
@@ -66,31 +66,31 @@ class KnowledgeGraph:
         return self.triples[np.isin(self.triples[:, 1], rows)]
 
     def match_relations(self, names: Sequence[str], optional: Sequence[str] = ()) -> list[str]:
-        """Return the graph's relations that ``names`` mean, in the graph's order.
+        """Return the graph's relations that ``names`` match, in the graph's order.
 
-        A name is a relation in full, or its beginning up to a ``::`` (``DRUGBANK::treats``). It also means the
+        A name is a relation in full, or its beginning up to a ``::`` (``DRUGBANK::treats``). It also matches the
         relation with the two ends swapped (``DRUGBANK::treats::Disease:Compound``).
 
         Args:
-            names: what to look for.
+            names: relations or their beginnings.
             optional: names that the graph may lack.
 
         Raises:
             KedrecError: a name that is not optional matches no relation, or none of the names matches any.
         """
-        matches = {name: [relation for relation in self.relations if _means(name, relation)] for name in names}
+        matches = {name: [relation for relation in self.relations if _matches(name, relation)] for name in names}
         allowed = {beginning for name in optional for beginning in (name, name.rpartition("::")[0])}
-        for name, found in matches.items():
-            if not found and name not in allowed:
+        for name, matched in matches.items():
+            if not matched and name not in allowed:
                 beginnings = [relation.rpartition("::")[0] for relation in self.relations]
                 raise KedrecError(f"relation {name!r} is not in the graph{nearest(name, self.relations + beginnings)}")
-        wanted = {relation for found in matches.values() for relation in found}
-        if not wanted:
+        chosen = {relation for matched in matches.values() for relation in matched}
+        if not chosen:
             raise KedrecError(f"none of the relations {', '.join(names)} is in the graph")
-        return [relation for relation in self.relations if relation in wanted]
+        return [relation for relation in self.relations if relation in chosen]
 
 
-def _means(name: str, relation: str) -> bool:
+def _matches(name: str, relation: str) -> bool:
     swapped = re.sub(r"([^:]+):([^:]+)$", r"\2:\1", name)
     return relation in (name, swapped) or relation.startswith(f"{name}::")
 
@@ -101,15 +101,15 @@ def load_graph(path: str | Path, store: Store) -> KnowledgeGraph:
     Args:
         path: the file, plain, ``.gz`` or ``.zst``, or a folder that holds ``triples.tsv`` or ``drkg.tsv`` in one of
             these forms.
-        store: where the parsed arrays are kept, under the hash of the file's bytes.
+        store: holds the parsed arrays under the hash of the file's bytes.
 
     Raises:
-        KedrecError: no such file, an empty or damaged one, or a line that is not three non-empty UTF-8 fields with
-            entities of the form ``Type::id``; with the file and the line.
+        KedrecError: the file is missing, empty or damaged, or a line is not three non-empty UTF-8 fields with entities
+            of the form ``Type::id``; with the file and the line.
     """
     source = _source(Path(path))
     sha256 = remembered_hash(source, store)
-    folder = store.get("graph", {"sha256": sha256, "format": FORMAT}, lambda place: _parse_into(source, place))
+    folder = store.get("graph", {"sha256": sha256, "format": FORMAT}, lambda folder: _parse_into(source, folder))
     return read_graph(folder, sha256)
 
 
@@ -118,14 +118,14 @@ def _source(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise KedrecError(f"{path}: no such file; expected a TSV of head, relation, tail, or a folder that holds one")
-    if found := find_beside(path, STEMS):
-        return found
-    looked_for = ", ".join(f"{stem}{end}" for stem in STEMS for end in ENDINGS)
-    raise KedrecError(f"{path}: no graph in this folder; looked for {looked_for}")
+    if file := find_beside(path, STEMS):
+        return file
+    accepted = ", ".join(f"{stem}{end}" for stem in STEMS for end in ENDINGS)
+    raise KedrecError(f"{path}: no graph in this folder; expected one of {accepted}")
 
 
 def remembered_hash(source: Path, store: Store) -> str:
-    """Return the file's SHA-256, kept in the store by path, size and times: hashing takes longer than loading."""
+    """Return the file's SHA-256, cached in the store by path, size and times: hashing takes longer than loading."""
     seen = source.stat()
     key = {"path": str(source.resolve()), "bytes": seen.st_size, "times": [seen.st_mtime_ns, seen.st_ctime_ns]}
     note = store.root / "graph" / "sources" / f"{key_hash(key)}.sha256"
@@ -140,13 +140,13 @@ def remembered_hash(source: Path, store: Store) -> str:
     return sha256
 
 
-def _parse_into(source: Path, place: Path) -> None:
+def _parse_into(source: Path, folder: Path) -> None:
     from kedrec.graph.triple_parsing import parse_files
 
     lines, entities, relations, _ = parse_files([source])
     if not len(lines):
         raise KedrecError(f"{source}: the file is empty; expected lines of head, relation, tail")
-    distinct = write_graph(place, lines, entities, relations)
+    distinct = write_graph(folder, lines, entities, relations)
     log.info("%s: %d triples of %d lines", source, distinct.sum(), len(lines))
 
 
@@ -156,26 +156,26 @@ def pack_triples(triples: npt.NDArray[np.int32], entities: int, relations: int) 
 
 
 def write_graph(
-    place: Path, lines: npt.NDArray[np.int32], entities: list[str], relations: list[str]
+    folder: Path, lines: npt.NDArray[np.int32], entities: list[str], relations: list[str]
 ) -> npt.NDArray[np.bool_]:
-    """Leave distinct triples, vocabularies and counts in the folder ``place``; return which lines are kept."""
+    """Write distinct triples, vocabularies and counts into a folder; return which lines are the first of their kind."""
     import polars as pl
 
     distinct = pl.Series(pack_triples(lines, len(entities), len(relations))).is_first_distinct().to_numpy()
     counts = {"duplicates": int((~distinct).sum()), "self_loops": int((lines[:, 0] == lines[:, 2]).sum())}
-    np.save(place / "triples.npy", lines[distinct], allow_pickle=False)
-    (place / "entities.txt").write_bytes("\n".join(entities).encode())
-    (place / "relations.txt").write_bytes("\n".join(relations).encode())
-    (place / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
+    np.save(folder / "triples.npy", lines[distinct], allow_pickle=False)
+    (folder / "entities.txt").write_bytes("\n".join(entities).encode())
+    (folder / "relations.txt").write_bytes("\n".join(relations).encode())
+    (folder / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
     return distinct
 
 
-def read_graph(place: Path, source_hash: str) -> KnowledgeGraph:
-    """Read what ``write_graph`` left in the folder ``place``."""
-    counts = json.loads((place / "counts.json").read_text(encoding="utf-8"))
+def read_graph(folder: Path, source_hash: str) -> KnowledgeGraph:
+    """Read what ``write_graph`` wrote into a folder."""
+    counts = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
     # Not splitlines: a name may hold a rarer line separator.
     entities, relations = (
-        (place / name).read_bytes().decode().split("\n") for name in ("entities.txt", "relations.txt")
+        (folder / name).read_bytes().decode().split("\n") for name in ("entities.txt", "relations.txt")
     )
-    triples = np.load(place / "triples.npy", allow_pickle=False)
+    triples = np.load(folder / "triples.npy", allow_pickle=False)
     return KnowledgeGraph(entities, relations, triples, counts["duplicates"], counts["self_loops"], source_hash)

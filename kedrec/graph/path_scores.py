@@ -1,4 +1,4 @@
-"""Many scored paths at a time: the best of them, and their sums by the types of what they lead through."""
+"""Scores of many paths at a time: the best paths, and sums by the types of the entities on the way."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,10 @@ from kedrec.graph.knowledge_graph import KnowledgeGraph
 
 
 class Tally:
-    """The best of all paths that are shown to it, equal ones by their rows, and their number and sum by types.
+    """The best of all paths that are added, ties broken by their rows, and their number and sum by types.
 
     Args:
-        top: how many are kept.
+        top: number of best paths.
         kind: type of each entity, as a number.
     """
 
@@ -23,10 +23,10 @@ class Tally:
         self.sums: dict[tuple[int, ...], tuple[int, float]] = {}
 
     def add(self, between: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
-        """Look at ``(n, 1 or 2)`` rows of the entities between the ends, and the scores of these paths, ``(n,)``."""
-        kinds, place = np.unique(self.kind[between], axis=0, return_inverse=True)
-        totals = np.bincount(place.ravel(), scores, minlength=len(kinds))
-        counts = np.bincount(place.ravel(), minlength=len(kinds))
+        """Add paths: ``(n, 1 or 2)`` rows of the entities between the ends, and the scores, ``(n,)``."""
+        kinds, index = np.unique(self.kind[between], axis=0, return_inverse=True)
+        totals = np.bincount(index.ravel(), scores, minlength=len(kinds))
+        counts = np.bincount(index.ravel(), minlength=len(kinds))
         for kind, count, total in zip(kinds.tolist(), counts.tolist(), totals.tolist(), strict=True):
             before = self.sums.get(tuple(kind), (0, 0.0))
             self.sums[tuple(kind)] = (before[0] + count, before[1] + total)
@@ -42,8 +42,8 @@ def rarity(graph: KnowledgeGraph, triples: NDArray[np.int32], damping: float) ->
     relations = len(graph.relations)
     head, relation, tail = triples.T.astype(np.int64)
     ends = np.concatenate([head * relations + relation, tail * relations + relation])
-    _, place, counts = np.unique(ends, return_inverse=True, return_counts=True)
-    degrees = counts[place].reshape(2, -1)
+    _, index, counts = np.unique(ends, return_inverse=True, return_counts=True)
+    degrees = counts[index].reshape(2, -1)
     weight: NDArray[np.float64] = (degrees[0] * degrees[1]).astype(np.float64) ** -damping
     return weight
 
@@ -58,7 +58,7 @@ def rarest(number: NDArray[np.int64], weight: NDArray[np.float64]) -> tuple[NDAr
 
 
 def blocks(lengths: NDArray[np.int64], size: int) -> Iterator[slice]:
-    """Yield runs of the lengths that sum to at most ``size``; one that is longer stands alone."""
+    """Yield runs of the lengths that sum to at most ``size``; a longer length is a run of its own."""
     start, held = 0, 0
     for at, length in enumerate(lengths.tolist()):
         if held and held + length > size:

@@ -19,11 +19,11 @@ _BLOCK = 1 << 20  # edges that are looked at together: 40 MB or so
 
 @dataclass(frozen=True)
 class Edge:
-    """What links two neighbours of a path.
+    """A link between two neighbours of a path.
 
     Attributes:
         relation: in full.
-        source: where it is from: what stands before the first ``::``.
+        source: the database it is from: the relation's part before the first ``::``.
         forward: whether the relation's head comes first on the way from the drug.
     """
 
@@ -38,7 +38,7 @@ class Path:
 
     Attributes:
         nodes: ids, the drug first, the disease last.
-        steps: for each two neighbours all that links them, the rarest kind of link first.
+        steps: for each two neighbours all their links, the rarest kind first.
         score: product of degrees, damped; 0 to 1, higher is better.
     """
 
@@ -69,12 +69,12 @@ class MetaPath:
 
 @dataclass(frozen=True)
 class Found:
-    """What leads from a drug to a disease.
+    """The paths from a drug to a disease.
 
     Attributes:
         best: the best paths, best first.
         metapaths: by types, the greatest sum first.
-        direct: what links the two themselves, without the hidden relations.
+        direct: links between the two themselves, without the excluded relations.
     """
 
     best: tuple[Path, ...]
@@ -87,12 +87,12 @@ def types_between(metapath: str, kinds: Sequence[str], first: str, last: str) ->
 
     Args:
         metapath: ``Compound-Gene-Disease``, in any case.
-        kinds: the types that there are.
+        kinds: the types of the graph.
         first: type of the one end.
         last: type of the other.
 
     Raises:
-        KedrecError: a type is none, or there is not one or two of them between the two ends.
+        KedrecError: a type is unknown, or there are not one or two types between the two ends.
     """
     written = {kind.casefold(): kind for kind in kinds}
     parts = [part.strip() for part in metapath.split("-")]
@@ -100,13 +100,13 @@ def types_between(metapath: str, kinds: Sequence[str], first: str, last: str) ->
         if part.casefold() not in written:
             known = ", ".join(sorted(kinds))
             raise KedrecError(
-                f"metapath {metapath!r}: no entity is a {part!r}{nearest(part, kinds)}; there are {known}"
+                f"metapath {metapath!r}: unknown type {part!r}{nearest(part, kinds)}; expected some of {known}"
             )
-    found = [written[part.casefold()] for part in parts]
-    if len(found) not in (3, 4) or (found[0], found[-1]) != (first, last):
+    types = [written[part.casefold()] for part in parts]
+    if len(types) not in (3, 4) or (types[0], types[-1]) != (first, last):
         such = f"{first}-Gene-{last}"
         raise KedrecError(f"metapath {metapath!r}: expected one or two types between two ends, such as {such}")
-    return found[1:-1]
+    return types[1:-1]
 
 
 class PathFinder:
@@ -118,19 +118,19 @@ class PathFinder:
     relation alone. Where several relations link the same two entities the rarest counts. Their sum over all paths
     with the same types is the degree-weighted path count. Links are walked in both directions.
 
-    Links of all kinds are held once a direction, 20 bytes each; a search looks at the edges of the drug's neighbours,
-    1,048,576 at a time, whatever hubs are among them, and keeps only the best.
+    Links of all kinds are held once per direction, 20 bytes each; a search reads the edges of the drug's neighbours,
+    1,048,576 at a time, even where hubs are among them, and retains the best paths alone.
 
     Args:
-        graph: whose paths they are, of entities merged with their namesakes.
-        hidden: relations by full name that are no answer to why a drug treats a disease: the therapeutic ones. They are
-            left out between the drug and the disease asked for, and stay elsewhere.
+        graph: with synonyms merged.
+        excluded: full names of relations that do not explain why a drug treats a disease: the therapeutic ones. They
+            are left out between the drug and the disease of a query, and stay elsewhere.
         damping: w, 0 to 1; how much common links count less.
     """
 
-    def __init__(self, graph: KnowledgeGraph, hidden: Sequence[str], damping: float = DAMPING) -> None:
+    def __init__(self, graph: KnowledgeGraph, excluded: Sequence[str], damping: float = DAMPING) -> None:
         self.graph = graph
-        self._hidden = {graph.relation_rows[name] for name in hidden}
+        self._excluded = {graph.relation_rows[name] for name in excluded}
         self.kinds, self._kind = type_codes(graph.entities)
         triples = graph.triples[graph.triples[:, 0] != graph.triples[:, 2]]
         weight = rarity(graph, triples, damping)
@@ -151,10 +151,10 @@ class PathFinder:
             drug: id.
             disease: id.
             top: how many paths.
-            metapath: the only types of entities on the way that are wanted, ``Compound-Gene-Disease``, in any case.
+            metapath: restricts the types of the entities on the way, ``Compound-Gene-Disease``, in any case.
 
         Raises:
-            KedrecError: an entity is not in the graph, or the meta-path is none from the one's type to the other's.
+            KedrecError: an entity is not in the graph, or the meta-path does not lead from one's type to the other's.
         """
         for entity in (drug, disease):
             if entity not in self.graph.entity_rows:
@@ -181,10 +181,10 @@ class PathFinder:
 
     def _neighbours(self, row: int, without: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return distinct neighbours, ascending, and the weight of the rarest link to each."""
-        place = slice(self._first[row], self._first[row + 1])
-        found, weight = rarest(self._end[place].astype(np.int64), self._weight[place])
-        other = ~np.isin(found, without)
-        return found[other], weight[other]
+        links = slice(self._first[row], self._first[row + 1])
+        neighbours, weight = rarest(self._end[links].astype(np.int64), self._weight[links])
+        other = ~np.isin(neighbours, without)
+        return neighbours[other], weight[other]
 
     def _through_one(self, sides: "_Sides", between: list[int] | None, tally: Tally) -> None:
         rows, near_drug, near_disease = np.intersect1d(
@@ -203,11 +203,11 @@ class PathFinder:
         for block in blocks(lengths, _BLOCK):
             origin = np.repeat(np.arange(block.start, block.stop), lengths[block])
             within = np.arange(len(origin)) - np.repeat(np.cumsum(lengths[block]) - lengths[block], lengths[block])
-            place = self._first[sides.drug[origin]] + within
-            reaching = to_disease[self._end[place]] > 0
-            origin, place = origin[reaching], place[reaching]
-            number = origin * len(self.graph.entities) + self._end[place]
-            number, middle = rarest(number, self._weight[place])
+            links = self._first[sides.drug[origin]] + within
+            reaching = to_disease[self._end[links]] > 0
+            origin, links = origin[reaching], links[reaching]
+            number = origin * len(self.graph.entities) + self._end[links]
+            number, middle = rarest(number, self._weight[links])
             origin, end = np.divmod(number, len(self.graph.entities))
             scores = sides.drug_weight[origin] * middle * to_disease[end]
             tally.add(np.stack([sides.drug[origin], end], axis=1), scores)
@@ -222,17 +222,17 @@ class PathFinder:
         return Path(tuple(self.graph.entities[row] for row in rows), steps, score)
 
     def _edges(self, one: int, other: int, *, answers: bool) -> tuple[Edge, ...]:
-        """Return all links between two entities, rarest kind first; without ``answers`` none that is hidden."""
-        place = np.arange(self._first[one], self._first[one + 1])
-        place = place[self._end[place] == other]
-        found = []
-        for at in sorted(place.tolist(), key=lambda at: (-self._weight[at], int(self._relation[at]))):
+        """Return all links between two entities, rarest kind first; without ``answers`` no excluded one."""
+        links = np.arange(self._first[one], self._first[one + 1])
+        links = links[self._end[links] == other]
+        edges = []
+        for at in sorted(links.tolist(), key=lambda at: (-self._weight[at], int(self._relation[at]))):
             coded = int(self._relation[at])
             row = coded if coded >= 0 else ~coded
-            if answers or row not in self._hidden:
+            if answers or row not in self._excluded:
                 name = self.graph.relations[row]
-                found.append(Edge(name, name.partition("::")[0], coded >= 0))
-        return tuple(found)
+                edges.append(Edge(name, name.partition("::")[0], coded >= 0))
+        return tuple(edges)
 
 
 @dataclass(frozen=True)

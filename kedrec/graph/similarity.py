@@ -19,15 +19,15 @@ def neighbourhood_embedding(
 ) -> npt.NDArray[np.float32]:
     """Embed each compound by its neighbours: TF-IDF over (relation, direction, entity), projected at random.
 
-    Two drugs with like rows act on the same genes, share classes and side effects: their cosine is that of the TF-IDF
-    vectors, up to about ``dim ** -0.5`` (Johnson and Lindenstrauss). A truncated SVD keeps less of what sets close
-    drugs apart: on the project's real graph a drug shares a disease with 15 % of its 10 nearest under 64 singular
+    Two drugs with similar rows act on the same genes, share classes and side effects: their cosine is that of the
+    TF-IDF vectors, up to about ``dim ** -0.5`` (Johnson and Lindenstrauss). A truncated SVD tells close drugs apart
+    less well: on the project's real graph a drug shares a disease with 15 % of its 10 nearest under 64 singular
     vectors, 19 % under 256 (28 s), 22 % under this projection to 512 (1 s), 24 % under the exact cosine.
     The result does not depend on the order of the graph's triples.
 
     Args:
         graph: where the neighbours come from.
-        without: relations, by full name, that must not be seen: the therapeutic ones, which are what is predicted.
+        without: relations, by full name, that are left out: the therapeutic ones, which are predicted.
         dim: columns of the result.
 
     Returns:
@@ -41,7 +41,7 @@ def neighbourhood_embedding(
     by_name = np.argsort(np.array(graph.entities)[compounds])
     weights = _weights(_incidence(graph, compounds[by_name], without))
     if not weights.nnz:
-        raise KedrecError("no two drugs share a neighbour in the graph, so none is like another; use random negatives")
+        raise KedrecError("no two drugs share a neighbour in the graph, so that none is similar; use random negatives")
     directions = np.random.default_rng(0).standard_normal((weights.shape[1], dim), dtype=np.float32)
     projected: npt.NDArray[np.float32] = weights @ directions
     lengths = np.linalg.norm(projected, axis=1, keepdims=True)
@@ -54,8 +54,8 @@ def _incidence(graph: KnowledgeGraph, compounds: npt.NDArray[np.int64], without:
     """Return which compound has which neighbour: ``(compounds, features)`` of ones, both sides in order of names."""
     from scipy.sparse import csr_array
 
-    hidden = [graph.relation_rows[relation] for relation in without]
-    head, relation, tail = graph.triples[~np.isin(graph.triples[:, 1], hidden)].T.astype(np.int64)
+    excluded = [graph.relation_rows[relation] for relation in without]
+    head, relation, tail = graph.triples[~np.isin(graph.triples[:, 1], excluded)].T.astype(np.int64)
     row_of = np.full(len(graph.entities), -1)
     row_of[compounds] = np.arange(len(compounds))
     entity_rank = np.argsort(np.argsort(np.array(graph.entities)))
@@ -93,12 +93,12 @@ def unit_rows(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 
 
 def nearest_first(names: Sequence[str], vectors: npt.NDArray[np.floating]) -> Callable[[str], npt.NDArray[np.int64]]:
-    """Return a function from a name to all places in ``names``, its own among them, by falling cosine.
+    """Return a function from a name to all rows of ``names``, its own among them, by falling cosine.
 
-    Ask in the order of the sorted names: likeness is kept for one block of 256 names at a time, not for all.
+    Call it in the order of the sorted names: similarities are held for one block of 256 names at a time.
 
     Args:
-        names: distinct; where two are equally near, the one that comes first here goes first.
+        names: distinct; of two that are equally near, the first in this order comes first.
         vectors: ``(names, dim)``; a row of zeros is equally near to all.
     """
     unit = unit_rows(vectors)
@@ -106,14 +106,14 @@ def nearest_first(names: Sequence[str], vectors: npt.NDArray[np.floating]) -> Ca
     turn = {names[place]: number for number, place in enumerate(by_name)}
 
     @functools.lru_cache(maxsize=1)
-    def likeness(block: int) -> npt.NDArray[np.float32]:
-        wanted = unit[by_name[block * 256 : (block + 1) * 256]]
+    def similarities(block: int) -> npt.NDArray[np.float32]:
+        queries = unit[by_name[block * 256 : (block + 1) * 256]]
         # Rounded, so that what is equal stays equal in the last digits of each machine's arithmetic.
-        rounded: npt.NDArray[np.float32] = np.round(wanted @ unit.T, 5)
+        rounded: npt.NDArray[np.float32] = np.round(queries @ unit.T, 5)
         return rounded
 
     @functools.lru_cache(maxsize=1)
     def ranked(name: str) -> npt.NDArray[np.int64]:
-        return np.argsort(-likeness(turn[name] // 256)[turn[name] % 256], kind="stable")
+        return np.argsort(-similarities(turn[name] // 256)[turn[name] % 256], kind="stable")
 
     return ranked

@@ -28,7 +28,7 @@ def therapeutic_relations(graph: KnowledgeGraph, relations: Iterable[str]) -> li
 
 
 def stated_edges(graph: KnowledgeGraph, relations: Sequence[str]) -> dict[Edge, set[str]]:
-    """Return each (drug, disease) that the relations link, in either direction, with the relations that do so."""
+    """Return each (drug, disease) that some relations link, in either direction, with those relations."""
     stated: dict[Edge, set[str]] = defaultdict(set)
     for head, relation, tail in graph.edges(relations).tolist():
         drug, disease = sorted((graph.entities[head], graph.entities[tail]))  # "Compound::" sorts before "Disease::"

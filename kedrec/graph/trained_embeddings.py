@@ -1,4 +1,4 @@
-"""Embeddings of a finished run, read back for scoring triples by their ids."""
+"""Embeddings of a finished run, loaded to score triples by their ids."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """What ``embeddings/`` of a run holds.
+    """The content of a run's ``embeddings/``.
 
     Attributes:
         scorer: as it was trained.
@@ -26,7 +26,7 @@ class Exported:
         relation: ``(relations, width)``.
         entity_rows: id -> row.
         relation_rows: relation -> row.
-        held_out: (head, relation, tail) of the triples that validation and test have kept from training.
+        held_out: (head, relation, tail) of the triples of validation and test.
         identity: SHA-256 of the weights' file.
         split: the run's ``split.tsv``; ``None`` where it has none.
     """
@@ -45,13 +45,13 @@ class Exported:
         """Read a run's folder, or its ``embeddings`` folder.
 
         Raises:
-            KedrecError: a file is missing, damaged, or of other embeddings than the rest.
+            KedrecError: a file is missing or damaged, or the files do not belong together.
         """
         from safetensors import SafetensorError, safe_open
 
-        place = Path(folder)
-        place = place / "embeddings" if (place / "embeddings").is_dir() else place
-        path = place / "embeddings.safetensors"
+        root = Path(folder)
+        tables_folder = root / "embeddings" if (root / "embeddings").is_dir() else root
+        path = tables_folder / "embeddings.safetensors"
         try:
             with safe_open(path, framework="np") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
@@ -62,7 +62,7 @@ class Exported:
             ) from fault
         except (OSError, SafetensorError, TypeError) as fault:  # numpy knows no bfloat16
             raise KedrecError(f"{path}: cannot be read ({fault}); export the run again") from fault
-        scorer = None if name is None else recorded_scorer(name, place.parent)
+        scorer = None if name is None else recorded_scorer(name, tables_folder.parent)
         scalars = {one.removeprefix("scorer."): tensor for one, tensor in tensors.items() if one.startswith("scorer.")}
         if scorer is None or not {"entity", "relation"} <= tensors.keys() or not {"gamma", "range"} <= scalars.keys():
             raise KedrecError(f"{path}: not the embeddings of a run; expected entity, relation and a scorer")
@@ -70,23 +70,25 @@ class Exported:
         scorer.restored(gamma, value_range, {one: float(value.item()) for one, value in scalars.items()})
         if missing := sorted(scorer.learned_scalars().keys() - scalars.keys()):
             raise KedrecError(f"{path}: not the embeddings of a run; expected the scorer's {', '.join(missing)} too")
-        ids = {one: _ids(place / f"{one}.tsv") for one in ("entities", "relations")}
+        ids = {one: _ids(tables_folder / f"{one}.tsv") for one in ("entities", "relations")}
         for one, table in (("entities", "entity"), ("relations", "relation")):
             if len(ids[one]) != len(tensors[table]):
-                raise KedrecError(f"{place / one}.tsv: {len(ids[one])} lines for {len(tensors[table])} rows of {path}")
-        held = place / "held_out.tsv"
+                raise KedrecError(
+                    f"{tables_folder / one}.tsv: {len(ids[one])} lines for {len(tensors[table])} rows of {path}"
+                )
+        held = tables_folder / "held_out.tsv"
         triples = {tuple(line.split("\t")) for _, line in text_lines(held) if line} if held.is_file() else set()
         tables = (tensors["entity"], tensors["relation"], ids["entities"], ids["relations"])
-        split = place.parent / "split.tsv"
+        split = tables_folder.parent / "split.tsv"
         return cls(scorer, *tables, triples, file_hash(path), split if split.is_file() else None)
 
     def rows(self, entities: Sequence[str]) -> NDArray[np.float32]:
-        """Return the rows of entities, ``(n, width)``; zeros for one that is not there."""
-        found = np.array([self.entity_rows.get(one, -1) for one in entities], dtype=np.int64)
-        return np.where((found >= 0)[:, None], self.entity[found], np.float32(0))
+        """Return the rows of entities, ``(n, width)``; zeros for an entity that the run does not have."""
+        rows = np.array([self.entity_rows.get(one, -1) for one in entities], dtype=np.int64)
+        return np.where((rows >= 0)[:, None], self.entity[rows], np.float32(0))
 
     def score(self, head: str, relations: Sequence[str], tail: str) -> float | None:
-        """Return the best score over several relations; ``None`` where an entity, or each relation, is not there.
+        """Return the best score over several relations; ``None`` where the run lacks an entity or all relations.
 
         Args:
             head: id.
@@ -96,8 +98,8 @@ class Exported:
         rows = [self.relation_rows[name] for name in relations if name in self.relation_rows]
         if not rows or head not in self.entity_rows or tail not in self.entity_rows:
             return None
-        known, asked = (self.entity[self.entity_rows[one]] for one in (head, tail))
-        return float(self.scorer.pairs(self.scorer.query(known, self.relation[rows], "tail"), asked).max())
+        known, candidate = (self.entity[self.entity_rows[one]] for one in (head, tail))
+        return float(self.scorer.pairs(self.scorer.query(known, self.relation[rows], "tail"), candidate).max())
 
 
 def _ids(path: Path) -> dict[str, int]:

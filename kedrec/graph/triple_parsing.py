@@ -23,12 +23,12 @@ def parse_files(sources: Sequence[Path]) -> tuple[npt.NDArray[np.int32], list[st
         of lines of each file.
 
     Raises:
-        KedrecError: as ``load_graph``, but an empty file has no lines and is no fault.
+        KedrecError: as ``load_graph``, except that an empty file is allowed.
     """
     # Codes come from interning in parallel, so they depend on the machine; the order of appearance renames them.
     entity_names, relation_names = pl.Categories.random(), pl.Categories.random()
-    # polars forgets names that no column uses any more: these two keep them from one block to the next.
-    kept = [pl.Series(dtype=pl.Categorical(names)) for names in (entity_names, relation_names)]
+    # polars forgets names that no column uses any more: these two hold them from one block to the next.
+    holders = [pl.Series(dtype=pl.Categorical(names)) for names in (entity_names, relation_names)]
     parts = [np.empty((0, 3), dtype=np.uint32)]
     lengths: list[int] = []
     for source in sources:
@@ -36,7 +36,7 @@ def parse_files(sources: Sequence[Path]) -> tuple[npt.NDArray[np.int32], list[st
         for block in line_blocks(source):
             frame = _parse_block(source, block, line)
             line += frame.height
-            columns = zip(COLUMNS, (kept[0].dtype, kept[1].dtype, kept[0].dtype), strict=True)
+            columns = zip(COLUMNS, (holders[0].dtype, holders[1].dtype, holders[0].dtype), strict=True)
             parts.append(np.stack([frame[name].cast(kind).to_physical().to_numpy() for name, kind in columns], axis=1))
         lengths.append(line - 1)
     codes = np.concatenate(parts)
@@ -46,12 +46,12 @@ def parse_files(sources: Sequence[Path]) -> tuple[npt.NDArray[np.int32], list[st
     lines[:, 1:2], relations = _by_appearance(codes[:, 1:2], relation_names.to_series())
     for row, entity in enumerate(entities):
         if not is_entity(entity):
-            place = place_of(int((lines[:, ::2] == row).any(axis=1).argmax()), sources, lengths)
-            raise KedrecError(f"{place}: {entity!r} is not an entity; expected Type::id, such as Compound::DB00945")
+            where = line_of(int((lines[:, ::2] == row).any(axis=1).argmax()), sources, lengths)
+            raise KedrecError(f"{where}: {entity!r} is not an entity; expected Type::id, such as Compound::DB00945")
     return lines, entities, relations, lengths
 
 
-def place_of(index: int, sources: Sequence[Path], lengths: Sequence[int]) -> str:
+def line_of(index: int, sources: Sequence[Path], lengths: Sequence[int]) -> str:
     """Return "file, line number" for a line that ``parse_files`` returned, counted from 0 over all files."""
     ends = np.cumsum(lengths)
     file = int(np.searchsorted(ends, index, side="right"))
@@ -71,7 +71,7 @@ def _parse_block(source: Path, block: bytes, line: int) -> pl.DataFrame:
 
 
 def _first_fault(source: Path, block: bytes, line: int) -> KedrecError:
-    """Return the error for the first line that polars could not take; it does not say which one it was."""
+    """Return the error of the first malformed line; polars does not report which line it could not parse."""
     for number, raw in enumerate(block.removesuffix(b"\n").split(b"\n"), start=line):
         try:
             fields = raw.removesuffix(b"\r").decode().split("\t")

@@ -13,7 +13,7 @@ Side = Literal["head", "tail"]
 
 @dataclass(frozen=True, eq=False)
 class Modality:
-    """One vector an entity, from its name, its description, its structure, or anything else.
+    """One vector per entity: of its name, its description, its structure, or anything else.
 
     Attributes:
         name: such as ``name``, ``description``, ``fingerprint``.
@@ -28,15 +28,15 @@ class Modality:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """What the rows of a graph's tables stand for, and what they are anchored in.
+    """The entities and relations of a graph's tables, and the vectors that entities are anchored in.
 
     Attributes:
         entities: row -> ``Type::id``.
         relations: row -> relation.
-        names: row -> what people call the entity; its id where nobody says.
-        anchors: one vector an entity each, from texts or from anything else.
-        held_out: (n, 3) rows of the triples that validation and test keep from training.
-        descriptions: row -> prose, empty where there is none; no rows where nobody looked.
+        names: row -> name of the entity; its id where it has none.
+        anchors: modalities, each with one vector per entity.
+        held_out: (n, 3) rows of the triples of validation and test.
+        descriptions: row -> prose, empty where there is none; no rows where descriptions were not read.
     """
 
     entities: list[str]

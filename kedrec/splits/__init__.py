@@ -1,1 +1,1 @@
-"""What is train, validation and test, and the leakage filters that keep it so."""
+"""Which treatments are for training, validation and test, what follows from that, and the leakage filter."""

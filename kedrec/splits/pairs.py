@@ -68,7 +68,9 @@ def load_pairs(path: str | Path) -> list[Pair]:
             raise KedrecError(f"{path}: row {frame[column].to_list().index(None) + 1}, column {column!r} is null")
     for row, name in enumerate(frame["split"], start=1):
         if name not in SPLITS:
-            raise KedrecError(f"{path}: row {row}, column 'split': {name!r} is no split; expected {', '.join(SPLITS)}")
+            raise KedrecError(
+                f"{path}: row {row}, column 'split': unknown split {name!r}; expected one of {', '.join(SPLITS)}"
+            )
     return [Pair(**row) for row in frame.select(list(columns)).iter_rows(named=True)]
 
 

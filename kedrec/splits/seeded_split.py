@@ -1,4 +1,4 @@
-"""Seeded splits that follow from names and a seed alone: not from the order of a file, nor from any global state."""
+"""Seeded splits that names and a seed alone decide: not the order of a file, nor any global state."""
 
 import hashlib
 from collections import Counter
@@ -14,7 +14,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def seeded_number(seed: int, *parts: str) -> int:
-    """Return a number below 2**64 that looks random and depends on the seed and the parts only."""
+    """Return a pseudo-random number below 2**64 that depends on the seed and the parts alone."""
     text = "\x1f".join((str(seed), *parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
@@ -25,7 +25,7 @@ def seeded_order(items: Iterable[str], seed: int, purpose: str) -> list[str]:
     Args:
         items: in any order; repeats count once.
         seed: of the experiment.
-        purpose: another purpose gives an order of its own under the same seed.
+        purpose: two purposes give two orders under the same seed.
     """
     return sorted(set(items), key=lambda item: (seeded_number(seed, purpose, item), item))
 
@@ -33,8 +33,8 @@ def seeded_order(items: Iterable[str], seed: int, purpose: str) -> list[str]:
 def split_items(items: Iterable[str], validation: float, test: float, seed: int) -> dict[str, Split]:
     """Put each item into one split.
 
-    The first of the shuffled items are for the test, the next for validation, the rest for training, so that a few
-    items more or less move few of the others.
+    The first of the shuffled items are for the test, the next for validation, the rest for training: adding or removing
+    a few items moves few of the others.
 
     Args:
         items: distinct or not, in any order.
@@ -53,15 +53,15 @@ def split_items(items: Iterable[str], validation: float, test: float, seed: int)
             f"{len(shuffled)} items are too few to split into train, validation {validation}, test {test}"
         )
     return {
-        item: "test" if place < tested else "validation" if place < tested + validated else "train"
-        for place, item in enumerate(shuffled)
+        item: "test" if rank < tested else "validation" if rank < tested + validated else "train"
+        for rank, item in enumerate(shuffled)
     }
 
 
 def scatter_items(items: Iterable[str], validation: float, test: float, seed: int) -> dict[str, Split]:
-    """Put each item into one split by its own chance: the shares are met about, and no item moves another.
+    """Put each item into one split by its own random number: the shares hold on average, and no item moves another.
 
-    Arguments and errors are those of ``split_items``, but no number of items is too small.
+    Arguments and errors are those of ``split_items``, but any number of items will do.
     """
     _check_shares(validation, test)
     chances = {item: seeded_number(seed, "scatter", item) / 2**64 for item in items}
@@ -72,9 +72,9 @@ def scatter_items(items: Iterable[str], validation: float, test: float, seed: in
 
 
 def cut_days(days: Iterable[date], validation: float, test: float) -> tuple[date, date]:
-    """Return the first day of validation and the first day of the test, what comes before is for training.
+    """Return the first day of validation and the first day of the test; earlier days are for training.
 
-    All of one day are in one split; of the possible cuts those are taken that meet the shares best.
+    All items of one day are in one split; the cuts are those that meet the shares best.
 
     Args:
         days: one an item, in any order.
@@ -94,8 +94,8 @@ def cut_days(days: Iterable[date], validation: float, test: float) -> tuple[date
         )
     before = [0, *accumulate(counts[day] for day in known)]  # items before each day, and all of them
 
-    def nearest_cut(wanted: float, places: range) -> int:
-        return min(places, key=lambda place: (abs(before[place] - wanted), -place))
+    def nearest_cut(items: float, candidates: range) -> int:
+        return min(candidates, key=lambda cut: (abs(before[cut] - items), -cut))
 
     tested = nearest_cut((1 - test) * before[-1], range(2, len(known)))
     validated = nearest_cut(before[tested] - validation * before[-1], range(1, tested))
@@ -113,7 +113,7 @@ def check_patients(split: Mapping[Split, Sequence[int]]) -> None:
     """Make sure that no patient is in two splits.
 
     Raises:
-        KedrecError: one is; how many, but not who.
+        KedrecError: some are; with their number, without their identity.
     """
     times = Counter(patient for patients in split.values() for patient in set(patients))
     if several := sum(count > 1 for count in times.values()):
@@ -121,14 +121,15 @@ def check_patients(split: Mapping[Split, Sequence[int]]) -> None:
 
 
 def check_splits(names: Iterable[str]) -> None:
-    """Raise a KedrecError if one of the names is no split."""
+    """Raise a KedrecError if one of the names is not that of a split."""
     for name in names:
         if name not in SPLITS:
-            raise KedrecError(f"{name!r} is no split, which are {', '.join(SPLITS)}{nearest(name, SPLITS)}")
+            raise KedrecError(f"unknown split {name!r}; expected one of {', '.join(SPLITS)}{nearest(name, SPLITS)}")
 
 
 def _check_shares(validation: float, test: float) -> None:
     if min(validation, test) < 0 or validation + test >= 1:
         raise KedrecError(
-            f"validation {validation} and test {test} must be 0 or more and leave some of the data for training"
+            f"validation {validation} and test {test}: expected shares of 0 or more whose sum is below 1, so that some "
+            "data are left for training"
         )

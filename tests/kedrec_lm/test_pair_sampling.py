@@ -243,7 +243,7 @@ def test_limits_cap_each_split_and_keep_the_order_balanced(graph):
     kept = {(pair.relevant, pair.disease, pair.irrelevant, pair.split) for pair in full}
     assert {(pair.relevant, pair.disease, pair.irrelevant, pair.split) for pair in cut} <= kept
     assert sum(pair.relevant_first for pair in cut if pair.split == "train") == 10
-    with pytest.raises(KedrecError, match=r"'tests' is no split.*; did you mean 'test'"):
+    with pytest.raises(KedrecError, match=r"unknown split 'tests'.*; did you mean 'test'"):
         sample_pairs(graph, **SETTINGS, limit={"tests": 3})
 
 
@@ -288,7 +288,10 @@ def test_saved_pairs_come_back(graph, tmp_path):
         (lambda frame: frame.drop("split"), "no column 'split'"),
         (lambda frame: frame.with_columns(more=1), "unknown column 'more'"),
         (lambda frame: frame.with_columns(pl.lit(1).alias("relevant_first")), "column 'relevant_first' is Int"),
-        (lambda frame: frame.with_columns(pl.lit("valid").alias("split")), "row 1, column 'split': 'valid'"),
+        (
+            lambda frame: frame.with_columns(pl.lit("valid").alias("split")),
+            "row 1, column 'split': .* 'valid'",
+        ),
         (lambda frame: frame.with_columns(disease=pl.lit(None, pl.String)), "row 1, column 'disease' is null"),
     ],
 )

@@ -99,8 +99,8 @@ def test_repeats_in_a_file_count_once_and_what_two_files_tell_is_asked_once_at_m
         assert _named(graph, split.validation) == VALID
         assert split.dropped == 3
         assert (graph.duplicates, len(graph.triples)) == (8, 7)
-        assert f"{folder / 'test.txt'}: 1 triple(s) are not asked" in caplog.text
-        assert f"{folder / 'valid.txt'}: 2 triple(s) are not asked" in caplog.text
+        assert f"{folder / 'test.txt'}: 1 triple(s) are dropped" in caplog.text
+        assert f"{folder / 'valid.txt'}: 2 triple(s) are dropped" in caplog.text
     caplog.clear()
     _load(tmp_path / "clean")
     assert not caplog.text
@@ -142,11 +142,11 @@ def test_a_folder_with_a_train_file_is_a_split_folder(tmp_path, end):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"valid_txt": None}, ": looked for valid.txt, valid.txt.gz, valid.txt.zst and found none"),
-        ({"test_txt": None}, ": looked for test.txt, test.txt.gz, test.txt.zst and found none"),
+        ({"valid_txt": None}, ": none of valid.txt, valid.txt.gz, valid.txt.zst is in this folder"),
+        ({"test_txt": None}, ": none of test.txt, test.txt.gz, test.txt.zst is in this folder"),
         ({"train_txt": b""}, "/train.txt: the file is empty"),
         ({"test_txt": b""}, "/test.txt: the file is empty"),
-        ({"test_txt": _text(TRAIN[:2])}, "/test.txt: {folder}/train.txt has each of its triples too"),
+        ({"test_txt": _text(TRAIN[:2])}, "/test.txt: {folder}/train.txt has all of its triples too"),
         ({"train_txt": _text(TRAIN) + b"a\tb\n"}, "/train.txt, line 4: 2 column(s)"),
         ({"test_txt": _text(TEST) + b"Gene::1\tr\t\n"}, "/test.txt, line 3: the tail is empty"),
         ({"valid_txt": b"\n"}, "/valid.txt, line 1: 1 column(s)"),
@@ -163,12 +163,12 @@ def test_a_folder_with_a_train_file_is_a_split_folder(tmp_path, end):
         ),
         (
             {"entities_dict": _dict([*NAMES, "Gene::2"])},
-            "/entities.dict, line 8: 'Gene::2' is on line 1 too; keep one",
+            "/entities.dict, line 8: 'Gene::2' is on line 1 too; remove one",
         ),
         ({"entities_dict": _dict(NAMES) + b"3\tx\n"}, "/entities.dict, line 8: row 3 is on line 4 too"),
         (
             {"entities_dict": b"9\tGene::9\n" + _dict(NAMES)},
-            "/entities.dict, line 1: row 9 of a file of 8 lines; expected rows 0 to 7",
+            "/entities.dict, line 1: row 9 in a file of 8 lines; expected rows 0 to 7",
         ),
         ({"entities_dict": b"Gene::1\t0\n"}, "/entities.dict, line 1: expected a row and a name"),
         ({"relations_dict": b"0\tr\n1\t\n"}, "/relations.dict, line 2: expected a row and a name"),
@@ -184,5 +184,5 @@ def test_a_fault_is_named_with_file_and_line(tmp_path, changes, expected):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(KedrecError, match=r"nowhere: looked for train\.txt, .*expected a folder with train\.txt"):
+    with pytest.raises(KedrecError, match=r"nowhere: none of train\.txt, .*expected train\.txt"):
         load_split(tmp_path / "nowhere", Store(tmp_path / "store"))
