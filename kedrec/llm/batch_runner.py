@@ -1,4 +1,4 @@
-"""Requests to answers: from the log where it has them, from the model where not."""
+"""Answers to many requests: from the log if it has them, otherwise from the model."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,15 @@ _HOPELESS = 5  # refused requests with no answer at all after which the run ends
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would ask.
+    """The requests that a run would send.
 
     Attributes:
-        requests: distinct ones.
-        missing: those without an answer in the log.
-        prompt_tokens: of the missing, about.
-        completion_tokens: of the missing, at most.
-        cost: of the missing, US dollars, at most; prompts are taken at a token a byte, so it is some times the real.
+        requests: number of distinct requests.
+        missing: number of requests without an answer in the log.
+        prompt_tokens: estimate for the missing requests.
+        completion_tokens: bound for the missing requests.
+        cost: bound for the missing requests, US dollars; it counts one token a byte of the prompts, so that the real
+            cost is several times smaller.
     """
 
     requests: int
@@ -33,7 +34,7 @@ class Plan:
     cost: float
 
     def stage(self, name: str) -> Stage:
-        """Return this as a stage of a preparation, which has this name."""
+        """Return the plan as a stage of a preparation with this name."""
         work = {
             "questions to ask": self.missing,
             "tokens of prompts, about": self.prompt_tokens,
@@ -44,12 +45,12 @@ class Plan:
 
 
 def plan(model: Ask, requests: Sequence[Request], kept: Collection[str]) -> Plan:
-    """Return what is missing and what it would cost; opens no connection and writes nothing.
+    """Return how many answers are missing and their cost; opens no connection and writes nothing.
 
     Args:
-        model: that would be asked.
-        requests: the questions.
-        kept: keys of the answers there are, as `kedrec.llm.answer_cache.known` reads them.
+        model: that would answer.
+        requests: of the run.
+        kept: keys of the stored answers, as `kedrec.llm.answer_cache.known` reads them.
 
     Raises:
         KedrecError: the requests are ``local_only`` and the model is not on this machine.
@@ -67,19 +68,19 @@ def plan(model: Ask, requests: Sequence[Request], kept: Collection[str]) -> Plan
 
 
 def answer_all(model: Ask, requests: Sequence[Request], log: AnswerLog) -> list[Answer]:
-    """Return the answers in the order of the requests; only those that the log lacks are asked, each once.
+    """Return the answers in the order of the requests; only requests without an answer in the log are sent, each once.
 
-    A request that the server refuses, as when it is too long, has an answer with ``finish="refused"``, which the log
-    does not keep: the next run asks it again.
+    A request that the server refuses, for example because it is too long, gets an answer with ``finish="refused"``,
+    which is not stored: the next run sends the request again.
 
     Args:
-        model: is not touched where the log has every answer.
-        requests: the questions.
-        log: keeps each answer as soon as it is there.
+        model: not used if the log has every answer.
+        requests: of the run.
+        log: stores each answer as soon as it arrives.
 
     Raises:
-        KedrecError: patients' text for a model that is not on this machine; the model cannot be reached; the budget is
-            spent; the server refuses every request. The answers so far are kept.
+        KedrecError: patient data for a model that is not on this machine; the model cannot be reached; the budget is
+            spent; the server refuses every request. The answers so far are stored.
     """
     refuse_unless_local(model, requests)
     keys = [request.key(model.name) for request in requests]
@@ -87,21 +88,21 @@ def answer_all(model: Ask, requests: Sequence[Request], log: AnswerLog) -> list[
     refused: dict[str, Answer] = {}
     if missing:
         _bound_needs_prices(model, log)
-        wanted, done = list(missing.items()), 0
+        sent, done = list(missing.items()), 0
 
-        def keep(place: int, answer: Answer) -> None:
+        def keep(index: int, answer: Answer) -> None:
             nonlocal done
-            key, request = wanted[place]
+            key, request = sent[index]
             if answer.finish == REFUSED:
                 refused[key] = answer
-                if len(refused) == min(_HOPELESS, len(wanted)) and model.name not in log.ledger.tallies:
-                    raise KedrecError(f"the teacher {model.name!r} refuses these questions: {answer.text}")
+                if len(refused) == min(_HOPELESS, len(sent)) and model.name not in log.ledger.tallies:
+                    raise KedrecError(f"the teacher {model.name!r} refuses these requests: {answer.text}")
             else:
                 log.keep(model.name, request, answer)
                 done += 1
-            tell("answers of the teacher", done + len(refused), len(wanted))
+            tell("answers of the teacher", done + len(refused), len(sent))
 
-        model.ask([request for _, request in wanted], log.ledger, keep)
+        model.ask([request for _, request in sent], log.ledger, keep)
     return [refused[key] if key in refused else log[key] for key in keys]
 
 
@@ -109,6 +110,6 @@ def _bound_needs_prices(model: Ask, log: AnswerLog) -> None:
     prices: Prices | None = model.prices
     if log.ledger.max_cost is not None and prices is None and not model.local:
         raise KedrecError(
-            f"max_cost is set, but not what the teacher {model.name!r} costs; set prices: {{input: …, output: …}}, US "
+            f"max_cost is set, but the teacher {model.name!r} has no prices; set prices: {{input: …, output: …}}, US "
             "dollars a million tokens (0 and 0 for a server of your own)"
         )

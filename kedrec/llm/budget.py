@@ -1,4 +1,4 @@
-"""What was spent, and what may still be: no attempt begins that could take the sum above the bound."""
+"""The budget of paid models: no attempt starts that could take the total cost above the bound."""
 
 import math
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from kedrec.storage.append_log import Journal, rows
 
 @dataclass
 class Tally:
-    """Sums of one model.
+    """Totals of one model.
 
     Attributes:
-        answers: that came.
+        answers: received.
         prompt_tokens: of their requests.
         completion_tokens: of the answers.
         cost: US dollars.
@@ -29,16 +29,16 @@ class Tally:
 class Ledger:
     """Tokens and cost by model, over all runs that share the file.
 
-    Each attempt that may cost is written down at its worst before it is made, and again at its real cost when the
-    answer is kept. What was never settled, be it in flight, cut off by the network or killed with the process, counts
-    at its worst: the server may have charged for it.
+    Each attempt with a cost is recorded at its largest possible cost before it is made, and at its real cost when the
+    answer is stored. An attempt without an answer, because it is in flight, or the network or the process failed, keeps
+    its largest possible cost: the server may have charged for it.
 
     Args:
-        path: JSONL of the attempts; made if absent.
-        max_cost: bound of the sum, US dollars; ``None`` sets none.
+        path: JSONL of the attempts; created if absent.
+        max_cost: bound of the total, US dollars; ``None`` for no bound.
 
     Raises:
-        KedrecError: the bound is no amount, or the file cannot be written.
+        KedrecError: the bound is negative or infinite, or the file cannot be written.
     """
 
     def __init__(self, path: Path, max_cost: float | None = None) -> None:
@@ -58,22 +58,22 @@ class Ledger:
 
     @property
     def spent(self) -> float:
-        """What answers cost, and unsettled attempts at their worst; US dollars."""
+        """Cost of the answers, and largest possible cost of attempts without an answer; US dollars."""
         return math.fsum([*(tally.cost for tally in self.tallies.values()), *self._open.values()])
 
     def fits(self, cost: float) -> bool:
-        """Whether a further attempt of at most ``cost`` US dollars keeps to the bound."""
+        """Whether another attempt of at most ``cost`` US dollars stays within the bound."""
         return self.max_cost is None or self.spent + cost <= self.max_cost
 
     def begin(self, model: str, worst: float) -> int:
-        """Write down an attempt of at most ``worst`` US dollars that is about to be made; return its number."""
+        """Record an attempt of at most ``worst`` US dollars before it is made; return its number."""
         number, self._next = self._next, self._next + 1
         self._journal.append({"begins": number, "model": model, "cost": worst})
         self._open[number] = worst
         return number
 
     def settle(self, attempt: int, model: str, answer: Answer, prices: Prices | None) -> None:
-        """Put the real cost of a kept answer in place of the worst; the worst stays where no tokens were told."""
+        """Record the real cost of an answer; without counts of tokens the largest possible cost stays."""
         if answer.prompt_tokens is None or answer.completion_tokens is None:
             cost = self._open[attempt]
         else:
@@ -81,7 +81,7 @@ class Ledger:
         self._write(attempt, model, answer.prompt_tokens or 0, answer.completion_tokens or 0, cost)
 
     def release(self, attempt: int, model: str) -> None:
-        """Strike out an attempt that the server refused, and so did not charge for."""
+        """Record that an attempt was refused by the server, and so cost nothing."""
         del self._open[attempt]
         self._journal.append(
             {"settles": attempt, "model": model, "prompt_tokens": 0, "completion_tokens": 0, "cost": None}
@@ -92,7 +92,7 @@ class Ledger:
         self._write(None, model, answer.prompt_tokens or 0, answer.completion_tokens or 0, 0.0)
 
     def close(self) -> None:
-        """Have the disk hold it."""
+        """Flush to the disk and close."""
         self._journal.close()
 
     def _write(self, attempt: int | None, model: str, prompt: int, completion: int, cost: float) -> None:
@@ -120,5 +120,5 @@ class Ledger:
 
 
 def worst_cost(request: Request, prices: Prices | None) -> float:
-    """Return the bound of what one attempt at a request can cost, US dollars."""
+    """Return the largest possible cost of one attempt at a request, US dollars."""
     return prices.cost(request.most_prompt_tokens, request.max_tokens) if prices else 0.0

@@ -1,6 +1,6 @@
-"""A server of OpenAI's protocol (OpenAI, vLLM, TGI, Ollama, `transformers serve`): its address, key, and faults.
+"""A server of OpenAI's protocol (OpenAI, vLLM, TGI, Ollama, `transformers serve`): its address, key, and errors.
 
-The `openai` client speaks the protocol; what a fault means, and whether another try may mend it, is decided here.
+The `openai` client speaks the protocol; what an error means, and whether another try may help, is decided here.
 """
 
 import asyncio
@@ -30,17 +30,17 @@ _EXCERPT = 300  # characters of a server's own explanation
 
 
 class RefusedError(Exception):
-    """The server will not answer this request, however often it is sent; says why."""
+    """The server refuses this request, however often it is sent; the message is its reason."""
 
 
 class FailedError(AgainError):
     """A try that failed and may succeed later.
 
     Args:
-        reason: what was wrong.
+        reason: of the failure.
         after: seconds that the server asks to wait.
-        charged: whether the server may have answered, and so charged for it, though no whole answer arrived.
-        reached: whether there was a server at all.
+        charged: whether the server may have charged for an answer, although no complete answer arrived.
+        reached: whether the server was reached.
     """
 
     def __init__(self, reason: str, after: float | None = None, *, charged: bool = False, reached: bool = True) -> None:
@@ -50,22 +50,22 @@ class FailedError(AgainError):
 
 
 class Endpoint:
-    """Where a server of OpenAI's protocol is, and how patient to be with it.
+    """The address of a server of OpenAI's protocol, and how to retry.
 
-    Nothing is opened, and no key is needed, before `client`.
+    No connection is opened, and no key is needed, before `client`.
 
     Args:
         base_url: the address, up to and with ``/v1``.
         model: the model's name on that server.
         key_variable: name of the environment variable that holds the key; ``None`` takes ``OPENAI_API_KEY`` for
             OpenAI's own address and sends no key to any other.
-        timeout: seconds for one whole answer.
+        timeout: seconds for one complete answer.
         tries: of one request, the first included.
         patience: the longest wait between two tries, seconds; a server that asks for more ends the run.
-        pause: about how long to wait before the second try, seconds; doubled with each further one, with jitter.
+        pause: approximate wait before the second try, seconds; doubled with each further try.
 
     Raises:
-        KedrecError: the address is none.
+        KedrecError: the address is not valid.
     """
 
     def __init__(
@@ -80,9 +80,11 @@ class Endpoint:
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise KedrecError(f"base_url {base_url!r} is no address; expected one like http://127.0.0.1:8000/v1")
+            raise KedrecError(f"base_url: {base_url!r} is no address; expected one like http://127.0.0.1:8000/v1")
         if parts.username or parts.password or parts.query:
-            raise KedrecError("base_url holds a user, a password or a query; put the key into an environment variable")
+            raise KedrecError(
+                "base_url: it holds a user, a password or a query; put the key into an environment variable"
+            )
         self.base_url = base_url.rstrip("/")
         self.model = model
         own = parts.hostname == urlsplit(OPENAI).hostname
@@ -95,7 +97,7 @@ class Endpoint:
         self._answered = False
 
     def client(self) -> "openai.AsyncOpenAI":
-        """Return a client that tries once, to be closed after use.
+        """Return a client that tries once; close it after use.
 
         Raises:
             KedrecError: the key is not in the environment.
@@ -103,9 +105,9 @@ class Endpoint:
         import openai
 
         for name in ("httpx2", "httpx", "openai"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # they would log addresses, and at debug level texts
-        # What a server on this machine is told must stay here: no proxy of the environment, and no server anywhere
-        # sends the text on to another by a redirect.
+            logging.getLogger(name).setLevel(logging.WARNING)  # they log addresses, and texts at debug level
+        # Text sent to a server on this machine must stay here: it goes to no proxy of the environment, and no
+        # redirect sends it on.
         transport = openai.DefaultAsyncHttpxClient(
             follow_redirects=False, trust_env=not self.local, timeout=self.timeout
         )
@@ -114,15 +116,15 @@ class Endpoint:
         )
 
     async def patiently(self, once: Callable[[], Awaitable[T]], stopping: asyncio.Event) -> T:
-        """Return what ``once`` returns, tried again after a fault that may pass.
+        """Return what ``once`` returns, with retries after an error that may pass.
 
         Args:
-            once: one try; raises `FailedError`, `RefusedError` or `KedrecError` as `judged` makes them.
-            stopping: once set, no further try is made.
+            once: one try; raises the errors that `judged` returns.
+            stopping: when set, no further try is made.
 
         Raises:
-            RefusedError: the server will not answer this request.
-            KedrecError: the tries are used up, or no try would help.
+            RefusedError: the server refuses this request.
+            KedrecError: no tries are left, or no try would help.
         """
         import tenacity
 
@@ -151,15 +153,15 @@ class Endpoint:
         return found
 
     def _given_up(self, fault: FailedError, tried: int) -> KedrecError:
-        wish = f" (it asks to wait {fault.after:.0f} s)" if fault.after else ""
+        requested = f" (it asks to wait {fault.after:.0f} s)" if fault.after else ""
         remedy = "start again later" if fault.reached else "check base_url, and that the server runs"
         return KedrecError(
-            f"{self.base_url}: {fault}{wish}, after {tried} {'try' if tried == 1 else 'tries'}; {remedy}: the answers "
-            "so far are kept"
+            f"{self.base_url}: {fault}{requested}, after {tried} {'try' if tried == 1 else 'tries'}; {remedy}: the "
+            "answers so far are stored"
         )
 
     def judged(self, fault: Exception) -> Exception:
-        """Return what a fault of the client means: `FailedError`, `RefusedError` or `KedrecError`."""
+        """Return the meaning of an error of the client: `FailedError`, `RefusedError` or `KedrecError`."""
         import openai
 
         if isinstance(fault, TimeoutError):
@@ -176,12 +178,12 @@ class Endpoint:
         return FailedError(f"its answer cannot be read ({self._plain(str(fault))})", charged=True)
 
     def _status(self, fault: "openai.APIStatusError") -> Exception:
-        """Return what a status of 300 or more means."""
+        """Return the meaning of a status of 300 or more."""
         code, said = fault.status_code, self._plain(_explanation(fault.body))
         if fault.code == "insufficient_quota":
-            remedy = "the account's quota is used up; the answers so far are kept"
+            remedy = "the account's quota is used up; the answers so far are stored"
         elif code in (401, 403):
-            where = f"the key in {self.key_variable}" if self.key_variable else "key_variable: the server wants a key"
+            where = f"the key in {self.key_variable}" if self.key_variable else "key_variable: the server needs a key"
             remedy = f"the key is not accepted; check {where}"
         elif code == 404:
             remedy = (
@@ -193,7 +195,7 @@ class Endpoint:
         elif code in _REFUSED:
             return RefusedError(f"status {code}: {said}")
         elif code < 400:
-            remedy = "it points to another address; put that into base_url"
+            remedy = "it redirects to another address; set base_url to that"
         else:
             remedy = f"{said}; check base_url and the model"
         return KedrecError(f"{self.base_url}: status {code}, {remedy}")
@@ -210,14 +212,14 @@ class Endpoint:
         return key
 
     def _plain(self, text: str) -> str:
-        """Return the beginning of a server's words on one line, without the key."""
+        """Return the start of a server's message on one line, without the key."""
         key = self._key() if self.key_variable and os.environ.get(self.key_variable) else ""
         line = " ".join(text.replace(key, "…").split() if key else text.split())
         return line[:_EXCERPT] or "no reason given"
 
 
 def _explanation(body: object) -> str:
-    """Return the words of a body of an error, of whichever server."""
+    """Return the message in the body of an error, in the form of any server."""
     if isinstance(body, dict):
         found = body.get("message") or body.get("detail") or body.get("error") or body
         return found if isinstance(found, str) else json.dumps(found, default=str)
@@ -229,7 +231,7 @@ def _said(fault: BaseException | None) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether an address is this machine's own; a name other than localhost never counts."""
+    """Whether an address is of this machine; of names only localhost is."""
     if host.lower() == "localhost":
         return True
     try:

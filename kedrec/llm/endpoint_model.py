@@ -1,4 +1,4 @@
-"""A teacher behind a server of OpenAI's protocol."""
+"""A language model behind a server of OpenAI's protocol."""
 
 import asyncio
 import logging
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OPTIONAL = ("response_format", "stream_options", "seed")  # what a server may refuse, in the order it is given up
+_OPTIONAL = ("response_format", "stream_options", "seed")  # settings left out, in this order, if a server refuses
 
 
 class EndpointModel:
-    """Asks an endpoint, several questions at a time.
+    """Sends requests to an endpoint, several at a time.
 
-    An answer is constrained to a request's JSON schema where the server offers that; a server that refuses it, or the
-    seed, is asked without it for the rest of the run.
+    An answer is constrained to the request's JSON schema if the server supports that. If the server refuses the schema
+    or the seed, the rest of the run goes without.
 
     Args:
-        model: the model's name on that server; together with messages and settings it names an answer in the log, the
+        model: the model's name on that server. Together with messages and settings it names an answer in the cache. The
             address does not: the same model may move.
         base_url: the address, up to and with ``/v1``.
         key_variable: name of the environment variable that holds the key; ``None`` takes ``OPENAI_API_KEY`` for
             OpenAI's own address and sends no key to any other.
-        concurrency: questions in flight at a time.
-        timeout: seconds for one whole answer.
-        tries: of one question, the first included; with growing pauses, or those that the server asks for.
-        patience: the longest pause between two tries, seconds; a server that asks for more ends the run.
-        stream: let the server send the answer piece by piece, which keeps a slow connection alive.
-        prices: of tokens; ``None`` for a server that costs nothing.
+        concurrency: requests in flight at a time.
+        timeout: seconds for one complete answer.
+        tries: of one request, the first included; with growing waits, or those that the server asks for.
+        patience: the longest wait between two tries, seconds; a server that asks for more ends the run.
+        stream: whether the server sends the answer in pieces, which keeps a slow connection alive.
+        prices: of tokens; ``None`` for a free server.
 
     Raises:
-        KedrecError: the address is none.
+        KedrecError: the address is not valid.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class EndpointModel:
         prices: Prices | None = None,
     ) -> None:
         if concurrency < 1:
-            raise KedrecError(f"concurrency, questions in flight at a time, must be 1 or more, not {concurrency}")
+            raise KedrecError(f"concurrency: {concurrency}; expected 1 or more requests in flight at a time")
         self.endpoint = Endpoint(base_url, model, key_variable, timeout, tries, patience)
         self.concurrency = concurrency
         self.stream = stream
@@ -70,29 +70,29 @@ class EndpointModel:
 
     @property
     def local(self) -> bool:
-        """Whether the address is this machine's own (localhost, 127.0.0.0/8, ::1)."""
+        """Whether the address is of this machine (localhost, 127.0.0.0/8, ::1)."""
         return self.endpoint.local
 
     @property
     def prices(self) -> Prices | None:
-        """Of its tokens."""
+        """Prices of tokens; ``None`` for a free server."""
         return self._prices
 
     def ask(self, requests: Sequence[Request], ledger: Ledger, keep: Keep) -> None:
         """Answer the requests; see `kedrec.llm.language_model.Ask.ask`.
 
         Raises:
-            KedrecError: no key, no connection, a model that the server does not know, tries used up, or the budget
-                spent. Answers that were in flight are waited for and kept before it is raised.
+            KedrecError: no key, no connection, a model that the server does not know, no tries left, or the budget
+                spent. It is raised after requests in flight are answered and stored.
         """
         refuse_unless_local(self, requests)
         asyncio.run(_Run(self, ledger, keep).all(requests))
 
     async def send(self, client: "openai.AsyncOpenAI", request: Request, without: frozenset[str]) -> Answer:
-        """Make one try, without the optional settings named.
+        """Make one try, without the optional settings in ``without``.
 
         Raises:
-            FailedError, RefusedError, KedrecError: as `Endpoint.judged` tells them apart.
+            FailedError, RefusedError, KedrecError: see `Endpoint.judged`.
         """
         import openai
 
@@ -105,7 +105,7 @@ class EndpointModel:
             raise self.endpoint.judged(fault) from fault
 
     async def send_leaner(self, client: "openai.AsyncOpenAI", request: Request) -> Answer:
-        """Make one try; where it is refused, once more without the optional settings that may be the reason."""
+        """Make one try; if it is refused, try again without the optional settings that may be the reason."""
         without, first = self._given_up, None
         while True:
             try:
@@ -119,7 +119,7 @@ class EndpointModel:
             else:
                 if without - self._given_up:
                     refused = ", ".join(sorted(without - self._given_up))
-                    log.warning("%s refuses %s; it is asked without", self.endpoint.base_url, refused)
+                    log.warning("%s refuses %s; requests are sent without it", self.endpoint.base_url, refused)
                     self._given_up |= without
                 return answer
 
@@ -142,7 +142,7 @@ class EndpointModel:
 
 
 class _Run:
-    """One call of `EndpointModel.ask`: workers that share the requests, the ledger and a wish to stop."""
+    """One call of `EndpointModel.ask`: workers that share the requests, the ledger and an event to stop."""
 
     def __init__(self, model: EndpointModel, ledger: Ledger, keep: Keep) -> None:
         self.model = model
@@ -162,16 +162,16 @@ class _Run:
             raise self.fault
 
     async def _work(self, client: "openai.AsyncOpenAI", waiting: Iterator[tuple[int, Request]]) -> None:
-        for place, request in waiting:
+        for index, request in waiting:
             if self.stopping.is_set():
                 return
             try:
-                await self._answer(client, place, request)
-            except Exception as fault:  # `all` raises it, once what is in flight has come
+                await self._answer(client, index, request)
+            except Exception as fault:  # `all` raises it after the requests in flight
                 self.fault = self.fault or fault
                 self.stopping.set()
 
-    async def _answer(self, client: "openai.AsyncOpenAI", place: int, request: Request) -> None:
+    async def _answer(self, client: "openai.AsyncOpenAI", index: int, request: Request) -> None:
         async def once() -> None:
             async with self._attempt(request) as attempt:
                 try:
@@ -181,7 +181,7 @@ class _Run:
                     if attempt is not None and not charged:
                         self.ledger.release(attempt, self.model.name)
                     raise
-                self.keep(place, answer)
+                self.keep(index, answer)
                 if attempt is None:
                     self.ledger.count(self.model.name, answer)
                 else:
@@ -190,11 +190,11 @@ class _Run:
         try:
             await self.model.endpoint.patiently(once, self.stopping)
         except RefusedError as fault:
-            self.keep(place, Answer(str(fault), 0, 0, REFUSED))
+            self.keep(index, Answer(str(fault), 0, 0, REFUSED))
 
     @asynccontextmanager
     async def _attempt(self, request: Request) -> AsyncIterator[int | None]:
-        """Write down the worst cost of a try that is made within; wait for others where it does not fit beside them."""
+        """Record the largest cost of the try made within the block; wait for others while the budget is reserved."""
         worst = worst_cost(request, self.model.prices)
         async with self.settled:
             while not self.ledger.fits(worst):
@@ -213,22 +213,22 @@ class _Run:
     def _spent(self) -> KedrecError:
         bound, spent = self.ledger.max_cost or 0.0, self.ledger.spent
         return KedrecError(
-            f"the teacher {self.model.name!r} has cost ${spent:.4f}, and the next answer could take it past max_cost, "
-            f"${bound:.4f}; the answers so far are kept: raise max_cost and start again to get the others"
+            f"the teacher {self.model.name!r} has cost ${spent:.4f}, and the next answer could exceed max_cost, "
+            f"${bound:.4f}; the answers so far are stored: raise max_cost and start again to get the others"
         )
 
 
-def _leaner(body: Mapping[str, Any], said: str) -> frozenset[str]:
-    """Return the settings to give up next: those that the server names, else the first of the optional ones."""
-    if "max_tokens" in body and "max_completion_tokens" in said:
+def _leaner(body: Mapping[str, Any], reason: str) -> frozenset[str]:
+    """Return the settings to leave out next: those that the server names, else the first optional one."""
+    if "max_tokens" in body and "max_completion_tokens" in reason:
         return frozenset({"max_tokens"})
     optional = [name for name in _OPTIONAL if name in body]
-    named = [name for name in optional if name in said or name.replace("_", " ") in said]
+    named = [name for name in optional if name in reason or name.replace("_", " ") in reason]
     return frozenset(named or optional[:1])
 
 
 def _whole(made: Any) -> Answer:
-    """Return the answer of a response; a body of another form is a `ValueError`."""
+    """Return the answer in a response; raises `ValueError` if the response has none."""
     choices = getattr(made, "choices", None)
     if not choices or getattr(choices[0], "message", None) is None:
         raise ValueError(f"no answer in {str(made)[:80]!r}")
@@ -238,7 +238,7 @@ def _whole(made: Any) -> Answer:
 
 
 async def _streamed(made: Any) -> Answer:
-    """Return the answer of a stream; one that ends without a reason to finish was cut."""
+    """Return the answer in a stream; raises `ValueError` if the stream is truncated."""
     parts: list[str] = []
     usage = finish = None
     async with made:

@@ -1,4 +1,4 @@
-"""Batched generation as a Lightning module: what `Trainer.predict` runs, on one device or on many."""
+"""Batched generation as a Lightning module, for `Trainer.predict` on one device or several."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ from kedrec.llm.requests import CUT, Answer
 
 @dataclass(frozen=True)
 class Prompt:
-    """A tokenized question.
+    """A tokenized request.
 
     Attributes:
-        place: of its request.
+        place: index of the request.
         tokens: ids of the prompt.
         max_tokens: bound of the answer, tokens.
-        temperature: 0 takes the likeliest token each time.
-        seed: of the sampling; with the tokens it decides the draws, whatever else is in the batch.
+        temperature: 0 for greedy decoding.
+        seed: of the sampling; seed and tokens decide the draws, independent of the rest of the batch.
     """
 
     place: int
@@ -41,7 +41,7 @@ class Generation(LightningModule):
         folder: of the model, or its hub name.
         dtype: of the weights, a name that torch knows.
         end: ids of the tokens that end an answer.
-        pad: id of the token that fills a batch up, on the left.
+        pad: id of the padding token; padding is on the left.
     """
 
     def __init__(self, folder: str, dtype: str, end: Sequence[int], pad: int) -> None:
@@ -53,7 +53,7 @@ class Generation(LightningModule):
         self.net: Any = None
 
     def configure_model(self) -> None:
-        """Load the weights, in each process its own."""
+        """Load the weights, in each process a copy."""
         if self.net is not None:
             return
         from transformers import AutoModelForCausalLM, GenerationConfig
@@ -64,8 +64,8 @@ class Generation(LightningModule):
             )
         except (OSError, ValueError, RuntimeError, SafetensorError) as fault:
             reason = str(fault).partition("\n")[0]
-            raise KedrecError(f"the teacher {self.folder} cannot be loaded ({reason}); fetch it again") from fault
-        # The model's own file could bring a repetition penalty or a sampling of its own.
+            raise KedrecError(f"the teacher {self.folder} cannot be loaded ({reason}); download it again") from fault
+        # The generation config of the model could set a repetition penalty or sampling.
         config: Any = GenerationConfig
         net.generation_config = config(
             do_sample=False, eos_token_id=list(self.end), pad_token_id=self.pad, use_cache=True
@@ -73,11 +73,11 @@ class Generation(LightningModule):
         self.net = net.eval()
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Leave the prompts as they are: `predict_step` moves what it pads."""
+        """Leave the prompts on the CPU: `predict_step` moves the padded tensors."""
         return batch
 
     def predict_step(self, batch: Sequence[Prompt], batch_idx: int) -> list[tuple[int, list[int], str]]:
-        """Return (place, ids of the answer without its end, why it ended) of each prompt."""
+        """Return (index of the request, ids of the answer without its end, reason to finish) of each prompt."""
         from transformers import LogitsProcessorList
 
         ids, mask = padded([prompt.tokens for prompt in batch], self.pad)
@@ -125,10 +125,10 @@ class GumbelDraws:
 
 
 class Deliver(Callback):
-    """Hands over the answers of each batch as soon as they are there.
+    """Passes on the answers of each batch as soon as they are generated.
 
     Args:
-        give: takes (place, ids of the answer, why it ended).
+        give: takes (index of the request, ids of the answer, reason to finish).
     """
 
     def __init__(self, give: Callable[[tuple[int, list[int], str]], None]) -> None:
@@ -143,19 +143,19 @@ class Deliver(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Hand over."""
+        """Pass on the answers of the batch."""
         for answered in outputs:
             self.give(answered)
 
 
 def batches(prompts: Sequence[Prompt], batch_size: int) -> "DataLoader[Prompt]":
-    """Return the prompts in batches of like lengths, the longest first: what is too large for the memory fails soon."""
+    """Return the prompts in batches of similar lengths, the longest first, so that a lack of memory shows early."""
     ordered: Any = sorted(prompts, key=lambda prompt: (-len(prompt.tokens), prompt.place))
     return DataLoader(ordered, batch_size=batch_size, shuffle=False, collate_fn=list)
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Return ids and mask, (batch, time) each, with the padding on the left."""
+    """Return ids and attention mask, ``(batch, time)`` each, padded on the left."""
     width = max(map(len, rows))
     ids = torch.full((len(rows), width), pad)
     mask = torch.zeros_like(ids)
@@ -166,7 +166,7 @@ def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
 
 
 def text_of(answered: tuple[int, list[int], str], prompt: Prompt, tokenizer: Any) -> Answer:
-    """Return the answer in words, with its counts of tokens; the one that ended it is counted."""
+    """Return the decoded answer with its counts of tokens, the final end token included."""
     _, tokens, finish = answered
     text = tokenizer.decode(tokens, skip_special_tokens=True)
     return Answer(text, len(prompt.tokens), len(tokens) + (finish != CUT), finish)

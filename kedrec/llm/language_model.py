@@ -1,4 +1,4 @@
-"""A language model that answers, whoever runs it."""
+"""The interface of a language model, local or behind an endpoint."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -11,12 +11,12 @@ Keep = Callable[[int, Answer], None]
 
 
 class Ask(Protocol):
-    """A model that answers.
+    """A language model that answers requests.
 
     Attributes:
-        name: names the model in the answers' log.
-        local: whether the model runs on this machine; only such a one is shown patients' text.
-        prices: of its tokens; ``None`` is free of charge.
+        name: of the model in the answer cache.
+        local: whether the model runs on this machine; patient data is sent only to such a model.
+        prices: of its tokens; ``None`` if it is free.
     """
 
     @property
@@ -32,24 +32,24 @@ class Ask(Protocol):
         """Answer the requests, several at a time, in any order.
 
         Args:
-            requests: what is asked.
-            ledger: is told of each attempt before it is made, and may stop the run.
-            keep: is called with the request's place and its answer as soon as it is there, one call at a time.
+            requests: the requests.
+            ledger: records each attempt before it is made, and may stop the run.
+            keep: called with the index of a request and its answer as soon as it arrives, one call at a time.
 
         Raises:
-            KedrecError: the model cannot be reached or loaded, or the budget is spent; what ``keep`` got stays.
+            KedrecError: the model cannot be reached or loaded, or the budget is spent; answers passed to ``keep`` stay.
         """
         ...
 
 
 def refuse_unless_local(model: Ask, requests: Sequence[Request]) -> None:
-    """Raise where patients' text would leave this machine; no setting turns this off.
+    """Refuse to send patient data to a model on another machine; no setting turns this off.
 
     Raises:
         KedrecError: a request is ``local_only`` and the model is not on this machine.
     """
     if not model.local and any(request.local_only for request in requests):
         raise KedrecError(
-            f"the teacher {model.name!r} does not run on this machine, and these questions hold patients' text, which "
-            "never leaves it; take a local model (kedrec.llm.local_model.LocalModel), or a server on 127.0.0.1"
+            f"the teacher {model.name!r} does not run on this machine, and these requests hold patient data, which "
+            "never leaves it; use a local model (kedrec.llm.local_model.LocalModel), or a server on 127.0.0.1"
         )

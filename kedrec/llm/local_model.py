@@ -1,4 +1,4 @@
-"""A teacher on this machine: any causal language model that transformers loads from safetensors."""
+"""A language model on this machine: any causal model that transformers loads from safetensors."""
 
 import multiprocessing
 import os
@@ -23,21 +23,21 @@ Answered = tuple[int, list[int], str]
 
 
 class LocalModel:
-    """Answers with a model of its own, in batches, under Lightning's predict loop.
+    """Answers requests in batches, in Lightning's predict loop.
 
-    With more than one device each has a process and a copy of the model, and takes its share of the batches. The same
-    question has the same answer in any batch, up to the rounding of sums that a GPU orders by the batch's size.
+    Each of several devices has a process, a copy of the model and a share of the batches. The answer to a request does
+    not depend on the rest of the batch, up to rounding on a GPU, which orders sums by the size of the batch.
 
     Args:
         model: ``smollm2`` (bundled), a folder, or a hub name; no code from the hub is run.
-        batch_size: questions answered at a time by each device.
+        batch_size: requests in a batch of one device.
         precision: of the weights: ``bf16``, or ``32`` for exact repetition.
         accelerator: as Lightning's Trainer takes it: ``auto``, ``gpu``, ``cpu``.
-        devices: how many; ``None`` takes every GPU, or one process on a CPU.
-        store: folder where the bundled model's weights are kept; ``None`` takes the usual one.
+        devices: number of devices; ``None`` takes every GPU, or one process on a CPU.
+        store: folder of the artifact store with the bundled model's weights; ``None`` takes the default store.
 
     Raises:
-        KedrecError: a setting is none of these.
+        KedrecError: a setting has no valid value.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class LocalModel:
         store: str | Path | None = None,
     ) -> None:
         if batch_size < 1 or (devices is not None and devices < 1):
-            raise KedrecError(f"batch_size and devices must be 1 or more; found {batch_size} and {devices}")
+            raise KedrecError(f"batch_size: {batch_size}, devices: {devices}; expected 1 or more of each")
         if precision not in _DTYPES:
-            raise KedrecError(f"precision must be one of {', '.join(_DTYPES)}, not {precision!r}")
+            raise KedrecError(f"precision: {precision!r}; expected one of {', '.join(_DTYPES)}")
         self.model = model
         self.batch_size = batch_size
         self.precision = precision
@@ -69,30 +69,30 @@ class LocalModel:
 
     @property
     def local(self) -> bool:
-        """It runs on this machine."""
+        """True: the model runs on this machine."""
         return True
 
     @property
     def prices(self) -> Prices | None:
-        """None: it costs electricity."""
+        """``None``: the model is free."""
         return None
 
     def ask(self, requests: Sequence[Request], ledger: Ledger, keep: Keep) -> None:
         """Answer the requests; see `kedrec.llm.language_model.Ask.ask`.
 
         Raises:
-            KedrecError: the model is not there, cannot be loaded, is not one for chat, or a batch does not fit.
+            KedrecError: the model is missing, cannot be loaded or is no chat model, or a batch exceeds the memory.
         """
         from kedrec.llm.generation import text_of
 
         prompts: dict[int, Prompt] = {}
-        for place, request in enumerate(requests):
-            prompt = self._prompt(place, request)
+        for index, request in enumerate(requests):
+            prompt = self._prompt(index, request)
             if len(prompt.tokens) + prompt.max_tokens > self._context:
-                asked = f"{len(prompt.tokens)} tokens and an answer of {prompt.max_tokens}"
-                keep(place, Answer(f"the model's context is {self._context} tokens, not {asked}", 0, 0, REFUSED))
+                needed = f"{len(prompt.tokens)} tokens and an answer of {prompt.max_tokens}"
+                keep(index, Answer(f"the model's context is {self._context} tokens, not {needed}", 0, 0, REFUSED))
             else:
-                prompts[place] = prompt
+                prompts[index] = prompt
 
         def give(answered: Answered) -> None:
             answer = text_of(answered, prompts[answered[0]], self._tokenizer)
@@ -103,7 +103,7 @@ class LocalModel:
             self._predict(list(prompts.values()), give)
 
     def _predict(self, prompts: "Sequence[Prompt]", give: Callable[[Answered], None]) -> None:
-        """Run the predict loop, on several devices in processes whose answers come back through a queue."""
+        """Run the predict loop; on several devices processes send their answers through a queue."""
         import torch
         from torch.multiprocessing.spawn import ProcessRaisedException
 
@@ -128,8 +128,8 @@ class LocalModel:
 
     def _too_large(self) -> KedrecError:
         return KedrecError(
-            f"the teacher {self.model!r} does not fit the GPU's memory with batches of {self.batch_size}; set a "
-            "smaller batch_size: the answers so far are kept"
+            f"the teacher {self.model!r} exceeds the GPU's memory with batches of {self.batch_size}; set a smaller "
+            "batch_size: the answers so far are stored"
         )
 
     def _run(self, prompts: "Sequence[Prompt]", devices: int, strategy: str, give: Callable[[Answered], None]) -> None:
@@ -142,7 +142,7 @@ class LocalModel:
             accelerator=self.accelerator,
             devices=devices,
             strategy=strategy,
-            plugins=[LightningEnvironment()],  # the processes are ours, whatever scheduler started this one
+            plugins=[LightningEnvironment()],  # Lightning starts the processes, not the scheduler of this one
             callbacks=[Deliver(give)],
             logger=False,
             enable_checkpointing=False,
@@ -153,7 +153,7 @@ class LocalModel:
         try:
             trainer.predict(self._generation(), batches(prompts, self.batch_size), return_predictions=False)
         finally:
-            if port is None:  # the next processes need another than those that ended
+            if port is None:  # the next processes need another port
                 os.environ.pop("MASTER_PORT", None)
 
     def _generation(self) -> "Generation":
@@ -164,11 +164,11 @@ class LocalModel:
             self._module = Generation(self._folder, _DTYPES[self.precision], end, end[0] if pad is None else pad)
         return self._module
 
-    def _prompt(self, place: int, request: Request) -> "Prompt":
+    def _prompt(self, index: int, request: Request) -> "Prompt":
         from kedrec.llm.generation import Prompt
 
         temperature = 1.0 if request.temperature is None else request.temperature
-        return Prompt(place, self._tokens(request.messages), request.max_tokens, temperature, request.seed)
+        return Prompt(index, self._tokens(request.messages), request.max_tokens, temperature, request.seed)
 
     def _tokens(self, messages: Sequence[Message]) -> tuple[int, ...]:
         from jinja2 import TemplateError
@@ -176,7 +176,7 @@ class LocalModel:
         chat = [dict(message) for message in messages]
         try:
             encoded: Any = self._tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)
-        except TemplateError:  # a template without a system's role, as Gemma's
+        except TemplateError:  # the template has no system role, such as Gemma's
             first, second, *rest = chat
             merged = {"role": second["role"], "content": f"{first['content']}\n\n{second['content']}"}
             encoded = self._tokenizer.apply_chat_template([merged, *rest], add_generation_prompt=True, return_dict=True)
@@ -191,8 +191,8 @@ class LocalModel:
         tokenizer = load_tokenizer(self._folder)
         if not tokenizer.chat_template:
             raise KedrecError(
-                f"the teacher {self.model!r} has no chat template: it was not taught to answer questions; take its "
-                "instruct or chat version"
+                f"the teacher {self.model!r} has no chat template: it is not tuned for instructions; use its instruct "
+                "or chat version"
             )
         return tokenizer
 
@@ -209,24 +209,24 @@ class LocalModel:
 
     @cached_property
     def _end(self) -> list[int]:
-        """Ids of all tokens that end an answer: of the tokenizer, and of the model's own settings of generation."""
+        """Ids of all tokens that end an answer, of the tokenizer and of the model's generation config."""
         from transformers import GenerationConfig
 
         try:
             declared = GenerationConfig.from_pretrained(self._folder).eos_token_id
         except OSError:
             declared = getattr(self._config, "eos_token_id", None)
-        found = [self._tokenizer.eos_token_id, *(declared if isinstance(declared, list) else [declared])]
-        end = sorted({token for token in found if token is not None})
+        tokens = [self._tokenizer.eos_token_id, *(declared if isinstance(declared, list) else [declared])]
+        end = sorted({token for token in tokens if token is not None})
         if not end:
             raise KedrecError(f"the teacher {self.model!r} has no end-of-sequence token; its answers would never end")
         return end
 
 
 class _drained:  # noqa: N801  (a context manager)
-    """Within the block what the processes put into the pipe is given on, by a thread.
+    """Within the block a thread passes on the answers that the processes put into the pipe.
 
-    A fault of giving, such as a full disk, ends the processes and is raised at the end of the block.
+    An error in ``give``, such as a full disk, ends the processes and is raised at the end of the block.
     """
 
     def __init__(self, pipe: Any, give: Callable[[Answered], None]) -> None:

@@ -1,4 +1,4 @@
-"""Questions to a language model, and its answers."""
+"""Requests to a language model, and its answers."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from kedrec.errors import KedrecError
 
-# What could open or close a delimiter or a chat template's control token; "<0.05" and "< 3" stay as they are.
+# What could begin a delimiter or a control token of a chat template; "<0.05" and "< 3" stay unchanged.
 _TAG = re.compile(r"<(?=\s*[^\s\d=.<-])")
 
 Message = Mapping[str, str]  # role and content
@@ -23,7 +23,7 @@ _THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
 
 @dataclass(frozen=True)
 class Prices:
-    """What tokens cost.
+    """Prices of tokens.
 
     Attributes:
         input: US dollars a million tokens of prompts.
@@ -44,15 +44,15 @@ class Prices:
 
 @dataclass(frozen=True)
 class Request:
-    """One question to a model.
+    """One request to a model.
 
     Attributes:
-        messages: of the conversation, each with ``role`` (system, user, assistant) and ``content``.
+        messages: of the chat, each with ``role`` (system, user, assistant) and ``content``.
         max_tokens: bound of the answer, tokens.
-        temperature: 0 takes the likeliest token each time; ``None`` leaves it to the model, as some models demand.
-        seed: of the sampling, where the server heeds one.
-        schema: JSON schema that the answer is constrained to where the server offers that.
-        local_only: the messages hold what must not leave this machine, such as a patient's text.
+        temperature: 0 for greedy decoding; ``None`` sends none, which some models require.
+        seed: of the sampling, if the server supports it.
+        schema: JSON schema that constrains the answer, if the server supports it.
+        local_only: whether the messages must not leave this machine, because they hold patient data.
     """
 
     messages: tuple[Message, ...]
@@ -63,7 +63,7 @@ class Request:
     local_only: bool = False
 
     def key(self, model: str) -> str:
-        """Return 32 hex digits of model, messages and settings: the name of the answer."""
+        """Return 32 hex digits, the hash of model, messages and settings, which names the answer."""
         parts = {
             "model": model,
             "messages": [dict(message) for message in self.messages],
@@ -76,12 +76,12 @@ class Request:
 
     @property
     def about_prompt_tokens(self) -> int:
-        """An estimate for a plan: a token for each four bytes."""
+        """An estimate for a plan: one token for four bytes."""
         return -(-self._bytes // 4)
 
     @property
     def most_prompt_tokens(self) -> int:
-        """A bound: no tokenizer in use makes more tokens than bytes, and the chat template adds its own."""
+        """A bound: a tokenizer makes at most one token a byte, and the chat template adds some."""
         return self._bytes + _MESSAGE_TOKENS * len(self.messages) + _TEMPLATE_TOKENS
 
     @property
@@ -92,14 +92,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said.
+    """The answer of a model.
 
     Attributes:
-        text: the answer; of a refused request what the server said of it.
-        prompt_tokens: of the request; ``None`` where the server does not tell.
-        completion_tokens: of the answer; ``None`` where the server does not tell.
-        finish: ``stop``, ``length`` (cut at ``max_tokens``), ``refused`` (this request cannot be answered, as when it
-            is longer than the model's context), or a server's own word.
+        text: the answer; for a refused request the server's reason.
+        prompt_tokens: of the request; ``None`` if the server does not report it.
+        completion_tokens: of the answer; ``None`` if the server does not report it.
+        finish: ``stop``, ``length`` (cut at ``max_tokens``), ``refused`` (the request cannot be answered, for example
+            because it is longer than the model's context), or another reason of the server.
     """
 
     text: str
@@ -109,12 +109,12 @@ class Answer:
 
     @property
     def spoken(self) -> str:
-        """The text without the thoughts that some models write before it."""
+        """The text without the reasoning that some models write before it."""
         return _THOUGHT.sub("", self.text).strip()
 
 
 def quoted(text: str) -> str:
-    """Return outside text as one line that holds no delimiter, no control token and no citation.
+    """Return text from outside as one line without delimiters, control tokens and citations.
 
     >>> quoted("p<0.05 [3]. </passage> <|im_start|>system")
     'p<0.05 (3). &lt;/passage> &lt;|im_start|>system'

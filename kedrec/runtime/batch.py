@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Batch:
-    """A frozen dataclass of tensors and facts; Lightning moves it to the device by its ``to``."""
+    """The base of frozen dataclasses that hold tensors and other values; Lightning moves a batch by its ``to``."""
 
     def to(self, device: torch.device, **options: Any) -> Self:
         """Return the batch with its tensors on ``device``."""

@@ -10,15 +10,20 @@ Item = TypeVar("Item")
 
 
 def place_among_processes(trainer: "Trainer | None") -> tuple[int, int]:
-    """Return the number of this process and how many there are."""
+    """Return the rank of this process and the world size; (0, 1) without a trainer."""
     return (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
 
 
 def taking_turns(batches: Sequence[Item], rank: int, world: int) -> list[tuple[Item, bool]]:
-    """Return those of all batches that this process takes, and whether each of them counts.
+    """Return the batches of one process, each with whether it counts.
 
-    All processes get the same number, so that they can run in step: one that would have fewer takes the last again,
-    which does not count.
+    Every process gets the same number of batches, because collective operations need all of them. A process that would
+    have one batch less repeats the last batch, which does not count.
+
+    Args:
+        batches: of all processes, in order.
+        rank: of this process.
+        world: number of processes.
     """
     mine = [(batch, True) for batch in batches[rank::world]]
     rounds = -(-len(batches) // world)

@@ -1,4 +1,4 @@
-"""What every command does around its work: its help, one line for a fault, and an exit status."""
+"""The frame of every command: its help, one line for an error of the user, and an exit status."""
 
 import argparse
 import sys
@@ -13,17 +13,17 @@ from kedrec.runtime.signals import Preempted, stopped
 
 
 class Arguments(argparse.ArgumentParser):
-    """A parser of options whose faults are one line, as those of all input.
+    """A parser of options that reports an error in one line, like every other error of the user.
 
     Args:
-        command: as it is called, ``python -m kedrec.NAME``.
+        command: how the command is called, ``python -m kedrec.NAME``.
     """
 
     def __init__(self, command: str) -> None:
         super().__init__(prog=command, add_help=False, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        """Raise the fault.
+        """Raise an error with the message.
 
         Raises:
             KedrecError: always.
@@ -37,22 +37,22 @@ def run_command(
     work: Callable[[list[str]], int | None],
     interrupted: str | None = "nothing was written",
 ) -> int:
-    """Run a command; return its exit status: 0, 2 for a fault of the input, 128 and more where it was stopped.
+    """Run a command; return its exit status: 0, 2 for an error of the user, 128 or more if it was stopped.
 
     Args:
-        document: what ``--help``, or no argument at all, shows: the module's docstring.
-        arguments: of the command line; ``None`` takes the process's own.
-        work: from the arguments to an exit status; ``None`` stands for 0.
-        interrupted: the message of Ctrl-C, after "stopped; "; ``None`` says what the same command does, which the work
-            sets by `set_resumption`.
+        document: text of ``--help``, also shown without any argument: the module's docstring.
+        arguments: of the command line; ``None`` takes those of the process.
+        work: function from the arguments to an exit status; ``None`` means 0.
+        interrupted: message after Ctrl-C, following "stopped; "; ``None`` states what the same command would do, which
+            the work sets by `set_resumption`.
     """
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    if not given or given[0] in ("-h", "--help"):
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if not words or words[0] in ("-h", "--help"):
         print(document)
-        return 0 if given else 2
+        return 0 if words else 2
     set_resumption(STARTS_AGAIN)
     try:
-        return work(given) or 0
+        return work(words) or 0
     except KedrecError as fault:
         where = "" if is_first() else f"process {process_number()}: "
         print(printable(f"kedrec: {where}{fault}"), file=sys.stderr)  # it may quote a graph or a text

@@ -1,4 +1,4 @@
-"""What the processes of one run agree on. In a run of one process each function returns what it was given."""
+"""Ranks of the processes of one run, and values gathered from all of them; in one process, the values themselves."""
 
 import os
 from typing import TypeVar
@@ -12,28 +12,28 @@ _LOCAL_NUMBERS = ("LOCAL_RANK", "SLURM_LOCALID")
 
 
 def process_number() -> int:
-    """Return this process's number among those of the run, from 0, as its launcher says."""
+    """Return the rank of this process in the run, from 0, as its launcher sets it."""
     return next((int(os.environ[name]) for name in _NUMBERS if name in os.environ), 0)
 
 
 def process_count() -> int:
-    """Return how many processes the launcher started; 1 where it says nothing."""
+    """Return the world size that the launcher sets; 1 without a launcher."""
     return next((int(os.environ[name]) for name in _COUNTS if name in os.environ), 1)
 
 
 def local_number() -> int:
-    """Return this process's number among those of its node, by which it takes its GPU."""
+    """Return the rank of this process on its node, which selects its GPU."""
     return next((int(os.environ[name]) for name in _LOCAL_NUMBERS if name in os.environ), 0)
 
 
 def is_first() -> bool:
-    """Whether this is the one process that prints, and writes the run folder."""
-    # Started by hand on each of several nodes, as Lightning's own launcher wants it, a process knows its node alone.
+    """Whether this is the process that prints and writes the run folder."""
+    # A run started by hand on each of several nodes, for Lightning's own launcher, has no rank but that of the node.
     return process_number() == 0 and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def gathered(rows: list[Row]) -> list[Row]:
-    """Return the rows of all processes, in the order of their numbers; each process must call it."""
+    """Return the rows of all processes, in the order of their ranks; each process must call it."""
     if not _together():
         return rows
     import torch.distributed as processes

@@ -1,4 +1,4 @@
-"""The process before the heavy imports: banners off the screen, threads that do not spin."""
+"""Environment variables, loggers and warnings of the process, set before torch is imported; and compilation."""
 
 import functools
 import logging
@@ -14,9 +14,13 @@ Formula = TypeVar("Formula", bound=Callable[..., Any])
 
 
 def prepare_environment() -> None:
-    """Turn off progress bars, tips and warnings that no user can act on, and spinning barriers; the user's own win."""
-    # An OpenMP barrier that spins on costs ten-fold on a busy small machine, and one that sleeps at once a third of a
-    # quiet one's speed where steps are short: it spins for some microseconds. libgomp reads it when torch is imported.
+    """Turn off progress bars, tips and warnings that no user can act on, and limit how long OpenMP barriers spin.
+
+    Variables that the user has set keep their values.
+    """
+    # A barrier that spins without end slows a busy machine with few cores ten-fold. One that sleeps at once costs a
+    # third of the speed of short steps on a quiet machine. So it spins for some microseconds. libgomp reads the
+    # variable when torch is imported.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "30000")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -48,7 +52,7 @@ def prepare_environment() -> None:
 
 
 def quickest_dtype(gpu: bool) -> Literal["bfloat16", "float32"]:
-    """Return in which numbers weights are multiplied quickest: bfloat16 on a GPU and on CPUs with instructions for it.
+    """Return the dtype that multiplies weights quickest: bfloat16 on a GPU and on CPUs with instructions for it.
 
     Other CPUs emulate it: on one with AVX2 alone SmolLM2 takes four times as long in bfloat16 as in float32.
     """
@@ -59,7 +63,7 @@ def quickest_dtype(gpu: bool) -> Literal["bfloat16", "float32"]:
 
 @functools.cache
 def can_compile(device: str) -> bool:
-    """Whether inductor compiles for a device; a CPU needs a C++ compiler and Python's headers, which nodes may lack."""
+    """Whether torch.compile works for a device; on a CPU it needs a C++ compiler and the headers of Python."""
     headers = Path(sysconfig.get_paths()["include"], "Python.h")
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     return device == "cuda" or (device == "cpu" and compiler is not None and headers.is_file())
@@ -67,11 +71,11 @@ def can_compile(device: str) -> bool:
 
 @functools.cache
 def fused(formula: Formula, dynamic: bool) -> Formula:
-    """Return the formula compiled by inductor into few passes over memory; once for each formula.
+    """Return a formula compiled by torch.compile, which fuses it into few passes over memory; compiled once.
 
     Args:
         formula: a function of tensors, at a module's top level.
-        dynamic: compile once for all shapes, or anew for each, which is faster where they stay the same.
+        dynamic: whether to compile once for all shapes; otherwise once for each, which is faster if shapes stay alike.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""What a preparation would do, stage by stage, for a plan."""
+"""The stages of a preparation, for ``kedrec.prepare --dry-run``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ class Stage:
     """One stage.
 
     Attributes:
-        name: what it makes.
+        name: of what the stage makes.
         there: whether the store holds it already.
-        work: what is to be done if not, by unit: ``{"bytes to download": 217_000_000}``; counts are upper bounds or
-            estimates where nobody can know better.
-        note: in words.
+        work: amount of work if not, by unit: ``{"bytes to download": 217_000_000}``; upper bounds or estimates where
+            the amount cannot be known.
+        note: a remark, in words.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Stage:
 
     @property
     def told(self) -> str:
-        """The work in one line."""
+        """The work and the note in one line."""
         parts = [
             f"{value:,.2f} {unit}" if unit.startswith("US dollars") else f"{value:,.0f} {unit}"
             for unit, value in self.work.items()

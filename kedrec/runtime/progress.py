@@ -1,32 +1,38 @@
-"""Progress of long work, told by whoever does it and shown by the command that runs: without one it is silent."""
+"""Progress of long work: functions report it, and a command shows it; without a command nothing is printed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Told = Callable[[str, int, int | None], None]  # what, done so far, of how many where that is known
+Listener = Callable[[str, int, int | None], None]  # what is done, how much so far, how much in all if known
 
-_told: list[Told] = []
+_listeners: list[Listener] = []
 
 
 def tell(what: str, done: int, total: int | None = None) -> None:
-    """Say that ``done`` of ``total`` of some work is done; the unit stands in ``what``, e.g. "passages embedded"."""
-    for one in _told:
-        one(what, done, total)
+    """Report progress.
+
+    Args:
+        what: the work with its unit, such as "passages embedded".
+        done: units so far.
+        total: units in all, if known.
+    """
+    for listener in _listeners:
+        listener(what, done, total)
 
 
 @contextmanager
-def told_to(listener: Told) -> Iterator[None]:
-    """Within the block `tell` reaches ``listener``."""
-    _told.append(listener)
+def told_to(listener: Listener) -> Iterator[None]:
+    """Within the block call ``listener`` with what `tell` reports."""
+    _listeners.append(listener)
     try:
         yield
     finally:
-        _told.remove(listener)
+        _listeners.remove(listener)
 
 
 @contextmanager
 def shown_as_bars() -> Iterator[None]:
-    """Within the block progress is shown on stderr: as bars on a terminal, elsewhere as a line at each tenth."""
+    """Within the block show progress on stderr: as bars on a terminal, elsewhere as a line at each tenth."""
     import sys
 
     from rich.console import Console

@@ -1,7 +1,8 @@
-"""What a command does when it is told to stop: SIGTERM, or SIGUSR1, by which Slurm warns of the time limit.
+"""Stopping by a signal: SIGTERM, or SIGUSR1, with which Slurm announces the time limit.
 
-Outside of training and testing it stops at once, as on Ctrl-C. Within, `kedrec.training.preemption.StopAtSignal`
-stops it at the end of a batch, in all processes. Under Slurm the job is then put back into the queue.
+Outside of training and testing a command stops at once, as after Ctrl-C. In training and testing, `StopAtSignal` of
+`kedrec.training.preemption` stops all processes at the end of a batch. Under Slurm the job is then put back into the
+queue.
 """
 
 import os
@@ -20,23 +21,23 @@ from kedrec.runtime.distributed import is_first
 from kedrec.runtime.resumption import resumption
 
 HEARD = (signal.SIGUSR1, signal.SIGTERM)
-_PATIENCE = 60  # seconds that Slurm's controller is given to answer
+_PATIENCE = 60  # seconds to wait for an answer of Slurm's controller
 
 
 class Preempted(BaseException):
-    """The run was told to stop; no ``except Exception`` takes it for a fault.
+    """The run was stopped by a signal; a ``BaseException``, so that no ``except Exception`` catches it.
 
     Args:
-        told: the signal that told it.
+        received: the signal.
     """
 
-    def __init__(self, told: signal.Signals) -> None:
-        super().__init__(told.name)
-        self.signal = told
+    def __init__(self, received: signal.Signals) -> None:
+        super().__init__(received.name)
+        self.signal = received
 
     @property
     def job(self) -> str | None:
-        """The Slurm job to be put back into the queue, of an array the task alone; ``None`` outside of Slurm."""
+        """The Slurm job to put back into the queue, of an array only the task; ``None`` outside of Slurm."""
         array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
         return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
 
@@ -54,10 +55,10 @@ _state = _State()
 
 @contextmanager
 def preemptible() -> Iterator[None]:
-    """Within the block SIGUSR1 and SIGTERM raise `Preempted`, or are noted while they are `deferred`.
+    """Within the block SIGUSR1 and SIGTERM raise `Preempted`; after `defer` they are only recorded.
 
-    The old handlers return at the end, unless the block was left by `Preempted`: then further signals do nothing, so
-    that what is left to do is done. Off the main thread it does nothing.
+    At the end the old handlers return, unless `Preempted` was raised: then further signals are ignored, so that the
+    command can still put the job into the queue. In another thread than the main one this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -78,49 +79,49 @@ def preemptible() -> Iterator[None]:
 
 
 def heard() -> signal.Signals | None:
-    """Return the first signal that came, if one did."""
+    """Return the first signal that was received, or ``None``."""
     return _state.first
 
 
 def waited() -> float:
-    """Return the seconds since that signal came; 0 if none did."""
+    """Return the seconds since the first signal; 0 without one."""
     return time.monotonic() - _state.at if _state.first is not None else 0.0
 
 
 def defer() -> None:
-    """From now on a signal is only noted; whoever calls this looks at `heard`."""
+    """From now on only record signals; the caller looks at `heard`."""
     _state.deferred = True
 
 
 def defer_no_longer() -> None:
-    """From now on a signal raises again."""
+    """From now on raise `Preempted` again at a signal."""
     _state.deferred = False
 
 
 def _hear(number: int, frame: FrameType | None) -> None:
-    told = signal.Signals(number)
-    if os.getpid() != _state.process:  # forked from the process that is meant, as loaders' workers are
-        signal.signal(told, signal.SIG_IGN if told == signal.SIGUSR1 else signal.SIG_DFL)
-        if told == signal.SIGTERM:
-            os.kill(os.getpid(), told)
+    received = signal.Signals(number)
+    if os.getpid() != _state.process:  # a fork, such as a worker of a data loader
+        signal.signal(received, signal.SIG_IGN if received == signal.SIGUSR1 else signal.SIG_DFL)
+        if received == signal.SIGTERM:
+            os.kill(os.getpid(), received)
     elif _state.first is None:
-        _state.first, _state.at = told, time.monotonic()
-        # Of several processes the others go on and wait for the first: it speaks with Slurm, which then ends them all.
+        _state.first, _state.at = received, time.monotonic()
+        # The other processes of a run go on: the first one requeues the job, and Slurm then ends all of them.
         if not _state.deferred and is_first():
-            raise Preempted(told)
+            raise Preempted(received)
 
 
 def stopped(stop: Preempted) -> int:
-    """Put the job back into Slurm's queue, say in one line what happened, and return the exit status.
+    """Put the job back into Slurm's queue, print one line that says so, and return the exit status.
 
-    The first process does; the others leave with 0, for `srun` would end the first by the fault of another.
+    Only the first process does this. The others return 0: at another status `srun` would kill the first one.
 
     Args:
-        stop: what was raised.
+        stop: the exception.
     """
     if not is_first():
         return 0
-    for one in HEARD:  # and so does scontrol, which inherits it: Slurm signals every process of a job
+    for one in HEARD:  # Slurm signals every process of a job, also scontrol, which inherits that it ignores them
         signal.signal(one, signal.SIG_IGN)
     print(f"kedrec: stopped by {stop.signal.name}; {_requeued(stop)}", file=sys.stderr, flush=True)
     return 128 + stop.signal
@@ -133,7 +134,7 @@ def _requeued(stop: Preempted) -> str:
     again = f"submitted again, it {resumption()}"
     try:
         if stop.signal == signal.SIGTERM:
-            # It also comes where a job is cancelled, which `scontrol requeue` would undo, and where Slurm requeues it.
+            # Slurm also sends it to a job that was cancelled, or that it requeues itself: neither is requeued here.
             job = _scontrol("--oneliner", "show", "job", stop.job)
             if _field(job, "Restarts") not in ("", os.environ.get("SLURM_RESTART_COUNT", "0")):
                 return queued

@@ -1,4 +1,4 @@
-"""Append-only JSONL that survives a kill at any byte."""
+"""Append-only JSONL files that survive a kill at any byte."""
 
 import json
 import logging
@@ -13,17 +13,17 @@ from kedrec.storage.atomic_files import disk_faults_named
 
 log = logging.getLogger(__name__)
 
-_SYNC = 1.0  # seconds between two fsyncs: a kill loses no line that was appended, a power cut those of a second
+_SYNC = 1.0  # seconds between two fsyncs: a kill loses no appended line, a power cut at most those of a second
 
 
 class Journal:
-    """A file of JSON objects, one a line, that one process at a time appends to.
+    """A file of JSON objects, one a line, to which one process at a time appends.
 
-    A last line that was torn when a process was killed is cut off on opening. A line that is damaged elsewhere, as
-    after a power cut, is passed over with a warning.
+    A last line left incomplete by a kill is cut off when the file is opened. Other damaged lines, such as after a power
+    cut, are skipped with a warning.
 
     Args:
-        path: the file; made, with its folder, if absent.
+        path: the file; created with its folder if absent.
 
     Raises:
         KedrecError: the disk is full or the file cannot be written, from any method.
@@ -39,7 +39,7 @@ class Journal:
         self._synced = time.monotonic()
 
     def append(self, row: Mapping[str, Any]) -> int:
-        """Write a line, handed to the system before this returns; return the place where it starts, bytes."""
+        """Write a line to the file and flush it; return the offset in bytes where the line starts."""
         line = json.dumps(row, ensure_ascii=False, sort_keys=True).encode() + b"\n"
         with self._faults():
             start = self._file.tell()
@@ -50,7 +50,7 @@ class Journal:
         return start
 
     def close(self) -> None:
-        """Have the disk hold what was written."""
+        """Flush to the disk and close."""
         with self._faults():
             self._sync()
             self._file.close()
@@ -60,11 +60,11 @@ class Journal:
         self._synced = time.monotonic()
 
     def _faults(self) -> Any:
-        return disk_faults_named(self.path, "free some space and start again: the lines before are kept")
+        return disk_faults_named(self.path, "free some space and start again: earlier lines are intact")
 
 
 def repair(path: Path) -> None:
-    """Cut off a last line without its end."""
+    """Cut off a last line that does not end with a newline."""
     with path.open("rb+") as file:
         size = end = file.seek(0, os.SEEK_END)
         while end:
@@ -76,38 +76,38 @@ def repair(path: Path) -> None:
                 break
             end = start
         if end < size:
-            log.warning("%s: its last line was cut short by a kill; %d bytes are cut off", path, size - end)
+            log.warning("%s: its last line is incomplete, after a kill; %d bytes are cut off", path, size - end)
             file.truncate(end)
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (place where the line starts, bytes, its object) of each whole line; without the file, nothing."""
+    """Yield (offset of the line in bytes, its object) for each complete line; nothing if there is no file."""
     if not path.is_file():
         return
-    damaged, place = 0, 0
+    damaged, offset = 0, 0
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):
                 row = _object(line)
                 if row is not None:
-                    yield place, row
+                    yield offset, row
                 damaged += row is None
-            place += len(line)
+            offset += len(line)
     if damaged:
-        log.warning("%s: %d damaged lines are passed over; what they held is asked again", path, damaged)
+        log.warning("%s: %d damaged lines are skipped; their requests are sent again", path, damaged)
 
 
-def row_at(path: Path, place: int) -> dict[str, Any]:
-    """Return the object of the line that starts at ``place``, bytes."""
+def row_at(path: Path, offset: int) -> dict[str, Any]:
+    """Return the object of the line that starts at ``offset``, in bytes."""
     with path.open("rb") as file:
-        file.seek(place)
+        file.seek(offset)
         row = _object(file.readline())
-    assert row is not None  # it was read before, and the file is appended to only
+    assert row is not None  # it was read before, and the file is only appended to
     return row
 
 
 def acquire(path: Path) -> Any:
-    """Return the held lock of a file; a second process says so and waits."""
+    """Return the lock of a file, acquired; if another process holds it, print that and wait."""
     from filelock import FileLock, Timeout
 
     with disk_faults_named(path, "free some space, or choose another folder"):

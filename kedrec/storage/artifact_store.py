@@ -1,7 +1,7 @@
-"""Prepared artefacts: built once, under a name that is the hash of what went in, and verified before each use.
+"""The artifact store: prepared data, built once, named by the hash of their inputs and verified before use.
 
 An artefact is a folder ``<root>/<kind>/<hash>/`` with a ``manifest.json`` of its key, sizes and SHA-256 sums. It is
-built in a ``.partial`` folder beside it under a file lock and renamed into place: a folder with that name is whole.
+built in a ``.partial`` folder beside it, under a file lock, and then renamed: a folder with that name is complete.
 """
 
 import json
@@ -26,8 +26,8 @@ _MANIFEST = "manifest.json"
 
 def default_root() -> Path:
     """Return ``$KEDREC_STORE``, or ``kedrec`` in the user's cache folder."""
-    if named := os.environ.get("KEDREC_STORE"):
-        return Path(named)
+    if root := os.environ.get("KEDREC_STORE"):
+        return Path(root)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kedrec"
 
 
@@ -36,7 +36,7 @@ _records: list[set[Path]] = []
 
 @contextmanager
 def artefacts_recorded() -> Iterator[set[Path]]:
-    """Within the block the set that is given holds the folder of every artefact that was asked for, of any store."""
+    """Yield a set that collects the folder of every artefact that any store returns within the block."""
     record: set[Path] = set()
     _records.append(record)
     try:
@@ -57,52 +57,52 @@ class Store:
 
     @property
     def lasting(self) -> Path:
-        """The folder of what is no artefact and is kept all the same, such as logs of answers."""
+        """The folder of files that are kept but are no artefacts, such as logs of answers."""
         return self.root
 
     def get(self, kind: str, key: Key, build: Callable[[Path], None], *, resumable: bool = False) -> Path:
         """Return the artefact's folder, built by ``build(folder)`` if it is absent or damaged.
 
         Args:
-            kind: the sort of artefact, a folder name ("graph", "index", ...).
-            key: everything the content depends on, as JSON values; file inputs by their hash.
-            build: fills the empty folder it is given. One process builds; others wait for it.
-            resumable: what a ``build`` that was stopped or failed had written is kept and given to the next one, which
-                goes on with it: for downloads and for answers that are paid for.
+            kind: the kind of artefact, a folder name ("graph", "index", ...).
+            key: everything that the content depends on, as JSON values; input files by their hash.
+            build: fills an empty folder. One process builds; others wait for it.
+            resumable: whether the folder of a ``build`` that was stopped or failed is handed to the next one, which
+                continues it: for downloads and for answers that cost money.
 
         Raises:
             KedrecError: the store is full or cannot be written.
         """
-        place = self.root / kind / key_hash(key)
+        artefact = self.root / kind / key_hash(key)
         for record in _records:
-            record.add(place)
-        if self._whole(place):
-            return place
-        with disk_faults_named(place, "free some space, or set KEDREC_STORE to another folder"):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with self._lock(place):
-                if not self._whole(place):
-                    self._build(place, key, build, resumable)
-        return place
+            record.add(artefact)
+        if self._is_complete(artefact):
+            return artefact
+        with disk_faults_named(artefact, "free some space, or set KEDREC_STORE to another folder"):
+            artefact.parent.mkdir(parents=True, exist_ok=True)
+            with self._lock(artefact):
+                if not self._is_complete(artefact):
+                    self._build(artefact, key, build, resumable)
+        return artefact
 
     @contextmanager
-    def _lock(self, place: Path) -> Iterator[None]:
+    def _lock(self, artefact: Path) -> Iterator[None]:
         from filelock import FileLock, Timeout
 
-        lock = FileLock(place.with_suffix(".lock"))
+        lock = FileLock(artefact.with_suffix(".lock"))
         try:
             lock.acquire(timeout=0.2)
         except Timeout:
-            print(f"waiting for another process that prepares {place}", file=sys.stderr, flush=True)
+            print(f"waiting for another process that prepares {artefact}", file=sys.stderr, flush=True)
             lock.acquire()
         try:
             yield
         finally:
             lock.release()
 
-    def _build(self, place: Path, key: Key, build: Callable[[Path], None], resumable: bool) -> None:
-        partial = place.with_suffix(".partial")
-        if not resumable:  # left by a process that was killed: the lock says nobody is in it
+    def _build(self, artefact: Path, key: Key, build: Callable[[Path], None], resumable: bool) -> None:
+        partial = artefact.with_suffix(".partial")
+        if not resumable:  # left by a process that was killed: no other process holds the lock
             shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir(exist_ok=True)
@@ -115,55 +115,55 @@ class Store:
             }
             manifest = {"key": dict(key), "files": files}
             write_atomic(partial / _MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, default=str))
-            publish_folder(partial, place)
+            publish_folder(partial, artefact)
         except BaseException:
             if not resumable:
                 shutil.rmtree(partial, ignore_errors=True)
             raise
 
     def adopt(self, folder: Path, kind: str, name: str) -> bool:
-        """Move an artefact that came from another store into its place; return whether it was wanted.
+        """Move an artefact of another store into this one; return ``False`` if this store has it already.
 
         Raises:
-            KedrecError: it is not whole, or its name is not that of its key.
+            KedrecError: the artefact is not complete, or its name is not the hash of its key.
         """
-        place = self.root / kind / name
-        if self._whole(place):
+        artefact = self.root / kind / name
+        if self._is_complete(artefact):
             return False
-        if not self._whole(folder) or key_hash(json.loads((folder / _MANIFEST).read_text())["key"]) != name:
-            raise KedrecError(f"{folder}: not a whole artefact named by its key; make the bundle again")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock(place):
-            publish_folder(folder, place)
+        if not self._is_complete(folder) or key_hash(json.loads((folder / _MANIFEST).read_text())["key"]) != name:
+            raise KedrecError(f"{folder}: not a complete artefact named by its key; make the bundle again")
+        artefact.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock(artefact):
+            publish_folder(folder, artefact)
         return True
 
     def holds(self, kind: str, key: Key) -> bool:
-        """Whether the artefact is there, whole: what a plan asks before it counts the work."""
-        return self._whole(self.root / kind / key_hash(key))
+        """Whether the store has the complete artefact."""
+        return self._is_complete(self.root / kind / key_hash(key))
 
-    def _whole(self, place: Path) -> bool:
-        """Whether every file of the artefact is there with its size and checksum."""
+    def _is_complete(self, artefact: Path) -> bool:
+        """Whether every file of the artefact is there with its size and checksum; a file is read once a process."""
         try:
-            files = json.loads((place / _MANIFEST).read_text(encoding="utf-8"))["files"]
+            files = json.loads((artefact / _MANIFEST).read_text(encoding="utf-8"))["files"]
         except FileNotFoundError:
             return False
         except (ValueError, KeyError):
-            log.warning("%s: its manifest cannot be read; it is built again", place)
+            log.warning("%s: its manifest cannot be read; it is built again", artefact)
             return False
-        for name, seen in files.items():
-            path = place / name
-            if not path.is_file() or path.stat().st_size != seen["bytes"] or file_hash(path) != seen["sha256"]:
+        for name, expected in files.items():
+            path = artefact / name
+            if not path.is_file() or path.stat().st_size != expected["bytes"] or file_hash(path) != expected["sha256"]:
                 log.warning("%s: the file is damaged; the artefact is built again", path)
                 return False
         return True
 
 
 class PlanningStore(Store):
-    """Reads what a store holds and builds what it lacks in a folder that is thrown away: for plans.
+    """A store for plans: it reads from another store, and builds in a temporary folder what that one lacks.
 
     Args:
-        real: is only read.
-        scratch: a temporary folder.
+        real: the other store, only read.
+        scratch: the temporary folder.
     """
 
     def __init__(self, real: Store, scratch: Path) -> None:
@@ -172,11 +172,11 @@ class PlanningStore(Store):
 
     @property
     def lasting(self) -> Path:
-        """That of the real store, to be read."""
+        """The folder of the real store, to be read."""
         return self.real.root
 
     def get(self, kind: str, key: Key, build: Callable[[Path], None], *, resumable: bool = False) -> Path:
-        """Return the artefact's folder, of the real store where it is whole there."""
+        """Return the artefact's folder, in the real store if it is complete there."""
         if self.real.holds(kind, key):
             return self.real.root / kind / key_hash(key)
         return super().get(kind, key, build, resumable=resumable)

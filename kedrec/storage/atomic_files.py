@@ -1,4 +1,4 @@
-"""Text files that are whole or absent, and clear errors of a full or read-only disk."""
+"""Text files that are written completely or not at all, and clear errors of a full or read-only disk."""
 
 import errno
 import os
@@ -10,8 +10,8 @@ from kedrec.errors import KedrecError
 
 
 @contextmanager
-def disk_faults_named(place: Path, remedy: str) -> Iterator[None]:
-    """Turn a full disk and a read-only place into one clear error that names ``place`` and ``remedy``."""
+def disk_faults_named(path: Path, remedy: str) -> Iterator[None]:
+    """Turn the error of a full or read-only disk into a `KedrecError` that names ``path`` and ``remedy``."""
     try:
         yield
     except OSError as fault:
@@ -19,15 +19,15 @@ def disk_faults_named(place: Path, remedy: str) -> Iterator[None]:
         reason = reason or ("it cannot be written" if fault.errno in (errno.EROFS, errno.EACCES, errno.EPERM) else None)
         if reason is None and "No space left on device" not in str(fault):
             raise
-        raise KedrecError(f"{fault.filename or place}: {reason or 'the disk is full'}; {remedy}") from fault
+        raise KedrecError(f"{fault.filename or path}: {reason or 'the disk is full'}; {remedy}") from fault
     except RuntimeError as fault:  # torch's zip writer and safetensors wrap the system's error in their own
         if "No space left on device" not in str(fault) and "file write failed" not in str(fault):
             raise
-        raise KedrecError(f"{place}: the disk is full; {remedy}") from fault
+        raise KedrecError(f"{path}: the disk is full; {remedy}") from fault
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write a text file so that ``path`` holds either its old content or all of the new."""
+    """Write a text file so that ``path`` always holds either all of the old text or all of the new."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("w", encoding="utf-8") as handle:
@@ -36,16 +36,16 @@ def write_atomic(path: Path, text: str) -> None:
             os.fsync(handle.fileno())
         partial.replace(path)
     except BaseException:
-        with suppress(OSError):  # of a name that is too long
+        with suppress(OSError):  # the name may be too long
             partial.unlink(missing_ok=True)
         raise
 
 
 def check_named(path: Path) -> None:
-    """Raise where a file that the user has named cannot be one, before there is anything to write.
+    """Check the name of an output file before there is anything to write.
 
     Raises:
-        KedrecError: it is a folder, or no name at all.
+        KedrecError: the path is a folder, or cannot be a path.
     """
     try:
         folder = path.is_dir()
@@ -56,15 +56,15 @@ def check_named(path: Path) -> None:
 
 
 def write_named(path: Path, text: str) -> None:
-    """Write a text file that the user has named, and the folders that it lies in; a device or pipe is written into.
+    """Write a text file whose name the user chose, and create its folders; a device or pipe is written into.
 
     Raises:
-        KedrecError: it cannot be written there; says why.
+        KedrecError: the file cannot be written; says why.
     """
     check_named(path)
     try:
         with disk_faults_named(path, "name another file"):
-            # What is no plain file must not be replaced by one: /dev/stdout, a pipe, a link.
+            # /dev/stdout, a pipe or a link must not be replaced by a plain file.
             if path.is_symlink() or (path.exists() and not path.is_file()):
                 path.write_text(text, encoding="utf-8")
                 return

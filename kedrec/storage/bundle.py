@@ -1,4 +1,4 @@
-"""One file with prepared artefacts, for machines without a network: a Zstandard tar with a checksum for each member."""
+"""Bundles: prepared artefacts in one file, for machines without a network; a Zstandard tar with checksums."""
 
 import hashlib
 import io
@@ -27,14 +27,14 @@ def write_bundle(path: Path, artefacts: Iterable[Path]) -> int:
     """Write artefacts of a store into one file; equal artefacts give equal bytes.
 
     Args:
-        path: of the bundle; it appears when it is whole.
+        path: of the bundle; the file appears when it is complete.
         artefacts: folders of a store, each ``<root>/<kind>/<hash>``.
 
     Returns:
         The number of artefacts.
 
     Raises:
-        KedrecError: the disk is full or the place cannot be written.
+        KedrecError: the disk is full or the file cannot be written.
     """
     folders = {f"{folder.parent.name}/{folder.name}": folder for folder in artefacts}
     files = {
@@ -45,7 +45,7 @@ def write_bundle(path: Path, artefacts: Iterable[Path]) -> int:
     }
     sums = {name: file_hash(file) for name, file in files.items()}
     partial = path.with_name(f".{path.name}.partial")
-    with disk_faults_named(path, "free some space, or name another place"):
+    with disk_faults_named(path, "free some space, or name another file"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with (
@@ -67,13 +67,13 @@ def write_bundle(path: Path, artefacts: Iterable[Path]) -> int:
 
 
 def unbundle(path: Path, store: Store) -> int:
-    """Put the artefacts of a bundle into a store; those that it holds already stay.
+    """Move the artefacts of a bundle into a store; artefacts that the store has already stay as they are.
 
     Returns:
         The number of artefacts that were added.
 
     Raises:
-        KedrecError: the file is no whole bundle, or a checksum is wrong; nothing of it is then in the store.
+        KedrecError: the file is no complete bundle, or a checksum is wrong; then nothing is added.
     """
     scratch = store.root / f".unbundling-{path.name}"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -86,7 +86,7 @@ def unbundle(path: Path, store: Store) -> int:
 
 
 def _unpack(path: Path, scratch: Path) -> list[str]:
-    """Write the checked members below ``scratch``; return the names of the artefacts."""
+    """Unpack and check the members into ``scratch``; return the names of the artefacts."""
     if not path.is_file():
         raise KedrecError(f"{path}: no such file; expected a bundle that `kedrec.prepare --bundle` wrote")
     left: dict[str, str] = {}
@@ -100,7 +100,9 @@ def _unpack(path: Path, scratch: Path) -> list[str]:
             for member in tar:
                 content = tar.extractfile(member) if member.isfile() else None
                 if content is None:
-                    raise KedrecError(f"{path}: {member.name!r} is no plain file; it is not a bundle of kedrec's")
+                    raise KedrecError(
+                        f"{path}: {member.name!r} is no plain file; expected a bundle of `kedrec.prepare --bundle`"
+                    )
                 if member.name == _CONTENTS and not left:
                     left = _read_contents(path, content.read(_LARGEST_CONTENTS))
                     continue
@@ -110,14 +112,14 @@ def _unpack(path: Path, scratch: Path) -> list[str]:
                 if member.name not in left or not _ARTEFACT.fullmatch(name) or ".." in parts or len(parts) < 3:
                     raise KedrecError(f"{path}: {member.name!r} is not among its contents; make the bundle again")
                 names[name] = None
-                place = scratch / member.name
-                place.parent.mkdir(parents=True, exist_ok=True)
-                found = hashlib.sha256()
-                with place.open("wb") as handle:
+                file = scratch / member.name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                digest = hashlib.sha256()
+                with file.open("wb") as handle:
                     while block := content.read(1 << 20):
                         handle.write(block)
-                        found.update(block)
-                if found.hexdigest() != left.pop(member.name):
+                        digest.update(block)
+                if digest.hexdigest() != left.pop(member.name):
                     raise KedrecError(f"{path}: {member.name}: the checksum is wrong; copy the bundle again")
     except (tarfile.TarError, zstandard.ZstdError, EOFError) as fault:
         raise KedrecError(f"{path}: damaged or cut short ({fault}); copy or make it again") from fault
@@ -129,12 +131,16 @@ def _unpack(path: Path, scratch: Path) -> list[str]:
 
 def _read_contents(path: Path, content: bytes) -> dict[str, str]:
     try:
-        held = json.loads(content)
-        if held["format"] == _FORMAT:
-            return {str(name): str(value) for name, value in held["sha256"].items()}
+        contents = json.loads(content)
+        if contents["format"] == _FORMAT:
+            return {str(name): str(value) for name, value in contents["sha256"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise KedrecError(f"{path}: its contents cannot be read; it is not a bundle of kedrec's") from fault
-    raise KedrecError(f"{path}: a bundle of form {held['format']}, not {_FORMAT}; make it anew with this kedrec")
+        raise KedrecError(
+            f"{path}: its contents cannot be read; expected a bundle that `kedrec.prepare --bundle` wrote"
+        ) from fault
+    raise KedrecError(
+        f"{path}: a bundle of format {contents['format']}, not {_FORMAT}; make it again with this version of kedrec"
+    )
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:

@@ -1,4 +1,4 @@
-"""Lines of plain, gzip and Zstandard files; one that was cut short is never taken for a whole one."""
+"""Lines of plain, gzip and Zstandard files; a truncated file is always an error."""
 
 import codecs
 import gzip
@@ -15,16 +15,16 @@ ENDINGS = ("", ".gz", ".zst")
 
 
 def line_blocks(path: Path, size: int = 1 << 25) -> Iterator[bytes]:
-    """Yield a plain, gzip (``.gz``) or Zstandard (``.zst``) file's content in blocks that end with a whole line.
+    """Yield the content of a plain, gzip (``.gz``) or Zstandard (``.zst``) file in blocks of complete lines.
 
     A byte order mark at the start is dropped.
 
     Args:
-        path: the file; its ending tells the compression.
-        size: about so many bytes a block.
+        path: the file; its suffix decides the compression.
+        size: approximate size of a block, bytes.
 
     Raises:
-        KedrecError: the file is missing, cannot be read, or is not a whole compressed file.
+        KedrecError: the file is missing, cannot be read, or is no complete compressed file.
     """
     rest = b""
     first = True
@@ -61,7 +61,7 @@ def _chunks(path: Path, handle: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def _zstd_chunks(handle: BinaryIO, size: int) -> Iterator[bytes]:
-    """Decompress frame by frame: zstandard's own stream reader takes a file cut short for a whole one."""
+    """Decompress frame by frame: zstandard's own stream reader does not notice that a file is truncated."""
     held: list[bytes] = []
     length = 0
     frame = zstandard.ZstdDecompressor().decompressobj()
@@ -84,16 +84,16 @@ def _zstd_chunks(handle: BinaryIO, size: int) -> Iterator[bytes]:
         yield b"".join(held)
 
 
-def find_beside(place: Path, stems: tuple[str, ...]) -> Path | None:
-    """Return the first of ``stem[.gz|.zst]`` in the folder ``place``, or ``None``."""
-    return next((path for stem in stems for end in ENDINGS if (path := place / f"{stem}{end}").is_file()), None)
+def find_beside(folder: Path, stems: tuple[str, ...]) -> Path | None:
+    """Return the first of ``stem[.gz|.zst]`` in a folder, or ``None``."""
+    return next((path for stem in stems for end in ENDINGS if (path := folder / f"{stem}{end}").is_file()), None)
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, line without its end); only a newline ends a line, not U+2028 and its like.
+    """Yield (line number from 1, line without its end); only a newline ends a line, no other separator of Unicode.
 
     Raises:
-        KedrecError: as `line_blocks`, or a line is not UTF-8.
+        KedrecError: see `line_blocks`; or a line is not UTF-8.
     """
     line = 0
     for block in line_blocks(path, 1 << 20):

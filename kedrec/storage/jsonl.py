@@ -22,7 +22,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one object a line, also for readers that split at Unicode's line ends; the file is whole or not there."""
+    """Write one object a line, completely or not at all; Unicode's line separators are escaped."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(row, ensure_ascii=False).translate(_LINE_ENDS) for row in rows)
     write_atomic(path, "".join(line + "\n" for line in lines))

@@ -116,7 +116,7 @@ def test_what_is_no_bundle_is_told(tmp_path):
     with pytest.raises(KedrecError, match="damaged or cut short"):
         unbundle(tmp_path / "text", Store(tmp_path / "cluster"))
     other = packed(tmp_path / "other.tar.zst", [("contents.json", json.dumps({"format": 2}).encode())])
-    with pytest.raises(KedrecError, match="form 2"):
+    with pytest.raises(KedrecError, match="format 2"):
         unbundle(other, Store(tmp_path / "cluster"))
 
 
