@@ -11,7 +11,7 @@ import numpy as np
 
 from kedrec.commands.report.review_runs import (
     Answer,
-    Asked,
+    Question,
     Voice,
     all_passages,
     cite_alike,
@@ -66,10 +66,10 @@ def write_review(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise KedrecError(f"{folder}: not an empty folder; name another one, so that no filled sheet loses its key")
     voices = read_voices(runs, base=base, private=private)
-    asked = shared_questions(voices)
-    salt = _salt(voices, asked, seed)
+    questions = shared_questions(voices)
+    salt = _salt(voices, questions, seed)
     draw = np.random.default_rng(int(salt, 16))
-    chosen = _drawn(asked, pairs, draw)
+    chosen = _drawn(questions, pairs, draw)
     named = [_blinded(question, voices, salt, draw) for question in chosen]
     sheets = [sheet for sheet, _ in named]
     key = {
@@ -92,21 +92,21 @@ def write_review(
         (partial / KEY).write_text(json.dumps(key, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _drawn(asked: Sequence[Asked], pairs: int | None, draw: np.random.Generator) -> list[Asked]:
+def _drawn(questions: Sequence[Question], pairs: int | None, draw: np.random.Generator) -> list[Question]:
     """Return questions in random order; a disease gets a second question only after all diseases have one."""
     before: dict[str, int] = {}
     turns: list[tuple[int, int, int]] = []
-    for place in draw.permutation(len(asked)).tolist():
-        disease = asked[place][0].partition("|")[0]
+    for place in draw.permutation(len(questions)).tolist():
+        disease = questions[place][0].partition("|")[0]
         turns.append((before.setdefault(disease, 0), len(turns), place))
         before[disease] += 1
-    chosen = [asked[place] for _, _, place in sorted(turns)[:pairs]]
+    chosen = [questions[place] for _, _, place in sorted(turns)[:pairs]]
     return [chosen[place] for place in draw.permutation(len(chosen))]
 
 
-def _salt(voices: Sequence[Voice], asked: Sequence[Asked], seed: int) -> str:
+def _salt(voices: Sequence[Voice], questions: Sequence[Question], seed: int) -> str:
     """Return 64 hex digits that cannot be computed without the runs."""
-    said = [[voice.name, *(voice.answers[one].rationale for one in asked)] for voice in voices]
+    said = [[voice.name, *(voice.answers[one].rationale for one in questions)] for voice in voices]
     return hashlib.sha256(json.dumps([seed, said]).encode()).hexdigest()
 
 
@@ -116,11 +116,11 @@ def _id(salt: str, *of: str) -> str:
 
 
 def _blinded(
-    asked: Asked, voices: Sequence[Voice], salt: str, draw: np.random.Generator
+    question: Question, voices: Sequence[Voice], salt: str, draw: np.random.Generator
 ) -> tuple[Sheet, Mapping[str, Any]]:
     """Return a question as reviewers see it, and the model of each of its items."""
-    pair, drugs = asked
-    answers = [voice.answers[asked] for voice in voices]
+    pair, drugs = question
+    answers = [voice.answers[question] for voice in voices]
     texts = all_passages(answers)
     passages = [sorted(texts)[place] for place in draw.permutation(len(texts))]
     numbers = {passage: number for number, passage in enumerate(passages, start=1)}

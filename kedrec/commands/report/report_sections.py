@@ -66,9 +66,9 @@ def sections(groups: Sequence[Group]) -> list[Section]:
 
 def _of_students(groups: Sequence[Group], data: str) -> list[Section]:
     answered = [group for group in groups if group.first.rows("predictions.jsonl")]
-    asked_again = any(group.first.rows("audits.jsonl") for group in groups)
+    audited = any(group.first.rows("audits.jsonl") for group in groups)
     calibrated = student_plots.reliability_plots(answered, data)
-    asked = examples(groups)
+    shown_examples = examples(groups)
     private = [group for group in groups if group.first.private]
     return [
         Section(
@@ -84,7 +84,7 @@ def _of_students(groups: Sequence[Group], data: str) -> list[Section]:
                 *_unless(answered, f"No risk-coverage curve: the runs have no predictions.jsonl. {_AGAIN}"),
                 *_unless(calibrated, f"No reliability curve: no run has a temperature fitted on validation. {_AGAIN}"),
                 *_unless(
-                    asked_again,
+                    audited,
                     f"No audits: the runs have no audits.jsonl, which older versions did not write. {_AGAIN}",
                 ),
             ],
@@ -92,9 +92,9 @@ def _of_students(groups: Sequence[Group], data: str) -> list[Section]:
         Section(f"Students compared, {data}", tables=_present([student_comparisons(groups, data)])),
         Section(
             f"Examples, {data}",
-            examples=asked,
+            examples=shown_examples,
             missing=[
-                *_unless(asked or private, f"No examples: the runs have no rationales. {_AGAIN}"),
+                *_unless(shown_examples or private, f"No examples: the runs have no rationales. {_AGAIN}"),
                 *_unless(
                     not private,
                     "No examples of patient data, nor of data outside kedrec: their rows stay in the run folder.",

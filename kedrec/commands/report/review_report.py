@@ -110,14 +110,14 @@ class ReviewReport:
 def review_report(reviews: Reviews) -> ReviewReport:
     """Return the results of the reviewers' answers."""
     found = compared(reviews)
-    asked = (RANK, *(scale.name for scale in SCALES))
+    answers = (RANK, *(scale.name for scale in SCALES))
     said = [one for one in reviews.judgements if one.comment and not reviews.private]
     return ReviewReport(
         questions=len({one.question for one in reviews.items}),
         diseases=len({one.disease for one in reviews.items}),
         rationales=len(reviews.items),
         answered={
-            name: {of: sum(one.reviewer == name and of in one.numbers for one in reviews.judgements) for of in asked}
+            name: {of: sum(one.reviewer == name and of in one.numbers for one in reviews.judgements) for of in answers}
             for name in reviews.reviewers
         },
         standings=standings(found, reviews.models),

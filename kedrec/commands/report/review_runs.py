@@ -16,7 +16,7 @@ _CITATIONS = re.compile(r"(?: \[(?:\d+|\?)\])+")
 _NUMBERS = re.compile(r"(\d{1,6})(?:\s*[-\N{EN DASH}]\s*(\d{1,6}))?")
 _ID = re.compile(r"[A-Za-z][\w:.-]*\d")
 
-Asked = tuple[str, tuple[str, str]]
+Question = tuple[str, tuple[str, str]]
 """A question: the pair's ids, and the drugs' names in the order shown."""
 
 
@@ -47,7 +47,7 @@ class Voice:
     """
 
     name: str
-    answers: Mapping[Asked, Answer]
+    answers: Mapping[Question, Answer]
 
 
 def read_voices(folders: Sequence[Path], *, base: bool, private: bool) -> list[Voice]:
@@ -90,7 +90,7 @@ def read_voices(folders: Sequence[Path], *, base: bool, private: bool) -> list[V
     return voices
 
 
-def shared_questions(voices: Sequence[Voice]) -> list[Asked]:
+def shared_questions(voices: Sequence[Voice]) -> list[Question]:
     """Return the questions that all models explained, in the order of their pairs.
 
     Raises:
@@ -157,18 +157,18 @@ def _meant(part: str, shown: Sequence[str]) -> list[str]:
     return [shown[number - 1] if 1 <= number <= len(shown) else "" for number in cited_numbers] or [""]
 
 
-def _answers(rows: Sequence[Mapping[str, Any]]) -> dict[Asked, Answer]:
+def _answers(rows: Sequence[Mapping[str, Any]]) -> dict[Question, Answer]:
     explained = [row for row in rows if "rationale" in row and not row["swapped"]]
-    return {_asked(row): _answer(row, row["choice"], row["rationale"]) for row in explained}
+    return {_question_of(row): _answer(row, row["choice"], row["rationale"]) for row in explained}
 
 
-def _taught(rows: Sequence[Mapping[str, Any]]) -> dict[Asked, Answer]:
+def _taught(rows: Sequence[Mapping[str, Any]]) -> dict[Question, Answer]:
     """Return the teacher's rationales, each for the relevant drug."""
     explained = [row for row in rows if "rationale" in row and not row["swapped"] and row["reference"]]
-    return {_asked(row): _answer(row, row["correct"], row["reference"]) for row in explained}
+    return {_question_of(row): _answer(row, row["correct"], row["reference"]) for row in explained}
 
 
-def _asked(row: Mapping[str, Any]) -> Asked:
+def _question_of(row: Mapping[str, Any]) -> Question:
     first, second = row["drugs"]
     return row["pair"], (first, second)
 
@@ -179,7 +179,7 @@ def _answer(row: Mapping[str, Any], choice: int, rationale: str) -> Answer:
 
 
 def _distinct(
-    kind: str, names: Sequence[str], found: Sequence[Mapping[Asked, Answer]], asked: Sequence[Asked]
+    kind: str, names: Sequence[str], found: Sequence[Mapping[Question, Answer]], questions: Sequence[Question]
 ) -> list[Voice]:
     """Return the distinct bases or teachers of runs; of equal ones that of the run that was shown most passages.
 
@@ -187,20 +187,20 @@ def _distinct(
         kind: name, followed by the run's name if there are several.
         names: names of the runs.
         found: for each run the answers of its base or teacher; empty if it has none.
-        asked: the questions compared; citations are not, since the numbers of passages may differ.
+        questions: the questions compared; citations are not, since the numbers of passages may differ.
     """
     groups: dict[str, Voice] = {}
     for name, answers in zip(names, found, strict=True):
-        if all(one in answers for one in asked):
-            said = [(answers[one].recommended, without_citations(answers[one].rationale)) for one in asked]
+        if all(one in answers for one in questions):
+            said = [(answers[one].recommended, without_citations(answers[one].rationale)) for one in questions]
             same = key_hash({kind: said})
             voice = groups.setdefault(same, Voice(f"{kind} of {name}", answers))
-            if _shown(answers, asked) > _shown(voice.answers, asked):
+            if _shown(answers, questions) > _shown(voice.answers, questions):
                 groups[same] = Voice(voice.name, answers)
     if len(groups) == 1:
         return [Voice(kind, voice.answers) for voice in groups.values()]
     return list(groups.values())
 
 
-def _shown(answers: Mapping[Asked, Answer], asked: Sequence[Asked]) -> int:
-    return sum(len(answers[one].passages) for one in asked)
+def _shown(answers: Mapping[Question, Answer], questions: Sequence[Question]) -> int:
+    return sum(len(answers[one].passages) for one in questions)

@@ -67,9 +67,9 @@ def harmless(text: str) -> str:
 
 def sheet_csv(sheets: Sequence[Sheet]) -> bytes:
     """Return the sheet as CSV, one row per rationale, empty columns for the answers; UTF-8 with a BOM for Excel."""
-    asked = {RANK: RANK_WORDING, **{one.name: f"{one.wording} {'; '.join(numbered(one))}" for one in SCALES}}
+    answer_columns = {RANK: RANK_WORDING, **{one.name: f"{one.wording} {'; '.join(numbered(one))}" for one in SCALES}}
     header = [QUESTION, ITEM, "disease", "drug A", "drug B", "passages", "recommended", "rationale"]
-    header += [f"{name}: {meaning}" for name, meaning in asked.items()] + [COMMENT]
+    header += [f"{name}: {meaning}" for name, meaning in answer_columns.items()] + [COMMENT]
     buffer = io.StringIO()
     writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(header)
@@ -77,7 +77,7 @@ def sheet_csv(sheets: Sequence[Sheet]) -> bytes:
         passages = "\n".join(_passage_lines(sheet))
         for item in sheet.items:
             row = [sheet.id, item.id, sheet.disease, *sheet.drugs, passages, item.recommended, item.rationale]
-            writer.writerow([harmless(cell) for cell in row] + [""] * (len(asked) + 1))
+            writer.writerow([harmless(cell) for cell in row] + [""] * (len(answer_columns) + 1))
     return buffer.getvalue().encode("utf-8-sig")
 
 
@@ -166,8 +166,8 @@ def _passage_lines(sheet: Sheet) -> list[str]:
     ]
 
 
-def _choices(box: Xml.Element, name: str, text: str, asked: str, answers: Sequence[str]) -> None:
-    Xml.SubElement(box, "Header", value=asked, size="5")
+def _choices(box: Xml.Element, name: str, text: str, wording: str, answers: Sequence[str]) -> None:
+    Xml.SubElement(box, "Header", value=wording, size="5")
     choices = Xml.SubElement(box, "Choices", name=name, toName=text, choice="single-radio", showInline="true")
     for answer in answers:
         Xml.SubElement(choices, "Choice", value=answer)

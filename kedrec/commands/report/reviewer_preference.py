@@ -101,10 +101,10 @@ def compared(reviews: Reviews) -> list[Compared]:
             of = one.of
             ranked.setdefault((one.reviewer, of.question, of.disease), {})[of.model] = one.numbers[RANK]
     found = []
-    for asked, ranks in ranked.items():
+    for unit, ranks in ranked.items():
         for first, second in combinations([model for model in reviews.models if model in ranks], 2):
             preferred = (1 + np.sign(ranks[second] - ranks[first])) / 2
-            found.append(Compared(*asked, (first, second), float(preferred)))
+            found.append(Compared(*unit, (first, second), float(preferred)))
     return found
 
 

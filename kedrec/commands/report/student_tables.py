@@ -138,12 +138,12 @@ def audit_table(groups: Sequence[Group], data: str) -> Table | None:
     table = TableOf(f"audits_{file_part(data)}", f"Audits of the choice and the rationale, {data}", ("metric", *names))
     absent: list[str] = []
     for part, metrics in AUDIT_LABELS.items():
-        told = {name: [group.figure(f"{head}/{name}") for group, head in columns] for name in metrics}
-        if not any(figure for figures in told.values() for figure in figures):
+        figures_of = {name: [group.figure(f"{head}/{name}") for group, head in columns] for name in metrics}
+        if not any(figure for figures in figures_of.values() for figure in figures):
             absent.append(part.lower())
             continue
         table.head(part)
-        for name, figures in told.items():
+        for name, figures in figures_of.items():
             if not any(figures):
                 continue
             digits = 0 if name in _COUNTS else 1 if name in _PERCENT else 3
