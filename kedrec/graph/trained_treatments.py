@@ -16,7 +16,7 @@ def trained_treatments(
 ) -> set[frozenset[str]]:
     """Return {drug, disease} of the treatments that a run was trained on, be it under a namesake's id.
 
-    Arguments are those of ``embeddings_control``.
+    Arguments are those of ``embeddings_baseline``.
     """
     names = therapeutic_relations(graph, relations)
     return {
@@ -29,7 +29,7 @@ def trained_treatments(
 def linked_treatments(exported: Exported, graph: KnowledgeGraph, kept: NDArray[np.int32]) -> set[frozenset[str]]:
     """Return {drug, disease} of what a run may have been trained on, by whatever relation and namesake's id.
 
-    Arguments are those of ``embeddings_control``.
+    Arguments are those of ``embeddings_baseline``.
     """
     linked = np.flatnonzero(linked_pairs(graph) >= 0)
     return {
