@@ -5,8 +5,8 @@
 Kinds are ``random``, ``popular``, ``similar`` (neighbours shared in the graph) and one for each run's embeddings. All
 have the same true pairs and splits. With ``--out``, ``DIR/KIND.parquet`` holds training and validation pairs of that
 kind and the test pairs of all kinds, so that students of different training are asked the same:
-``data.init_args.pairs=DIR/KIND.parquet data.init_args.rationales=null``. ``--by-kind PREDICTIONS`` prints the F1 that a
-run's predictions have on each kind's test pairs.
+``data.init_args.pairs.file=DIR/KIND.parquet data.init_args.rationales=null``. ``--by-kind PREDICTIONS`` prints the F1
+that a run's predictions have on each kind's test pairs.
 """
 
 import argparse

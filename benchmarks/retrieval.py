@@ -82,9 +82,10 @@ def main() -> None:
     prepare_environment()
 
     from kedrec.graph.knowledge_graph import load_graph
-    from kedrec.kedrec_lm.evidence import Library
+    from kedrec.graph.named_graph import NamedGraph
     from kedrec.kedrec_lm.pair_sampling import sample_pairs
     from kedrec.retrieval.bi_encoder import Encoder
+    from kedrec.retrieval.corpus import Corpus
     from kedrec.retrieval.retriever import open_corpus, query_text
     from kedrec.retrieval.vector_index import recall
     from kedrec.splits.split_creation import split_treatments
@@ -106,19 +107,20 @@ def main() -> None:
         lambda: open_corpus(options.texts, encoder, store, 200),
         lambda corpus: f"{sum(len(corpus.passages(source)) for source in corpus.sources):,} passages",
     )
-    library = stage(
+    named = NamedGraph.load(options.graph, store)
+    corpus = stage(
         "passages that name a drug (with the above)",
-        lambda: Library(options.graph, options.texts, SOURCES, "minilm", 200, None, True, store),
-        lambda library: f"{library.facts['passages']:,} passages",
+        lambda: Corpus.open(options.texts, named, encoder, store, chunk_tokens=200, naming_drugs=True),
+        lambda corpus: f"{len(corpus.passages):,} passages",
     )
     for source in SOURCES:
         stage(
             f"vectors and index of {source}",
-            lambda source=source: library.retriever.index(source),
+            lambda source=source: corpus.retriever.index(source),
             lambda index: f"{len(index):,} passages, {'exact' if index.exact else 'hnswlib'}",
         )
-    graph = library.named.merged
-    asked = {"drugs": library.mentioned(), "eligible": library.mentioned_together, "seed": 0}
+    graph = named.merged
+    asked = {"drugs": corpus.mentioned, "eligible": corpus.mentioned_together, "seed": 0}
     pairs = stage(
         "pairs of a train split",
         lambda: sample_pairs(
@@ -132,19 +134,19 @@ def main() -> None:
         lambda pairs: f"{len(pairs):,} pairs",
     )
     queries = [
-        query_text(library.named.names(pair.disease)[0], library.named.names(drug)[0])
+        query_text(named.names(pair.disease)[0], named.names(drug)[0])
         for pair in pairs
         for drug in (pair.relevant, pair.irrelevant)
     ][: options.queries]
     vectors = encoder.encode_queries(queries)
     for source in SOURCES:
-        index = library.retriever.index(source)
+        index = corpus.retriever.index(source)
         found, seconds = timed(lambda index=index: index.search(vectors, options.k))
         rate = len(found[0]) / seconds
         share = recall(index, vectors, options.k)
         print(f"{source:44} recall@{options.k} {share:.4f}, {rate:,.0f} searches/s, {len(queries)} queries", flush=True)
     if options.passages:
-        every = [passage.titled_text for source in SOURCES for passage in library.retriever.passages(source)]
+        every = [passage.titled_text for source in SOURCES for passage in corpus.retriever.passages(source)]
         compare_encoders(random.Random(0).sample(every, min(options.passages, len(every))), options.repeats)
 
 

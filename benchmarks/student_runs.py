@@ -84,16 +84,15 @@ def random_student(spec: Spec) -> Any:
     import torch
     from peft import get_peft_model
 
-    from kedrec.kedrec_lm.student import Student
+    from kedrec.kedrec_lm.student import LossWeights, OptimizerSettings, Student
 
     lora = adapter(spec)
     student: Any = Student(
         "random",
         lora=lora,
         dtype=spec["dtype"],
-        learning_rate=spec["learning_rate"],
-        choice_weight=0.0,
-        warmup_steps=spec["warmup"],
+        optimizer=OptimizerSettings(learning_rate=spec["learning_rate"], warmup_steps=spec["warmup"]),
+        loss=LossWeights(choice=0.0),
         gradient_checkpointing=spec["checkpointing"],
     )
     net = random_base(spec)

@@ -12,7 +12,7 @@ trains through Lightning's Trainer, TRL through its SFTTrainer, in all else at i
 run in a process of its own; the first steps are not timed. Tokens are those of the conversations, prompts included and
 padding not. "cores" is processor time over wall time: well below two, other programs took their share.
 
-Each keeps its own loss: kedrec averages over the tokens of an answer, then over conversations (``choice_weight`` 0),
+Each keeps its own loss: kedrec averages over the tokens of an answer, then over conversations (``loss.choice`` 0),
 TRL over all answer tokens of a batch. With one conversation a batch the two are the same number, which is shown first
 (the first learning rate of the warm-up is zero; from the third step on bfloat16's rounding moves single losses apart).
 At the end one evaluator, the plain mean negative log-likelihood of the answers' tokens on the validation
@@ -82,7 +82,7 @@ def kedrec_run(spec: Spec, rows: list[Row], clock: Clock) -> tuple[Any, Callable
     encoded = [Encoded(**{**row, "question": Question(**row["question"])}) for row in rows]
     collate = partial(collate_chats, pad=spec["pad"])
     loader: Any = DataLoader(encoded, batch_size=spec["batch_size"], collate_fn=collate)
-    student: Any = build(compose(EXPERIMENT, ["model.init_args.choice_weight=0"])).model
+    student: Any = build(compose(EXPERIMENT, ["model.init_args.loss.choice=0"])).model
     student.configure_model()
     trainer = Trainer(
         accelerator="cpu",
@@ -209,7 +209,7 @@ def prepare(folder: Path, steps: int, batch_size: int) -> Spec:
     from kedrec.storage.artifact_store import Store
     from kedrec.training.experiment_objects import build
 
-    changes = [f"data.init_args.batch_size={batch_size}"]
+    changes = [f"data.init_args.loader.batch_size={batch_size}"]
     experiment = compose(EXPERIMENT, changes)
     built: Any = build(experiment)
     built.data.setup("fit")
@@ -229,9 +229,9 @@ def prepare(folder: Path, steps: int, batch_size: int) -> Spec:
     }
     (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
     student = built.model
-    copied = ("learning_rate", "weight_decay", "warmup_steps", "seed")
     return {
-        **{name: getattr(student, name) for name in copied},
+        **asdict(student.optimizer),
+        "seed": student.seed,
         "base": base_folder(student.base, Store()),
         "dtype": student.dtype_name,
         "lora": experiment.tree["model"]["init_args"]["lora"],

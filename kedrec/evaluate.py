@@ -1,8 +1,8 @@
 """Test a finished run again: ``python -m kedrec.evaluate RUN [key=value ...]``.
 
 Without overrides it must come to the run's own numbers, and says whether it does. Overrides ask for another test of the
-same weights: ``data.init_args.sources=[pmc]``, ``data.init_args.passage_order=question``, other pairs, another graph.
-What was found lies in ``RUN/evaluations/ID/``, the ID a hash of the overrides.
+same weights: ``data.init_args.retrieval.sources=[pmc]``, ``data.init_args.prompt.passage_order=question``, other pairs,
+another graph. What was found lies in ``RUN/evaluations/ID/``, the ID a hash of the overrides.
 """
 
 import json
@@ -128,7 +128,7 @@ def _what_training_saw(run: FinishedRun, built: "Built") -> dict[str, str]:
     """
     import numpy as np
 
-    from kedrec.kedrec_lm.instruction_data import InstructionData
+    from kedrec.kedrec_lm.question_data import QuestionData
 
     data = built.data
     if data.vocabulary is not None:
@@ -147,7 +147,7 @@ def _what_training_saw(run: FinishedRun, built: "Built") -> dict[str, str]:
         held = ~np.isin(numbered(trained), numbered(held_out_from))
         if held.any():
             return {"seen": f"note: {held.sum():,} triples that these data hold out are ones the run was trained on"}
-    if isinstance(data, InstructionData) and isinstance(own, InstructionData):
+    if isinstance(data, QuestionData) and isinstance(own, QuestionData):
         answered = {(pair.disease, pair.relevant) for pair in own.pairs if pair.split == "train"}
         asked = [(pair.disease, pair.relevant) for pair in data.pairs if pair.split == "test"]
         if seen := sum(one in answered for one in asked):

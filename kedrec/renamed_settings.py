@@ -30,6 +30,19 @@ MOVED_CLASSES = {
 }
 """Old class path -> present class path, of every class that settings can name."""
 
+_QUESTION_KEYS = {
+    **{key: f"pairs.{key}" for key in ("relations", "negatives", "balanced", "hardness", "embeddings", "hierarchy")},
+    **{key: f"pairs.{key}" for key in ("indications", "limits", "mentioned")},
+    **{key: f"retrieval.{key}" for key in ("sources", "encoder", "passages_per_drug", "chunk_tokens", "before")},
+    **{key: f"prompt.{key}" for key in ("passage_words", "passage_order", "max_tokens")},
+    **{key: f"evaluation.{key}" for key in ("audits", "entailment")},
+    **{key: f"loader.{key}" for key in ("batch_size", "test_batch_size", "both_orders", "distill")},
+    "pairs": "pairs.file",
+    "split": "split.file",
+    "split_by": "split.by",
+    "validation": "split.validation",
+    "test": "split.test",
+}
 _WARM_UP = {"learning_rate": "optimizer.learning_rate", "warmup_steps": "optimizer.warmup_steps"}
 RENAMED_KEYS: dict[str, dict[str, str]] = {
     "kedrec.baselines.csprom.CSProm": {**_WARM_UP, "weight_decay": "optimizer.weight_decay"},
@@ -73,6 +86,25 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
         "add": "noise.add",
         "batch_size": "loader.batch_size",
         "ranking_memory": "loader.ranking_memory",
+    },
+    "kedrec.kedrec_lm.instruction_data.InstructionData": _QUESTION_KEYS,
+    "kedrec.kedrec_lm.exprxrec.ExpRxRec": {
+        **_QUESTION_KEYS,
+        "rationales": "rationales.file",
+        "teacher": "rationales.teacher",
+        "asking": "rationales.settings",
+        "max_cost": "rationales.max_cost",
+        "drkg": "download.drkg",
+        "web": "download.web",
+    },
+    "kedrec.mimic.pairwise_data.MimicPairwise": {
+        **_QUESTION_KEYS,
+        **{key: f"admissions.{key}" for key in ("mimic", "mappings", "per_admission", "usual")},
+    },
+    "kedrec.kedrec_lm.student.Student": {
+        **{key: f"optimizer.{key}" for key in ("learning_rate", "weight_decay", "warmup_steps")},
+        "answer_weight": "loss.answer",
+        "choice_weight": "loss.choice",
     },
 }
 """Present class path -> (old key of its ``init_args`` -> present key, dotted where it is nested).

@@ -124,12 +124,18 @@ def _write_tiny_experiment(folder, base, encoder):
         "model": {
             "init_args": {
                 "base": str(base),
-                "learning_rate": 0.01,
+                "optimizer": {"learning_rate": 0.01},
                 "max_new_tokens": 8,
                 "lora": {"layers_to_transform": None, "r": 4},
             }
         },
-        "data": {"init_args": {"pairs": str(folder / "p"), "encoder": str(encoder), "batch_size": 2}},
+        "data": {
+            "init_args": {
+                "pairs": {"file": str(folder / "p")},
+                "retrieval": {"encoder": str(encoder)},
+                "loader": {"batch_size": 2},
+            }
+        },
         "trainer": {
             "accelerator": "cpu",
             "max_epochs": 2,

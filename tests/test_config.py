@@ -7,6 +7,7 @@ import yaml
 
 from kedrec.config import compose
 from kedrec.errors import KedrecError
+from kedrec.kedrec_lm.question_settings import RetrievalSettings, SplitSettings
 from kedrec.training.experiment_objects import build
 
 REPOSITORY = Path(__file__).parents[1]
@@ -59,12 +60,24 @@ def _needed(experiment):
 
 
 def test_layers_win_in_order_and_interpolations_see_overrides(tmp_path):
-    experiment = _write(tmp_path, {"data": {"init_args": {"max_tokens": 500}}})
+    experiment = _write(tmp_path, {"data": {"init_args": {"prompt": {"max_tokens": 500}}}})
     tree = compose(experiment, ["seed=7", "--model.init_args.base=other"]).tree
-    assert tree["data"]["init_args"]["max_tokens"] == 500
+    assert tree["data"]["init_args"]["prompt"]["max_tokens"] == 500
     assert tree["data"]["init_args"]["seed"] == 7
     assert tree["data"]["init_args"]["base"] == "other"
-    assert compose(experiment, ["data.init_args.max_tokens=600"]).tree["data"]["init_args"]["max_tokens"] == 600
+    tree = compose(experiment, ["data.init_args.prompt.max_tokens=600"]).tree
+    assert tree["data"]["init_args"]["prompt"]["max_tokens"] == 600
+
+
+def test_one_key_of_a_group_is_overridden_and_the_others_stay(tmp_path):
+    experiment = _write(tmp_path, {"data": {"init_args": {"retrieval": {"passages_per_drug": 3}}}})
+    composed = compose(experiment, ["data.init_args.retrieval.sources=[pmc]", "data.init_args.split.test=0.2"])
+    given = {"sources": ["pmc"], "chunk_tokens": 256, "passages_per_drug": 3}
+    assert composed.tree["data"]["init_args"]["retrieval"] == given
+    source = build(composed).data.pair_source
+    assert source.retrieval == RetrievalSettings(**given)
+    assert source.split == SplitSettings(test=0.2)
+    assert source.pairs.file.endswith("pairs.parquet")
 
 
 def test_the_same_settings_find_the_same_run_and_others_do_not(tmp_path):
@@ -90,7 +103,11 @@ def test_a_declared_value_reaches_every_place_that_uses_it(tmp_path):
         ({}, ["sede=3"], ["command line", "sede", "'seed'"]),
         ({}, ["use.traner=laptop"], ["use.traner", "no such group"]),
         ({}, ["use.trainer=labtop"], ["use.trainer", "'laptop'"]),
-        ({"data": {"init_args": {"max_tokens": "${nowhere}"}}}, [], ["data.init_args.max_tokens", "nowhere"]),
+        (
+            {"data": {"init_args": {"prompt": {"max_tokens": "${nowhere}"}}}},
+            [],
+            ["data.init_args.prompt.max_tokens", "nowhere"],
+        ),
         ({}, ["seed"], ["'seed'", "key=value"]),
         ({"graph": "???", "data": {"init_args": {"graph": "${graph}"}}}, [], ["graph: no value", "graph=..."]),
     ],
@@ -106,12 +123,30 @@ def test_faults_of_composition_are_one_line(tmp_path, content, overrides, words)
     ("content", "overrides", "words"),
     [
         (
-            {"model": {"init_args": {"learning_rat": 1}}},
+            {"model": {"init_args": {"optimizer": {"learning_rat": 1}}}},
             [],
-            ["x.yaml", "model.init_args.learning_rat", "'learning_rate'"],
+            ["x.yaml", "model.init_args.optimizer.learning_rat", "'learning_rate'"],
         ),
-        ({"model": {"init_args": {"learning_rate": "fast"}}}, [], ["x.yaml", "model.init_args.learning_rate", "float"]),
-        ({"model": {"init_args": {"learning_rate": [1, 2]}}}, [], ["model.init_args.learning_rate", "float", "[1, 2]"]),
+        (
+            {"model": {"init_args": {"optimiser": {"learning_rate": 1}}}},
+            [],
+            ["x.yaml", "model.init_args.optimiser", "'optimizer'"],
+        ),
+        (
+            {"data": {"init_args": {"retrieval": {"sorces": ["pmc"]}}}},
+            [],
+            ["x.yaml", "data.init_args.retrieval.sorces", "'sources'"],
+        ),
+        (
+            {"model": {"init_args": {"optimizer": {"learning_rate": "fast"}}}},
+            [],
+            ["x.yaml", "model.init_args.optimizer.learning_rate", "float"],
+        ),
+        (
+            {"model": {"init_args": {"optimizer": {"learning_rate": [1, 2]}}}},
+            [],
+            ["model.init_args.optimizer.learning_rate", "float", "[1, 2]"],
+        ),
         ({"model": {"init_args": {"lora": {"rr": 2}}}}, [], ["model.init_args.lora.rr", "unknown key"]),
         ({"model": {"init_args": {"lora": {"r": "two"}}}}, [], ["model.init_args.lora.r", "int"]),
         ({"model": {"init_args": {"dtype": "int8"}}}, [], ["model.init_args.dtype", "bfloat16"]),

@@ -93,12 +93,12 @@ def test_other_weights_are_told_from_the_runs(copied, capsys):
 
 
 def test_overrides_ask_for_another_test_in_a_folder_of_their_own(copied, capsys):
-    arguments = ["data.init_args.passage_order=question", "--model.init_args.max_new_tokens=3"]
+    arguments = ["data.init_args.prompt.passage_order=question", "--model.init_args.max_new_tokens=3"]
     assert main([str(copied), *arguments]) == 0
     assert "numbers are those" not in capsys.readouterr().out
     place = the_only_evaluation(copied)
     settings = yaml.safe_load((place / "config.yaml").read_text())
-    assert settings["data"]["init_args"]["passage_order"] == "question"
+    assert settings["data"]["init_args"]["prompt"]["passage_order"] == "question"
     rows = [
         [json.loads(line) for line in (at / "predictions.jsonl").read_text().splitlines()] for at in (copied, place)
     ]
@@ -118,7 +118,7 @@ def test_questions_that_the_run_was_trained_on_are_counted(copied, tiny_experime
     pairs = load_pairs(tiny_experiment.parent / "p")
     exchanged = {"train": "test", "test": "train", "validation": "validation"}
     save_pairs([replace(pair, split=exchanged[pair.split]) for pair in pairs], tmp_path / "p")
-    assert main([str(copied), f"data.init_args.pairs={tmp_path / 'p'}"]) == 0
+    assert main([str(copied), f"data.init_args.pairs.file={tmp_path / 'p'}"]) == 0
     assert "10 of 10 test pairs ask of an answer the run was trained on" in capsys.readouterr().out
     facts = json.loads((the_only_evaluation(copied) / "provenance.json").read_text())["data"]
     assert "10 of 10" in facts["seen"]
@@ -133,8 +133,8 @@ def test_questions_that_the_run_was_trained_on_are_counted(copied, tiny_experime
         ("model.init_args.max_new_token=8", "did you mean 'max_new_tokens'"),
         ("trainer.max_steps=8", "a test has no such setting"),
         ("seed=1", "expected data.init_args"),
-        ("data.init_args.sauces=[pmc]", "did you mean 'sources'"),
-        ("data.init_args.sources=[pcm]", "did you mean 'pmc'"),
+        ("data.init_args.retrieval.sauces=[pmc]", "did you mean 'sources'"),
+        ("data.init_args.retrieval.sources=[pcm]", "did you mean 'pmc'"),
         ("passage_order", "expected key=value"),
     ],
 )

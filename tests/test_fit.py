@@ -233,9 +233,9 @@ def test_ctrl_c_says_how_to_go_on(tiny_experiment, unbroken, tmp_path):
 def test_faults_of_the_user_are_one_line_without_a_trace(tiny_experiment, tmp_path):
     for arguments, words in (
         (["data.init_args.graph=nowhere.tsv"], "nowhere.tsv"),
-        (["data.init_args.sources=[pcm]"], "did you mean 'pmc'"),
+        (["data.init_args.retrieval.sources=[pcm]"], "did you mean 'pmc'"),
         (["model.init_args.base=nowhere/at-all"], "nowhere/at-all"),
-        (["model.init_args.learning_rte=1"], "did you mean 'learning_rate'"),
+        (["model.init_args.optimizer.learning_rte=1"], "did you mean 'learning_rate'"),
     ):
         done = run(tiny_experiment, f"out={tmp_path / 'run'}", *arguments)
         assert done.returncode == 2, done.stderr
@@ -255,9 +255,9 @@ def test_a_graph_and_texts_of_ones_own(tiny_base, tiny_encoder_folder, store, tm
         f"model.init_args.base={tiny_base}",
         "model.init_args.lora.layers_to_transform=null",
         "model.init_args.max_new_tokens=4",
-        f"data.init_args.encoder={tiny_encoder_folder}",
-        "data.init_args.max_tokens=1500",
-        "data.init_args.limits={train: 8, validation: 2, test: 4}",
+        f"data.init_args.retrieval.encoder={tiny_encoder_folder}",
+        "data.init_args.prompt.max_tokens=1500",
+        "data.init_args.pairs.limits={train: 8, validation: 2, test: 4}",
         "trainer.max_steps=3",
         "trainer.enable_progress_bar=false",
     )
@@ -283,7 +283,7 @@ def test_the_default_job_with_the_real_weights(tmp_path):
     if quickest_dtype(torch.cuda.is_available()) != "bfloat16":
         pairs = [pair for at, pair in enumerate(pairs) if pair.split == "train" or at % 4 == 0]
         save_pairs(pairs, tmp_path / "pairs.parquet")
-        told.append(f"data.init_args.pairs={tmp_path / 'pairs.parquet'}")
+        told.append(f"data.init_args.pairs.file={tmp_path / 'pairs.parquet'}")
     done = subprocess.run(
         ["/usr/bin/env", sys.executable, "-m", "kedrec.fit", "experiments/both_sources.yaml", *told],
         cwd=REPOSITORY,

@@ -17,7 +17,7 @@ from tests.support.sweep_files import rows, written
 def array(tmp_path, capsys, monkeypatch):
     """A sweep that a job array has run: its file, its folder, and the F1 of each trial in the order of the lines."""
     monkeypatch.setenv("COLUMNS", "200")
-    parameters = {"data.init_args.sources": {"values": [[], ["pmc"]]}, "seed": {"values": [0, 1, 2]}}
+    parameters = {"data.init_args.retrieval.sources": {"values": [[], ["pmc"]]}, "seed": {"values": [0, 1, 2]}}
     path, out = written(tmp_path, parameters=parameters), tmp_path / "out"
     assert main([str(path), "--array", "--out", str(out)]) == 0
     lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
@@ -37,7 +37,7 @@ def test_an_array_has_one_line_a_trial_with_what_wandb_would_run(tmp_path, capsy
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(set(lines)) == 3
     sweep = read_sweep(path)
-    theirs = sweep.agent_command({"data.init_args.sources": ["pmc"], "seed": 1, "use.logger": "wandb"})
+    theirs = sweep.agent_command({"data.init_args.retrieval.sources": ["pmc"], "seed": 1, "use.logger": "wandb"})
     *words, out = shlex.split(lines[0])
     assert words == [*theirs[1:-1], "use.logger=csv", "trainer.max_steps=4"]
     assert out.startswith("out=some where/")
@@ -71,7 +71,7 @@ def test_what_an_array_has_run_is_taken_in_and_shown_best_first(array, capsys):
     assert shown.index(spread["['pmc']"]) < shown.index(spread["[] "])
     found = rows(out)
     assert list(found[0]) == [
-        *("trial", "data.init_args.sources", "seed", "status", "seconds", "run", "error"),
+        *("trial", "data.init_args.retrieval.sources", "seed", "status", "seconds", "run", "error"),
         *("base/f1", "test/f1", "test/f1_low"),
     ]
     assert [float(row["test/f1"]) for row in found] == scores

@@ -1,6 +1,7 @@
 """A knowledge graph with the names of its entities, and the canonical ids of entities that share a name."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -45,6 +46,12 @@ class NamedGraph:
         if names_file is None:
             return cls(graph)
         return cls(graph, load_entity_info(names_file), file_hash(names_file))
+
+    def with_names(self, infos: Mapping[str, EntityInfo]) -> "NamedGraph":
+        """Return the graph with the names of further entities, which the graph lacks."""
+        extended = copy(self)
+        extended.infos = {**self.infos, **infos}
+        return extended
 
     def names(self, entity: str) -> tuple[str, ...]:
         """Return the names of an entity, the preferred one first; its id where it has none."""

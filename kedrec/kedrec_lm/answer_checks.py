@@ -1,4 +1,4 @@
-"""What becomes of a teacher's answer: read, checked against what was shown, and kept or rejected with the reason."""
+"""Checks of a teacher's answer against its prompt: it is accepted, or rejected with a reason."""
 
 import json
 import re
@@ -26,13 +26,13 @@ _LABEL = re.compile(r"\[\s*(?:passages?|sources?|refs?\.?|no\.?|#)\s*", re.IGNOR
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was made of an answer.
+    """The result of checking an answer.
 
     Attributes:
         rationale: with citations ``[passage id]``; empty where it was rejected.
         confidence: the model's own, 0 to 1.
-        reason: why it was rejected, one of the few that are counted; empty where it was kept.
-        detail: the same in the single case, as the model is told when it is asked again.
+        reason: why it was rejected, one of the constants of this module; empty where it was accepted.
+        detail: the fault of this answer in words, which the prompt for its repair quotes.
     """
 
     rationale: str = ""
@@ -42,30 +42,30 @@ class Verdict:
 
     @property
     def repairable(self) -> bool:
-        """Whether asking again is worth while and gives nothing away: a fault of form, not of judgement."""
+        """Whether the model may repair its answer: the fault is one of form, so that its message leaks no answer."""
         return self.reason in (FORM, UNKNOWN)
 
 
 def judge(answer: Answer, prompt: RationalePrompt) -> Verdict:
     """Return the verdict on an answer.
 
-    It is kept if it is of the form, chooses the relevant drug, cites at least one passage where some were shown and
-    none that was not, and each sentence that cites shares content with each passage it cites, as `supports` measures.
+    It is accepted if it has the form, chooses the relevant drug, cites at least one passage where some were shown,
+    cites only shown passages, and if each citing sentence shares content with each passage it cites, see `supports`.
     """
     if answer.finish == REFUSED:
         return Verdict(reason=NO_ANSWER, detail=answer.text)
-    found = first_object(answer.spoken)
-    if found is None:
+    content = first_object(answer.spoken)
+    if content is None:
         cut = "; the answer was cut at its longest, be brief" if answer.finish == CUT else ""
         return Verdict(reason=FORM, detail=f"there is no JSON object in it{cut}")
-    letter, rationale = _letter(found.get("choice"), prompt.drugs), found.get("rationale")
-    sure = _number(found.get("confidence"))
+    letter, rationale = _letter(content.get("choice"), prompt.drugs), content.get("rationale")
+    sure = _number(content.get("confidence"))
     if letter is None:
-        fault = f'"choice" must be "A" or "B", not {json.dumps(found.get("choice"))[:60]}'
+        fault = f'"choice" must be "A" or "B", not {json.dumps(content.get("choice"))[:60]}'
     elif not isinstance(rationale, str) or not rationale.strip():
         fault = '"rationale" must be a paragraph of text'
     elif sure is None or not 0 <= sure <= 1:
-        fault = f'"confidence" must be a number from 0 to 1, not {json.dumps(found.get("confidence"))[:30]}'
+        fault = f'"confidence" must be a number from 0 to 1, not {json.dumps(content.get("confidence"))[:30]}'
     elif letter != prompt.right:
         return Verdict(reason=WRONG, detail=f"chose {prompt.drugs[LETTERS.index(letter)]}", confidence=sure)
     else:
@@ -79,11 +79,11 @@ def first_object(text: str) -> dict[str, Any] | None:
     start = text.find("{")
     while start >= 0:
         try:
-            found, _ = decoder.raw_decode(text, start)
+            parsed, _ = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, dict):
-            return found
+            parsed = None
+        if isinstance(parsed, dict):
+            return parsed
         start = text.find("{", start + 1)
     return None
 
@@ -92,8 +92,8 @@ def _check_citations(rationale: str, prompt: RationalePrompt, confidence: float)
     numbers = cited(rationale)
     ids = {str(number): passage.id for number, passage in enumerate(prompt.shown, start=1)}
     if unknown := [number for number in numbers if number not in ids]:
-        said = f"the passages are numbered 1 to {len(ids)}" if ids else "no passage was shown"
-        return Verdict(reason=UNKNOWN, detail=f"it cites [{unknown[0]}], but {said}", confidence=confidence)
+        numbered = f"the passages are numbered 1 to {len(ids)}" if ids else "no passage was shown"
+        return Verdict(reason=UNKNOWN, detail=f"it cites [{unknown[0]}], but {numbered}", confidence=confidence)
     if ids and not numbers:
         return Verdict(reason=UNCITED, detail="no passage is cited", confidence=confidence)
     names = " ".join((*prompt.drugs, prompt.disease))
@@ -126,9 +126,10 @@ def _letter(choice: object, drugs: Sequence[str]) -> str | None:
     """Return A or B; a model may write the drug's name, or "A: name"."""
     if not isinstance(choice, str):
         return None
-    said = choice.strip().strip(".").lower()
+    written = choice.strip().strip(".").lower()
     for letter, drug in zip(LETTERS, drugs, strict=True):
-        if said in (letter.lower(), f"drug {letter.lower()}", drug.lower()) or said == f"{letter}: {drug}".lower():
+        labels = (letter, f"drug {letter}", drug, f"{letter}: {drug}")
+        if written in {label.lower() for label in labels}:
             return letter
     return None
 

@@ -1,7 +1,7 @@
 """Length-grouped batches of conversations, in an order that a seed and an epoch decide."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -10,16 +10,13 @@ from kedrec.errors import KedrecError
 from kedrec.kedrec_lm.chat_encoding import Encoded
 from kedrec.kedrec_lm.question_batches import ChatBatch, QuestionBatch
 
-if TYPE_CHECKING:
-    pass
-
 Item = TypeVar("Item")
 
 IGNORED = -100
 
 
 class LengthGroupedBatches:
-    """Batches of rows of similar length, shuffled anew each epoch.
+    """Batches of rows of similar length, shuffled again each epoch.
 
     Rows are shuffled, sorted by length within windows of 16 batches (times ``together``), and the batches shuffled
     again: little padding and an order that still differs from epoch to epoch.
@@ -28,8 +25,8 @@ class LengthGroupedBatches:
         lengths: tokens of each row.
         batch_size: rows a batch; the last one of an epoch may be smaller.
         seed: decides the order together with the epoch; no global state does.
-        together: that many rows in succession stay in one batch, where it holds them. With the two orders of each
-            question side by side, what favours a position cancels in the gradient, and what is asked is left.
+        together: that many successive rows stay in one batch, where it is large enough. With the two orders of each
+            question side by side, gradients that favour a position cancel.
         rank: this process's number.
         world: processes. Together their batches are those of one process whose ``batch_size`` is ``world`` times as
             large; of an epoch's last one, rows that cannot be shared out evenly are left out.
@@ -88,7 +85,7 @@ def collate_chats(rows: Sequence[Encoded], pad: int, counted: bool = True) -> Ch
     Args:
         rows: tokenized conversations.
         pad: token id for padding; never attended to, so it may equal the end token.
-        counted: whether the batch counts.
+        counted: as in `ChatBatch`.
 
     Raises:
         KedrecError: no token of a row is supervised.
@@ -114,11 +111,11 @@ def collate_chats(rows: Sequence[Encoded], pad: int, counted: bool = True) -> Ch
 
 def _expected(rows: Sequence[Encoded]) -> tuple[Tensor | None, Tensor | None]:
     """Join the teacher's distributions, where rows have them, row by row."""
-    found = [row.expected for row in rows if row.expected is not None]
-    if len(found) < len(rows):
+    expected = [row.expected for row in rows if row.expected is not None]
+    if len(expected) < len(rows):
         return None, None
-    ids = [one.ids for one in found if one.ids is not None]
-    return torch.cat(ids).long(), torch.cat([one.log_probs for one in found]).float()
+    ids = [one.ids for one in expected if one.ids is not None]
+    return torch.cat(ids).long(), torch.cat([one.log_probs for one in expected]).float()
 
 
 def collate_questions(rows: Sequence[Encoded], pad: int) -> QuestionBatch:

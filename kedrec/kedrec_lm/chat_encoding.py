@@ -24,13 +24,13 @@ _SOURCE_LABELS = {"clinical_trials": "trial", "pmc": "article"}
 
 @dataclass(frozen=True)
 class Shown:
-    """A passage as it is shown.
+    """A passage as a prompt shows it.
 
     Attributes:
         id: of the passage.
-        source: where it is from.
+        source: of its document.
         drug: name of the drug it was retrieved for.
-        text: what is shown of it.
+        text: the excerpt that is shown.
     """
 
     id: str
@@ -46,8 +46,8 @@ class Encoded:
     Attributes:
         prompt: token ids up to where the answer begins.
         choices: token ids of the two possible openings of the answer, in the order shown.
-        answer: token ids of the teacher's whole answer with its end token; its first tokens are the right choice's.
-        question: what was asked; its ``passages`` and ``texts`` are what was shown.
+        answer: token ids of the teacher's whole answer with its end token; it begins with those of the right choice.
+        question: the question; its ``passages`` and ``texts`` are those that the prompt shows.
         expected: a teacher's top-k distribution at each token of the answer, or ``None``.
     """
 
@@ -110,13 +110,13 @@ class ChatEncoder:
         if room < 0:
             raise KedrecError(
                 f"{question.disease} ({' or '.join(question.drugs)}): question and answer take {-room} tokens more "
-                f"than data.init_args.max_tokens={self.max_tokens}; raise it"
+                f"than data.init_args.prompt.max_tokens={self.max_tokens}; raise it"
             )
-        found = prompt(room)
-        while (over := len(found[0]) - budget) > 0:  # a text may split otherwise beside its number than alone
+        fitted = prompt(room)
+        while (over := len(fitted[0]) - budget) > 0:  # a text may split otherwise beside its number than alone
             room -= over
-            found = prompt(max(room, 0))
-        return found
+            fitted = prompt(max(room, 0))
+        return fitted
 
     def messages(self, question: Question, passages: Sequence[Shown]) -> list[dict[str, str]]:
         """Return the conversation up to the answer, in the form of chat templates."""
@@ -153,7 +153,7 @@ class ChatEncoder:
 
     def _cut(self, texts: Sequence[str], room: int) -> list[str]:
         """Cut the longest texts so that together they take at most ``room`` tokens."""
-        fast = self.tokenizer.is_fast  # the others cannot say where in a text a token ends
+        fast = self.tokenizer.is_fast  # other tokenizers do not report where in a text a token ends
         encoded = [self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=fast) for text in texts]
         lengths = [len(item["input_ids"]) for item in encoded]
         limit = _fair_limit(lengths, room)
@@ -171,8 +171,8 @@ class ChatEncoder:
 def _opening(question: Question, choice: int) -> str:
     """Return how an answer that chooses a drug begins.
 
-    A letter goes before the name: names differ in how likely they are, whatever is asked, by several nats. "Why:" keeps
-    a base from going on with the other letter where the explanation belongs.
+    A letter precedes the name, as the likelihoods of names differ by several nats in any context. "Why:" prevents a
+    base from continuing with the other letter where the explanation belongs.
     """
     return f"{LETTERS[choice]}: {question.drugs[choice]}\nWhy:"
 

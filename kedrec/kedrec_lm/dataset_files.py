@@ -18,7 +18,7 @@ _SHOWN = 40  # lines of settings, facts and lists that a card shows of each
 
 @dataclass(frozen=True)
 class DatasetRow:
-    """One pair with everything that is known of it.
+    """A pair with its names, rationale, passages and messages.
 
     Attributes:
         pair: the ids.
@@ -62,11 +62,11 @@ def write_dataset(
         folder: of the data set.
         name: of the data set.
         rows: of all splits, in the order in which they are written.
-        facts: what the card says of how the rows came to be.
+        facts: what the card reports on how the rows were made.
         rejected: the teacher's rejected answers.
 
     Raises:
-        KedrecError: the disk is full or the place cannot be written.
+        KedrecError: the disk is full or the folder cannot be written.
     """
     with appearing_whole(folder, "free some space, or name another folder with out=DIR") as partial:
         (partial / "messages").mkdir()
@@ -113,10 +113,10 @@ def dataset_card(name: str, rows: Sequence[DatasetRow], facts: Mapping[str, Any]
 
 
 def _fact(key: str, value: Any) -> list[str]:
-    said = key.replace("_", " ")
+    label = key.replace("_", " ")
     if isinstance(value, Mapping):
-        return [f"* {said}:", *(f"    * {str(one).replace('_', ' ')}: {number}" for one, number in value.items())]
-    return [f"* {said}: {value}"]
+        return [f"* {label}:", *(f"    * {str(one).replace('_', ' ')}: {number}" for one, number in value.items())]
+    return [f"* {label}: {value}"]
 
 
 def _write_split(rows: Sequence[DatasetRow], split: str, folder: Path) -> None:

@@ -13,12 +13,12 @@ from kedrec.kedrec_lm.vocabulary_projection import projected_only_at
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a model answered.
+    """The answers of a model.
 
     Attributes:
         scores: (batch, 2) log-probability of each whole answer, nats.
         continuation: for each row the token ids generated after the answer that is continued, end token excluded; empty
-            rows where nothing was asked for.
+            where no continuation was requested.
     """
 
     scores: Tensor
@@ -57,7 +57,7 @@ def choose_and_explain(
         max_new_tokens: bound of the continuation, tokens.
         end: id of the token that ends an answer.
         any_process: whether a flag is set in any process, where each has a part of the weights: then all of them
-            call the model as often as the one that has most to say.
+            call the model as often as the process with the longest continuation.
         after: (batch,) which of the two answers is continued; ``None`` for the better one.
     """
     mask = batch.attention_mask
@@ -85,9 +85,9 @@ def choose_and_explain(
         cache.batch_select_indices(chosen)
     last = answers_mask[chosen].sum(dim=1) - 1
     logits = out.logits[chosen, last]
-    found = _continue(model, cache, mask[chosen], logits, max_new_tokens, end, any_process or bool)
+    continued = _continue(model, cache, mask[chosen], logits, max_new_tokens, end, any_process or bool)
     continuation: list[list[int]] = [[] for _ in range(len(explain))]
-    for row, tokens in zip(rows.tolist(), found, strict=True):
+    for row, tokens in zip(rows.tolist(), continued, strict=True):
         continuation[row] = tokens
     return Decoded(scores, continuation)
 

@@ -1,4 +1,4 @@
-"""Rules that choose between two drugs without reading or learning: what any trained model has to beat."""
+"""Heuristic baselines: they choose between two drugs without reading or learning; a trained model must beat them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -12,24 +12,24 @@ from kedrec.graph.trained_embeddings import Exported
 from kedrec.graph.trained_treatments import trained_treatments
 from kedrec.splits.pairs import Pair
 
-Control = Callable[[str, str], float | None]
-"""From a disease and a drug to how much the rule is for the drug; None where it has nothing to say."""
+HeuristicBaseline = Callable[[str, str], float | None]
+"""From a disease and a drug to the score of the drug; None where the baseline does not apply."""
 
 
-def blind_controls(
+def heuristic_baselines(
     graph: KnowledgeGraph, relations: Iterable[str], pairs: Sequence[Pair], mentions: Callable[[str], int]
-) -> dict[str, Control]:
-    """Return the rules that do not even look at the disease.
+) -> dict[str, HeuristicBaseline]:
+    """Return the baselines that do not use the disease.
 
-    ``degree`` is for the drug with more edges, the therapeutic ones left out: among those is the answer.
-    ``most_frequent_drug`` is for the one that is more often relevant in training, ``literature_count`` for the one that
+    ``degree`` chooses the drug with more edges, without the therapeutic ones, which contain the answer.
+    ``most_frequent_drug`` chooses the drug that is more often relevant in training, ``literature_count`` the one that
     more passages name.
 
     Args:
         graph: whose edges are counted.
         relations: therapeutic ones, by full name or beginning, beside those of ``THERAPEUTIC``.
-        pairs: those of the training split are counted.
-        mentions: drug to how many passages name it.
+        pairs: of which those of the training split are counted.
+        mentions: from a drug to the number of passages that name it.
     """
     hidden = [graph.relation_rows[name] for name in therapeutic_relations(graph, relations)]
     seen = graph.triples[~np.isin(graph.triples[:, 1], hidden)]
@@ -43,26 +43,26 @@ def blind_controls(
     }
 
 
-def embeddings_control(
+def embeddings_baseline(
     exported: Exported, graph: KnowledgeGraph, relations: Sequence[str], kept: NDArray[np.int32]
-) -> Control:
-    """Return the rule that takes the drug whose triple with the disease a run's embeddings score higher.
+) -> HeuristicBaseline:
+    """Return the baseline that chooses the drug whose triple with the disease a run's embeddings score higher.
 
-    It has nothing to say of a treatment that the run was trained on, be it under another relation or a namesake's id.
+    It does not apply to a treatment that the run was trained on, also under another relation or a synonymous id.
 
     Args:
         exported: the run.
-        graph: says which drugs treat which diseases.
+        graph: has the treatments.
         relations: therapeutic ones, by full name or beginning, beside those of ``THERAPEUTIC``.
-        kept: for each entity the row of the one that stands for its namesakes.
+        kept: ``(entities,)``: for each entity the row of the canonical one among its synonyms.
     """
     names = therapeutic_relations(graph, relations)
     trained = trained_treatments(exported, graph, relations, kept)
     forward = [name for name in names if name.endswith("Compound:Disease")]
-    keeper = dict(zip(graph.entities, (graph.entities[row] for row in kept.tolist()), strict=True))
+    canonical = dict(zip(graph.entities, (graph.entities[row] for row in kept.tolist()), strict=True))
 
-    def rule(disease: str, drug: str) -> float | None:
-        known = frozenset(keeper.get(one, one) for one in (drug, disease)) in trained
+    def score(disease: str, drug: str) -> float | None:
+        known = frozenset(canonical.get(one, one) for one in (drug, disease)) in trained
         return None if known else exported.score(drug, forward, disease)
 
-    return rule
+    return score

@@ -8,6 +8,7 @@ from kedrec.splits.pairs import Pair
 from kedrec.storage.compressed_text import text_lines
 
 HEADER = ["drug", "disease"]
+_SHOWN = 20  # contested irrelevant drugs that the card names
 
 
 def load_indications(path: str | Path) -> set[tuple[str, str]]:
@@ -37,3 +38,13 @@ def load_indications(path: str | Path) -> set[tuple[str, str]]:
 def contested(pairs: Iterable[Pair], indications: set[tuple[str, str]]) -> Sequence[Pair]:
     """Return the pairs whose irrelevant drug the indications call relevant, in their order."""
     return [pair for pair in pairs if (pair.irrelevant, pair.disease) in indications]
+
+
+def contested_facts(pairs: Sequence[Pair], path: str) -> dict[str, str]:
+    """Return, for the card, how many irrelevant drugs a source of indications calls relevant, and the first of them."""
+    contested_pairs = contested(pairs, load_indications(path))
+    shown = ", ".join(f"{pair.irrelevant} for {pair.disease} ({pair.split})" for pair in contested_pairs[:_SHOWN])
+    count = f"{len(contested_pairs)} of {len(pairs)} by {path}"
+    if not contested_pairs:
+        return {"contested negatives": count}
+    return {"contested negatives": f"{count}: {shown}{', ...' if len(contested_pairs) > _SHOWN else ''}"}

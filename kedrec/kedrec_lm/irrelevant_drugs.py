@@ -1,4 +1,4 @@
-"""Irrelevant drugs for true (drug, disease) edges: drawn one by one, or dealt out so that no drug gives itself away."""
+"""Samples an irrelevant drug for each true (drug, disease): one by one, or balanced, as often as it is relevant."""
 
 import itertools
 from collections import Counter
@@ -16,7 +16,7 @@ from kedrec.splits.seeded_split import Split, seeded_number, seeded_order
 Draw = Callable[[Sequence[Edge], Split], list[str | None]]
 """From the edges of a split to an irrelevant drug for each; None where there is none."""
 
-_BLOCK = 1024  # edges among which drugs are dealt out: an assignment of a second
+_BLOCK = 1024  # edges that are assigned together, which takes about a second
 
 
 def random_draw(pools: Mapping[Split, Sequence[str]], treating: Mapping[str, set[str]], seed: int) -> Draw:
@@ -27,15 +27,15 @@ def random_draw(pools: Mapping[Split, Sequence[str]], treating: Mapping[str, set
         treating: disease to the drugs that treat it.
         seed: of the experiment.
     """
-    places = {home: {drug: place for place, drug in enumerate(pool)} for home, pool in pools.items()}
+    index_of = {home: {drug: index for index, drug in enumerate(pool)} for home, pool in pools.items()}
 
     def one(edge: Edge, home: Split) -> str | None:
-        taken = sorted(places[home][drug] for drug in treating[edge[1]] if drug in places[home])
+        taken = sorted(index_of[home][drug] for drug in treating[edge[1]] if drug in index_of[home])
         if not (free := len(pools[home]) - len(taken)):
             return None
         chosen = seeded_number(seed, "irrelevant", *edge) % free
-        for place in taken:  # counts over the free drugs without listing them for each disease
-            chosen += place <= chosen
+        for index in taken:  # counts over the free drugs without listing them for each disease
+            chosen += index <= chosen
         return pools[home][chosen]
 
     return lambda edges, home: [one(edge, home) for edge in edges]
@@ -72,7 +72,7 @@ def similar_draw(
         return near[seeded_number(seed, "irrelevant", *edge) % len(near)] if near else None
 
     def draw(edges: Sequence[Edge], home: Split) -> list[str | None]:
-        in_turn = sorted(edges)  # as `nearest_first` wants to be asked
+        in_turn = sorted(edges)  # the order of queries that `nearest_first` expects
         drawn = {edge: one(edge, home) for edge in in_turn}
         return [drawn[edge] for edge in edges]
 
@@ -82,20 +82,21 @@ def similar_draw(
 def balanced_draw(
     treating: Mapping[str, set[str]], vector_of: Mapping[str, npt.NDArray[np.floating]] | None, seed: int
 ) -> Draw:
-    """Return a deal of the split's relevant drugs: each is irrelevant as often as it is relevant.
+    """Return balanced sampling: each of the split's relevant drugs is irrelevant as often as it is relevant.
 
-    Drawn one by one, a drug of few diseases is mostly irrelevant, and where its diseases are held out it is nothing
-    else in training: a model that learns which drugs are mostly right then does worse than chance on unseen diseases.
-    Dealt out, a drug's name alone tells nothing. Of all deals within a block of 1,024 edges the one of most similarity
-    is taken (linear assignment; without vectors a random one). An edge for which none is left gets None.
+    Sampled one by one, a drug of few diseases is mostly irrelevant, and where its diseases are held out it is always
+    irrelevant in training: a model that learns which drugs are mostly relevant is then below chance on unseen diseases.
+    With balanced sampling a drug's name alone is no evidence. Among all assignments within a block of 1,024 edges that
+    of the greatest similarity is taken (linear assignment; without vectors a random one). An edge without a free drug
+    gets None.
 
     Args:
         treating: disease to the drugs that treat it.
-        vector_of: drug to its embedding; ``None`` deals at random.
+        vector_of: drug to its embedding; ``None`` assigns at random.
         seed: of the experiment.
     """
 
-    def deal(block: Sequence[Edge]) -> list[str | None]:
+    def assign(block: Sequence[Edge]) -> list[str | None]:
         from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
         drugs = [drug for drug, _ in block]
@@ -111,14 +112,14 @@ def balanced_draw(
         return [None if barred[edge, slot] else drugs[slot] for edge, slot in zip(edges, slots, strict=True)]
 
     return lambda edges, _: [
-        drug for start in range(0, len(edges), _BLOCK) for drug in deal(edges[start : start + _BLOCK])
+        drug for start in range(0, len(edges), _BLOCK) for drug in assign(edges[start : start + _BLOCK])
     ]
 
 
 def popularity_vectors(stated: Iterable[tuple[str, str]], drugs: Collection[str]) -> dict[str, npt.NDArray[np.float32]]:
     """Return drug to a point on a quarter circle by how many diseases it treats.
 
-    The cosine of two drugs falls with the difference in the rank of that number: the nearest are as popular.
+    The cosine of two drugs falls with the difference in the rank of that number: drugs of equal popularity are nearest.
 
     Args:
         stated: distinct (drug, disease).

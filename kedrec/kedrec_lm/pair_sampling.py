@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,6 @@ from kedrec.splits.pairs import Pair
 from kedrec.splits.seeded_split import SPLITS, Split, check_splits, seeded_number, seeded_order
 from kedrec.splits.split_creation import eligible_treatments
 from kedrec.splits.treatment_split import TreatmentSplit
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +49,15 @@ def sample_pairs(
 
     A (drug, disease) counts once, whatever relations state it and in whichever direction. The irrelevant drug has a
     therapeutic edge to some disease, and none of ``relations`` or ``THERAPEUTIC`` to this one or its kin, in either
-    direction and any split. Names and seed alone decide, not the order of the graph. Likeness sees no edge, of whatever
-    relation, between the two ends of what the manifest holds out; popularity none of a later split.
+    direction and any split. Names and seed alone decide, not the order of the graph. Similarity is computed without any
+    edge between the two ends of a held-out treatment; popularity without the treatments of a later split.
 
     Args:
-        graph: where the edges come from, with namesakes merged.
-        manifest: says which split each true edge is of; one by ``drug`` holds for irrelevant drugs too.
+        graph: with the true edges, synonyms merged.
+        manifest: the split of each true edge; a split by ``drug`` holds for irrelevant drugs too.
         negatives: ``random`` draws the irrelevant drug uniformly, ``similar`` among the nearest that may be drawn,
             ``popular`` among those that treat about as many diseases.
-        balanced: draw no drug more often than it is relevant in its split, see ``balanced_draw``.
+        balanced: sample no drug as irrelevant more often than it is relevant in its split, see ``balanced_draw``.
         seed: of the experiment.
         relations: the true edges, by full name or beginning (``DRUGBANK::treats``); some of ``THERAPEUTIC`` may lack.
         limit: split -> pairs to keep at most; a split that is not named keeps all.
@@ -83,22 +80,14 @@ def sample_pairs(
     guarded, treating = _without_held_out(graph, manifest), treating_drugs(stated, kin or {})
     shared = None if negatives == "popular" else drug_vectors(guarded, negatives, stated, hidden, embedding)
 
-    def draw_of(name: Split) -> Draw:
-        vector_of = shared
-        if negatives == "popular":  # as far as this split may know
-            known = [edge for edge in stated if SPLITS.index(homes[edge]) <= SPLITS.index(name)]
-            vector_of = popularity_vectors(known, {drug for drug, _ in stated})
-        return chosen_draw(pools, treating, vector_of, balanced=balanced, hardness=hardness, seed=seed)
-
-    draws = {name: draw_of(name) for name in SPLITS}
     kind = f"{'balanced ' if balanced else ''}{negatives}"
-    return [
-        pair
-        for name in SPLITS
-        for pair in drawn_pairs(
-            [edge for edge in edges if homes[edge] == name], name, stated, draws[name], kind, limit, seed
-        )
-    ]
+    pairs: list[Pair] = []
+    for name in SPLITS:
+        vector_of = _popularity(stated, homes, name) if negatives == "popular" else shared
+        draw = chosen_draw(pools, treating, vector_of, balanced=balanced, hardness=hardness, seed=seed)
+        of_split = [edge for edge in edges if homes[edge] == name]
+        pairs += drawn_pairs(of_split, name, stated, draw, kind, limit, seed)
+    return pairs
 
 
 def drug_vectors(
@@ -108,13 +97,13 @@ def drug_vectors(
     hidden: Sequence[str],
     embedding: npt.NDArray[np.floating] | None,
 ) -> Mapping[str, npt.NDArray[np.floating]] | None:
-    """Return what likeness of drugs is measured by; ``None`` for random negatives.
+    """Return the vectors by which the similarity of drugs is measured; ``None`` for random negatives.
 
     Args:
-        graph: says which drugs are similar, where no ``embedding`` does.
+        graph: measures similarity where there is no ``embedding``.
         negatives: as in ``sample_pairs``.
-        stated: true edges, which say how popular a drug is.
-        hidden: relations that likeness must not see.
+        stated: true edges, by which popularity is counted.
+        hidden: relations that similarity must not use.
         embedding: as in ``sample_pairs``.
     """
     if negatives == "random":
@@ -135,7 +124,7 @@ def chosen_draw(
     hardness: tuple[int, int],
     seed: int,
 ) -> Draw:
-    """Return how irrelevant drugs are found; without vectors any drug will do."""
+    """Return how irrelevant drugs are sampled; without vectors uniformly."""
     if balanced:
         return balanced_draw(treating, vector_of, seed)
     if vector_of is None:
@@ -155,23 +144,31 @@ def drawn_pairs(
     """Return the pairs of one split, half of them, rounded down, with the relevant drug first.
 
     Args:
-        edges: true ones of this split.
+        edges: true edges of this split.
         name: of the split.
-        stated: what states each edge, for the provenance.
-        draw: finds the irrelevant drugs; an edge without one is left out, with a warning.
+        stated: the relations that state each edge, for the provenance.
+        draw: samples the irrelevant drugs; an edge without one is left out, with a warning.
         kind: of the negatives, for the provenance.
         limit: most pairs a split.
         seed: of the experiment.
     """
     edges = sorted(edges, key=lambda edge: seeded_number(seed, "order", edge[1], edge[0]))[: limit.get(name)]
-    found = [(edge, other) for edge, other in zip(edges, draw(edges, name), strict=True) if other]
-    if left_out := len(edges) - len(found):
-        log.warning("%s: %d pairs are left out: no drug is left that could be irrelevant", name, left_out)
+    sampled = [(edge, other) for edge, other in zip(edges, draw(edges, name), strict=True) if other]
+    if left_out := len(edges) - len(sampled):
+        log.warning("%s: %d pairs are left out, as no drug is left that could be irrelevant", name, left_out)
     pairs = [
-        Pair(disease, drug, other, name, at < len(found) // 2, f"{'|'.join(sorted(stated[drug, disease]))};{kind}")
-        for at, ((drug, disease), other) in enumerate(found)
+        Pair(disease, drug, other, name, at < len(sampled) // 2, f"{'|'.join(sorted(stated[drug, disease]))};{kind}")
+        for at, ((drug, disease), other) in enumerate(sampled)
     ]
     return sorted(pairs, key=lambda pair: (pair.disease, pair.relevant))
+
+
+def _popularity(
+    stated: Iterable[Edge], homes: Mapping[Edge, Split], name: Split
+) -> Mapping[str, npt.NDArray[np.floating]]:
+    """Return drugs' vectors by popularity, counted in the treatments of a split and of those before it."""
+    known = [edge for edge in stated if SPLITS.index(homes[edge]) <= SPLITS.index(name)]
+    return popularity_vectors(known, {drug for drug, _ in stated})
 
 
 def _pools(manifest: TreatmentSplit, pool: set[str], seed: int) -> dict[Split, list[str]]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """One choice between two drugs, as it is put to a model.
+    """A question which of two drugs treats a disease.
 
     Attributes:
         pair: "disease|relevant|irrelevant" ids, the same for both orders.
@@ -24,10 +24,10 @@ class Question:
         swapped: whether this is the second of the two orders.
         reference: the teacher's rationale, citations as ``[1]`` of the passages shown.
         passages: ids of the passages shown, in the order of their numbers.
-        controls: for each rule that chooses without reading, how much it is for each of the two drugs.
-        texts: what is shown of each of the passages.
-        telling: ids of those that state the answer outright, in a test question.
-        audit: how the question differs from the one that is asked of the pair; empty for that one itself.
+        controls: for each heuristic baseline its score of each of the two drugs.
+        texts: the shown text of each passage.
+        telling: ids of the shown passages that state the answer, in a test question.
+        audit: name of the counterfactual form; empty for the question itself.
     """
 
     pair: str
@@ -51,11 +51,11 @@ class ChatBatch(Batch):
         input_ids: (batch, time) token ids.
         attention_mask: (batch, time), 1 for tokens, 0 for padding.
         labels: (batch, time), the token id where the answer is supervised, -100 elsewhere.
-        decisive: (batch, time) bool, true at the one token of each row's answer where the two choices part.
-        rivals: (batch,) the token that the other choice has there.
-        expected_ids: (supervised, k) the tokens that a teacher holds likeliest, row by row, or ``None``.
+        decisive: (batch, time) bool, true at the one token of each row's answer where the two choices differ first.
+        rivals: (batch,) the token of the other choice at that position.
+        expected_ids: (supervised, k) the teacher's most likely tokens, row by row, or ``None``.
         expected_log_probs: (supervised, k) their log-probabilities, nats, at the temperature of the distillation.
-        counted: whether it counts; not where it only keeps this process in step with the others.
+        counted: whether the batch counts; ``False`` where it only keeps this process in step with the others.
     """
 
     input_ids: Tensor
@@ -70,14 +70,14 @@ class ChatBatch(Batch):
 
 @dataclass(frozen=True)
 class QuestionBatch(Batch):
-    """Prompts to be answered and the two answers that are compared, each padded on the right.
+    """Prompts and the two answers that are compared, each padded on the right.
 
     Attributes:
         input_ids: (batch, time) token ids of the prompts.
         attention_mask: (batch, time).
         answers: (batch, 2, answer) token ids of the two choices.
         answers_mask: (batch, 2, answer), 1 for tokens.
-        questions: what was asked, one a row.
+        questions: the question of each row.
     """
 
     input_ids: Tensor

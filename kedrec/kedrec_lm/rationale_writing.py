@@ -1,13 +1,14 @@
-"""A teacher's rationales on many cases: asked, checked, and written with those that were rejected."""
+"""A language model's rationales for many cases: requested, checked, and written with the rejected ones."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kedrec.kedrec_lm.answer_checks import Verdict, judge
-from kedrec.kedrec_lm.rationale_teachers import Case
+from kedrec.kedrec_lm.rationale_cases import Case
+from kedrec.kedrec_lm.rationale_teachers import ACCEPTED, REJECTED, Report
 from kedrec.kedrec_lm.teacher_prompts import RationaleSettings, rationale_prompt, repair
 from kedrec.llm.answer_cache import AnswerLog
 from kedrec.llm.batch_runner import answer_all
@@ -16,37 +17,18 @@ from kedrec.llm.requests import Answer, Prices, Request
 from kedrec.runtime.preparation_plan import Stage
 from kedrec.storage.jsonl import write_jsonl
 
-KEPT = "rationales.jsonl"
-REJECTED = "rejected.jsonl"
 _UNSEEN_BYTES = 4  # of a token that is not known yet, as `Request.about_prompt_tokens` counts
 _ANSWER = "x" * 8  # for a token of an answer not known yet: English has half of that
-_FAULT = "x" * 200  # for what is said of one that cannot be used
-
-
-@dataclass(frozen=True)
-class Report:
-    """What became of the cases, for the data card.
-
-    Attributes:
-        asked: cases.
-        kept: those with a rationale.
-        repaired: those of the kept whose first answer could not be used.
-        reasons: how many were rejected for which reason.
-    """
-
-    asked: int
-    kept: int
-    repaired: int
-    reasons: Counter[str] = field(default_factory=Counter)
+_FAULT = "x" * 200  # for the message on an answer that cannot be used
 
 
 @dataclass(frozen=True)
 class RationalePlan:
-    """What a run would ask, and for how much.
+    """The requests that a run would send, and their cost.
 
     Attributes:
-        questions: that are sure to be asked: first ones, and second ones that a stopped run left.
-        again: second ones that answers to the first may call for, at most.
+        questions: requests that are certain: first ones, and repairs that a stopped run left.
+        again: most repairs that the answers to first requests may need.
         about_tokens: of the prompts of ``questions``, about.
         prompt_tokens: of all prompts, at most, as the ledger of ``max_cost`` bounds them: a token a byte.
         answer_tokens: of all answers, at most.
@@ -64,7 +46,7 @@ class RationalePlan:
         Args:
             name: of the stage.
             prices: of the model.
-            unseen: tokens, about, that each prompt will have beyond those counted, such as of passages yet to be found.
+            unseen: tokens, about, that each prompt will have beyond those counted, of passages not retrieved yet.
         """
         prompts = self.prompt_tokens + _UNSEEN_BYTES * unseen * (self.questions + self.again)
         work: dict[str, float] = {
@@ -80,31 +62,31 @@ class RationalePlan:
 
 
 def plan_rationales(
-    model: Ask, cases: Sequence[Case], settings: RationaleSettings, kept: Mapping[str, Answer]
+    model: Ask, cases: Sequence[Case], settings: RationaleSettings, known: Mapping[str, Answer]
 ) -> RationalePlan:
-    """Return what `write_rationales` would ask; opens no connection and writes nothing.
+    """Return the requests that `write_rationales` would send; opens no connection and writes nothing.
 
     Args:
-        model: that would be asked.
+        model: the language model.
         cases: all of them distinct.
-        settings: how it would be asked.
-        kept: the answers there are, by the request's key.
+        settings: how it is prompted.
+        known: the answers in the log, by the request's key.
 
     Raises:
-        KedrecError: the cases are patients' and the model is not on this machine.
+        KedrecError: the cases are patient data and the model is not on this machine.
     """
     sure: list[Request] = []
     possible: list[Request] = []
     for prompt in (rationale_prompt(case, settings) for case in cases):
         first = prompt.request
         refuse_unless_local(model, [first])
-        answer = kept.get(first.key(model.name))
+        answer = known.get(first.key(model.name))
         if answer is None:
             sure.append(first)
             possible.append(repair(first, _ANSWER * first.max_tokens, _FAULT))
         elif (verdict := judge(answer, prompt)).repairable:
             second = repair(first, answer.spoken, verdict.detail)
-            sure += [second] if second.key(model.name) not in kept else []
+            sure += [second] if second.key(model.name) not in known else []
     tries = [*sure, *possible]
     return RationalePlan(
         questions=len(sure),
@@ -118,17 +100,17 @@ def plan_rationales(
 def write_rationales(
     model: Ask, cases: Sequence[Case], folder: Path, log: AnswerLog, settings: RationaleSettings
 ) -> Report:
-    """Ask about each case and write ``rationales.jsonl``, which `RecordedTeacher` reads, and ``rejected.jsonl``.
+    """Request rationales and write ``rationales.jsonl``, which `RecordedTeacher` reads, and ``rejected.jsonl``.
 
-    An answer that is not of the form, or cites what was not shown, is asked for once more, with what was wrong. The
-    same answers give the same bytes.
+    An answer that lacks the form, or cites a passage that was not shown, may be repaired once, by a request that states
+    the fault. The same answers give the same bytes.
 
     Args:
-        model: the teacher.
-        cases: of which each has its line in one of the two files, in this order.
-        folder: where the two files appear, whole.
+        model: the language model.
+        cases: each has its line in one of the two files, in this order.
+        folder: of the two files.
         log: keeps the answers.
-        settings: how it is asked.
+        settings: how the model is prompted.
 
     Raises:
         KedrecError: from `answer_all`, or the folder cannot be written.
@@ -137,23 +119,23 @@ def write_rationales(
     requests = [prompt.request for prompt in prompts]
     answers = answer_all(model, requests, log)
     verdicts = [judge(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
-    again = [place for place, verdict in enumerate(verdicts) if verdict.repairable]
-    for place in again:
-        requests[place] = repair(requests[place], answers[place].spoken, verdicts[place].detail)
-    for place, answer in zip(again, answer_all(model, [requests[place] for place in again], log), strict=True):
-        answers[place] = answer
-        verdicts[place] = judge(answer, prompts[place])
-    kept: list[dict[str, Any]] = []
+    repairs = [index for index, verdict in enumerate(verdicts) if verdict.repairable]
+    for index in repairs:
+        requests[index] = repair(requests[index], answers[index].spoken, verdicts[index].detail)
+    for index, answer in zip(repairs, answer_all(model, [requests[index] for index in repairs], log), strict=True):
+        answers[index] = answer
+        verdicts[index] = judge(answer, prompts[index])
+    accepted: list[dict[str, Any]] = []
     rejected: list[dict[str, Any]] = []
     for case, request, answer, verdict in zip(cases, requests, answers, verdicts, strict=True):
         row = _row(case, verdict, model.name, request.key(model.name))
-        (rejected if verdict.reason else kept).append(_rejected(row, verdict, answer) if verdict.reason else row)
-    write_jsonl(folder / KEPT, kept)
+        (rejected if verdict.reason else accepted).append(_rejected(row, verdict, answer) if verdict.reason else row)
+    write_jsonl(folder / ACCEPTED, accepted)
     write_jsonl(folder / REJECTED, rejected)
     return Report(
-        asked=len(cases),
-        kept=len(kept),
-        repaired=sum(not verdicts[place].reason for place in again),
+        cases=len(cases),
+        accepted=len(accepted),
+        repaired=sum(not verdicts[index].reason for index in repairs),
         reasons=Counter(verdict.reason for verdict in verdicts if verdict.reason),
     )
 
@@ -171,5 +153,5 @@ def _row(case: Case, verdict: Verdict, teacher: str, key: str) -> dict[str, Any]
 
 
 def _rejected(row: dict[str, Any], verdict: Verdict, answer: Answer) -> dict[str, Any]:
-    said = {"reason": verdict.reason, "detail": verdict.detail, "text": answer.text}
-    return {name: value for name, value in row.items() if name != "rationale"} | said
+    fault = {"reason": verdict.reason, "detail": verdict.detail, "text": answer.text}
+    return {name: value for name, value in row.items() if name != "rationale"} | fault

@@ -1,4 +1,4 @@
-"""Test questions asked again with the evidence or the names changed: what a student's choice rests on."""
+"""Robustness audits: counterfactual test questions, which show what evidence a student's choice depends on."""
 
 import hashlib
 import re
@@ -14,34 +14,44 @@ from kedrec.text.statements import states_treatment
 
 Audit = Literal["without_flagged", "closed_book", "exchanged", "blinded"]
 AUDITS: tuple[Audit, ...] = ("without_flagged", "closed_book", "exchanged", "blinded")
-"""What can be asked of each test question beside the question itself; "validation" marks what calibrates."""
+"""The counterfactual forms of a test question. A further audit name, "validation", marks calibration questions."""
 
-_SHORTEST = 3  # characters of a name that is replaced in running text; shorter ones are words of other meanings too
+_SHORTEST = 3  # characters of a name that is replaced in running text; shorter names have other meanings too
 _CODES = 900  # of aliases, from 100 on
 
-Asked = tuple[Question, list[Shown]]
+QuestionForm = tuple[Question, list[Shown]]
+"""A question and the passages that it shows."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """What a question's disease and drugs go by.
+    """The names of a question's disease and drugs.
 
     Attributes:
-        disease: its names.
-        drugs: the names of each drug, in the question's order, each beginning with the one that the question uses.
+        disease: names of the disease.
+        drugs: names of each drug, in the question's order; first the name that the question uses.
     """
 
     disease: tuple[str, ...]
     drugs: tuple[tuple[str, ...], tuple[str, ...]]
 
 
-def asked_again(audit: Audit, question: Question, shown: Sequence[Shown], names: Names) -> Asked | None:
-    """Return a question as an audit puts it; ``None`` where that would be the question itself.
+def counterfactual_question(
+    audit: Audit, question: Question, shown: Sequence[Shown], names: Names
+) -> QuestionForm | None:
+    """Return the counterfactual form of a question; ``None`` where it would be the question itself.
 
-    ``without_flagged`` leaves out the passages that state the answer, and as many of the other drug's, of the same
-    sources, so that no drug is told by its silence. ``closed_book`` leaves out all. ``exchanged`` gives each drug the
-    other's passages, with the drugs' names in them exchanged: who reads will choose the other drug. ``blinded`` calls
-    the drugs by numbers that mean nothing, in question and passages: who remembers has nothing to go by.
+    ``without_flagged`` removes the passages that state the answer, and as many of the other drug, of the same sources,
+    so that neither drug can be recognised by a lack of passages. ``closed_book`` removes all passages. ``exchanged``
+    gives each drug the other's passages, with the drugs' names in them exchanged: a student that relies on the passages
+    chooses the other drug. ``blinded`` replaces the drugs' names by numbers without meaning, in question and passages:
+    a student that relies on parametric knowledge cannot use it.
+
+    Args:
+        audit: which form.
+        question: the test question.
+        shown: the passages that it shows.
+        names: of its disease and drugs.
     """
     marked = replace(question, audit=audit, controls={})
     if audit == "blinded":
@@ -52,28 +62,28 @@ def asked_again(audit: Audit, question: Question, shown: Sequence[Shown], names:
         return marked, []
     if audit == "exchanged":
         return marked, _exchanged(question, shown, names)
-    kept = _without_flagged(question, shown, names)
-    return None if len(kept) == len(shown) else (marked, kept)
+    rest = _without_flagged(question, shown, names)
+    return None if len(rest) == len(shown) else (marked, rest)
 
 
 def flagged(question: Question, shown: Sequence[Shown], names: Names) -> list[str]:
-    """Return the ids of the passages that state the answer of a question, in what is shown of them."""
+    """Return the ids of the passages whose shown text states the answer of a question."""
     right, wrong = names.drugs[question.correct], names.drugs[1 - question.correct]
     return [passage.id for passage in shown if states_treatment(passage.text, names.disease, right, wrong)]
 
 
 def _without_flagged(question: Question, shown: Sequence[Shown], names: Names) -> list[Shown]:
-    telling = set(flagged(question, shown, names))
-    affected = {passage.source for passage in shown if passage.id in telling}
-    rest = [passage for passage in shown if passage.id not in telling]
+    leaking = set(flagged(question, shown, names))
+    affected = {passage.source for passage in shown if passage.id in leaking}
+    rest = [passage for passage in shown if passage.id not in leaking]
     counts = Counter((passage.source, passage.drug) for passage in rest)
     room = Counter({(source, drug): min(counts[source, one] for one in question.drugs) for source, drug in counts})
-    kept = []
+    balanced = []
     for passage in rest:
         room[passage.source, passage.drug] -= 1
         if passage.source not in affected or room[passage.source, passage.drug] >= 0:
-            kept.append(passage)
-    return kept
+            balanced.append(passage)
+    return balanced
 
 
 def _exchanged(question: Question, shown: Sequence[Shown], names: Names) -> list[Shown]:
@@ -83,7 +93,7 @@ def _exchanged(question: Question, shown: Sequence[Shown], names: Names) -> list
     return [replace(passage, drug=other[passage.drug], text=rename(passage.text)) for passage in shown]
 
 
-def _blinded(question: Question, shown: Sequence[Shown], names: Names) -> Asked:
+def _blinded(question: Question, shown: Sequence[Shown], names: Names) -> QuestionForm:
     first, second = _aliases(question)
     alias = dict(zip(question.drugs, (first, second), strict=True))
     rename = _Renaming(names, (first, second))
@@ -92,7 +102,7 @@ def _blinded(question: Question, shown: Sequence[Shown], names: Names) -> Asked:
 
 
 def _aliases(question: Question) -> tuple[str, str]:
-    """Return an alias a drug, the same in both orders, that tells nothing of it."""
+    """Return an alias for each drug, the same in both orders, that carries no information on it."""
     numbers = [int(hashlib.sha256(f"{question.pair}\t{drug}".encode()).hexdigest(), 16) for drug in question.drugs]
     one, other = (100 + number % _CODES for number in numbers)
     if one == other:
@@ -102,11 +112,11 @@ def _aliases(question: Question) -> tuple[str, str]:
 
 
 class _Renaming:
-    """Writes other names in place of two drugs' own, both at once; names that they share stay, and the disease's.
+    """Replaces the names of two drugs, both at once; names that they share, and those of the disease, stay.
 
     Args:
-        names: of a question, to be found however they are spelt.
-        written: in place of any name of the first drug, and of the second.
+        names: of a question, in any spelling.
+        written: replaces any name of the first drug, and of the second.
     """
 
     def __init__(self, names: Names, written: tuple[str, str]) -> None:
@@ -115,13 +125,13 @@ class _Renaming:
             *((name, written[0]) for words, name in first.items() if words not in second),
             *((name, written[1]) for words, name in second.items() if words not in first),
         ]
-        # A disease that is called after a drug, such as iron deficiency, keeps its name as it does in the question.
-        kept = [name for name in names.disease if words_of(name) not in {*first, *second}]
-        self._pattern = spelt([*(name for name, _ in self._own), *kept])
+        # A disease that is named after a drug, such as iron deficiency, keeps its name, as it does in the question.
+        disease = [name for name in names.disease if words_of(name) not in {*first, *second}]
+        self._pattern = spelt([*(name for name, _ in self._own), *disease])
 
     def __call__(self, text: str) -> str:
         return self._pattern.sub(self._instead, text)
 
     def _instead(self, match: re.Match[str]) -> str:
-        place = which(match)
-        return self._own[place][1] if place < len(self._own) else match.group()
+        index = which(match)
+        return self._own[index][1] if index < len(self._own) else match.group()

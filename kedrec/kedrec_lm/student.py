@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -27,7 +28,47 @@ from kedrec.storage.artifact_store import Store
 from kedrec.training.base_classes import TrainableModule
 from kedrec.training.sharded_weights import adamw, is_sharded, loaded_in_parts, made_whole, shard_layers, whole_state
 
-_ASKED_OF_BASE = ("", "closed_book")
+_AUDITS_OF_BASE = ("", "closed_book")  # the question itself, and the audit that shows which pairs the base knows
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """How AdamW trains.
+
+    Attributes:
+        learning_rate: peak, reached after the warm-up.
+        weight_decay: on trained weights.
+        warmup_steps: optimizer steps of linear warm-up; a cosine to zero follows.
+    """
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    warmup_steps: int = 10
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the parts of the loss.
+
+    Attributes:
+        answer: of the loss of the whole answer; at 0 the student is tuned on choices alone, undistilled.
+        choice: of the loss of the choice.
+    """
+
+    answer: float = 1.0
+    choice: float = 1.0
+
+    def check(self) -> None:
+        """Raise unless some part counts.
+
+        Raises:
+            KedrecError: a weight is below 0, or both are 0.
+        """
+        if min(self.answer, self.choice) < 0 or self.answer + self.choice == 0:
+            raise KedrecError(
+                f"model.init_args.loss: answer {self.answer}, choice {self.choice}; "
+                "expected numbers of 0 or more, not both 0"
+            )
 
 
 class Student(TrainableModule):
@@ -38,17 +79,14 @@ class Student(TrainableModule):
         lora: PEFT's LoRA settings, all fields; ``null`` trains every weight of the base.
         dtype: of the base's weights; ``auto``: bfloat16 on a GPU and on CPUs with bf16 instructions, where it is
             quickest, float32 on others. Adapters are float32 whatever it is.
-        learning_rate: peak, reached after the warm-up.
-        answer_weight: of the whole answer's loss; at 0 the student is tuned on choices alone, undistilled.
-        choice_weight: of the choice's loss.
+        optimizer: learning rate and its schedule.
+        loss: weights of its parts.
         distill: learn also from a local teacher's token distributions; ``null`` learns from the text alone.
-        weight_decay: of AdamW, on trained weights.
-        warmup_steps: optimizer steps of linear warm-up; a cosine to zero follows.
         max_new_tokens: bound of a generated rationale, tokens.
         gradient_checkpointing: recompute activations in the backward pass: less memory, about a third more time;
             ``null`` does where the strategy spreads the weights over processes.
         trust_remote_code: run Python code that comes with the base; only for bases whose code you have read.
-        seed: of the adapter's first weights.
+        seed: of the adapter's initialisation.
     """
 
     reading = (
@@ -65,32 +103,22 @@ class Student(TrainableModule):
         base: str,
         lora: LoraConfig | None = None,
         dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto",
-        learning_rate: float = 1e-3,
-        answer_weight: float = 1.0,
-        choice_weight: float = 1.0,
+        optimizer: OptimizerSettings = OptimizerSettings(),
+        loss: LossWeights = LossWeights(),
         distill: Distillation | None = None,
-        weight_decay: float = 0.0,
-        warmup_steps: int = 10,
         max_new_tokens: int = 72,
         gradient_checkpointing: bool | None = None,
         trust_remote_code: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if min(answer_weight, choice_weight) < 0 or answer_weight + choice_weight == 0:
-            raise KedrecError(
-                f"model.init_args.answer_weight: {answer_weight}, with choice_weight {choice_weight}; "
-                "expected numbers of 0 or more, not both 0"
-            )
+        loss.check()
         self.base = base
         self.lora = lora
-        self.dtype_wanted = dtype
-        self.learning_rate = learning_rate
-        self.answer_weight = answer_weight
-        self.choice_weight = choice_weight
+        self.dtype_setting = dtype
+        self.optimizer = optimizer
+        self.loss_weights = loss
         self.distill = distill
-        self.weight_decay = weight_decay
-        self.warmup_steps = warmup_steps
         self.max_new_tokens = max_new_tokens
         self.gradient_checkpointing = gradient_checkpointing
         self.trust_remote_code = trust_remote_code
@@ -110,7 +138,7 @@ class Student(TrainableModule):
 
     def dtype_on(self, gpu: bool) -> str:
         """Return that of the base's weights on a GPU, or on this machine's CPU."""
-        return quickest_dtype(gpu) if self.dtype_wanted == "auto" else self.dtype_wanted
+        return quickest_dtype(gpu) if self.dtype_setting == "auto" else self.dtype_setting
 
     def configure_model(self) -> None:
         """Load the base and put the adapter on it, once."""
@@ -147,58 +175,58 @@ class Student(TrainableModule):
         from transformers import get_cosine_schedule_with_warmup
 
         trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
-        optimizer = adamw(trained, self.learning_rate, self.weight_decay, offloaded=_offloads(self))
+        optimizer = adamw(trained, self.optimizer.learning_rate, self.optimizer.weight_decay, offloaded=_offloads(self))
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = get_cosine_schedule_with_warmup(optimizer, min(self.warmup_steps, steps), steps)
+        schedule = get_cosine_schedule_with_warmup(optimizer, min(self.optimizer.warmup_steps, steps), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: ChatBatch, _: int) -> torch.Tensor:
         """Return the loss: of the answers, nats per token, and of the choices, nats per choice, weighted."""
         logits = self.logits(batch)
         answer, choice = _losses(logits, batch)
-        told: dict[str, Any] = {"prog_bar": True, "batch_size": len(batch.labels), "sync_dist": True}
-        self.log("train/answer_loss", answer, **told)
-        self.log("train/choice_loss", choice, **told)
-        loss = self.answer_weight * answer + self.choice_weight * choice
+        log_kwargs: dict[str, Any] = {"prog_bar": True, "batch_size": len(batch.labels), "sync_dist": True}
+        self.log("train/answer_loss", answer, **log_kwargs)
+        self.log("train/choice_loss", choice, **log_kwargs)
+        loss = self.loss_weights.answer * answer + self.loss_weights.choice * choice
         if self.distill is None:
             return loss
         apart = divergence(logits, self._expected(batch), self.distill.divergence, self.distill.temperature)
         distilled = mean_of_rows(apart, batch.labels)
-        self.log("train/distillation_loss", distilled, **told)
+        self.log("train/distillation_loss", distilled, **log_kwargs)
         return loss + self.distill.weight * distilled
 
     def validation_step(self, batch: ChatBatch, _: int) -> None:
         """Log the same losses; the best checkpoint is that of the lowest ``validation/loss``, the answers' alone.
 
-        On the few questions of a validation set the choices' loss says more of confidence than of choice. It decides
-        where answers are not learned.
+        On the few questions of a validation set the loss of the choices measures confidence more than choice. It
+        selects the checkpoint where answers are not learned.
         """
         answer, choice = self.losses(batch)
-        told: dict[str, Any] = {"batch_size": len(batch.labels) * batch.counted, "sync_dist": True}
-        self.log("validation/loss", answer if self.answer_weight else choice, prog_bar=True, **told)
-        self.log("validation/choice_loss", choice, **told)
+        log_kwargs: dict[str, Any] = {"batch_size": len(batch.labels) * batch.counted, "sync_dist": True}
+        self.log("validation/loss", answer if self.loss_weights.answer else choice, prog_bar=True, **log_kwargs)
+        self.log("validation/choice_loss", choice, **log_kwargs)
 
     def on_test_epoch_start(self) -> None:
-        """Forget the predictions of an earlier test."""
+        """Clear the predictions of an earlier test."""
         self.predictions = []
         self.records = {}
 
     def test_step(self, batch: QuestionBatch, _: int) -> None:
         """Score both answers; explain each pair once, in its first order.
 
-        Of what is asked again the untouched base answers only what tells which pairs it knows: the audits are of what
-        training made.
+        Of the counterfactual questions the untrained base answers only those that show which pairs it knows; the other
+        audits measure what training has changed.
         """
         others = any_process if is_sharded(self.net) else None
-        asked = [not self._untrained or question.audit in _ASKED_OF_BASE for question in batch.questions]
-        if not (others or bool)(any(asked)):
+        answered = [not self._untrained or question.audit in _AUDITS_OF_BASE for question in batch.questions]
+        if not (others or bool)(any(answered)):
             return
         explained = [not question.swapped and not question.audit for question in batch.questions]
         explain = torch.tensor(explained, device=batch.input_ids.device)
         end = self.tokenizer.eos_token_id
         decoded = choose_and_explain(self.net, batch, explain, self.max_new_tokens, end, others)
         answers = zip(batch.questions, decoded.scores, decoded.continuation, strict=True)
-        for question, scores, tokens in compress(answers, asked):
+        for question, scores, tokens in compress(answers, answered):
             row = {
                 **vars(question),
                 "scores": [round(score, 5) for score in scores.tolist()],
@@ -222,7 +250,7 @@ class Student(TrainableModule):
 
     @property
     def keeps_base(self) -> bool:
-        """Whether the base is still there after training."""
+        """Whether the untrained base can still answer after training."""
         return self.lora is not None
 
     @contextmanager
@@ -241,7 +269,7 @@ class Student(TrainableModule):
         return {"base": base_identity(self.base, Store()), "dtype": self.dtype_name, "tokens": self.max_new_tokens}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep only what is trained; but FSDP reads back every weight that it has in parts."""
+        """Keep the trained weights only; FSDP needs every weight that it shards."""
         if getattr(self, "_device_mesh", None) is not None:
             return
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
@@ -281,7 +309,7 @@ class Student(TrainableModule):
         return cast(torch.Tensor, out.logits[0])
 
     def _expected(self, batch: ChatBatch) -> TokenDistribution:
-        """Return what the teacher expects at the supervised tokens: as data brings it along, or asked now."""
+        """Return the teacher's distributions at the supervised tokens: from the batch, or computed now."""
         if batch.expected_log_probs is not None:
             return TokenDistribution(batch.expected_log_probs, batch.expected_ids)
         if self._teacher is None:

@@ -21,7 +21,7 @@ _BATCH = 8  # conversations a forward pass
 
 
 def with_expectations(rows: Sequence[Encoded], settings: Distillation, base: str, store: Store) -> list[Encoded]:
-    """Return the conversations with what the teacher expects at each token of their answers.
+    """Return the conversations with the teacher's distribution at each token of their answers.
 
     A token takes ``top_k`` times 4 bytes in the store, 6 where the vocabulary has more than 65,536 tokens: an id and a
     half-precision log-probability each.
@@ -37,8 +37,8 @@ def with_expectations(rows: Sequence[Encoded], settings: Distillation, base: str
     """
     if settings.top_k is None:
         raise KedrecError(
-            "data.init_args.distill: top_k is null; whole distributions are not kept: give a number, such as 16, or "
-            "leave data.init_args.distill out, and the student asks the teacher as it trains"
+            "data.init_args.loader.distill: top_k is null, and whole distributions are not stored; set a number, such "
+            "as 16, or leave loader.distill out, and the student queries the teacher as it trains"
         )
     conversations = key_hash({"rows": [(row.prompt, row.answer) for row in rows]})
 

@@ -1,11 +1,11 @@
-"""The question a teacher is asked about a case: disease, two drugs, and passages it cannot mistake for orders."""
+"""The prompt in which a language model explains a case: disease, two drugs, and passages marked as quoted material."""
 
 import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kedrec.kedrec_lm.rationale_teachers import Case, Evidence
+from kedrec.kedrec_lm.rationale_cases import Case, Evidence
 from kedrec.llm.requests import Message, Request, quoted
 from kedrec.text.excerpt import excerpt, name_pattern
 
@@ -38,7 +38,7 @@ _NAME_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class RationaleSettings:
-    """How a teacher is asked about a case.
+    """How a teacher is prompted about a case.
 
     Attributes:
         seed: of the order of the drugs and passages, and of the sampling.
@@ -57,7 +57,7 @@ class RationaleSettings:
 
 @dataclass(frozen=True)
 class RationalePrompt:
-    """A case as it is asked.
+    """The prompt about a case.
 
     Attributes:
         request: for the model.
@@ -75,22 +75,22 @@ class RationalePrompt:
 
 
 def rationale_prompt(case: Case, settings: RationaleSettings) -> RationalePrompt:
-    """Return the question about a case.
+    """Return the prompt about a case.
 
-    Which drug is A, and the order of the passages, depend on the case and the seed only: neither tells the answer.
-    About a patient's case a model that is not on this machine refuses to be asked; no setting changes that.
+    Which drug is A, and the order of the passages, depend on the case and the seed only, so that neither leaks the
+    answer. Prompts on patient data are sent only to a model on this machine; no setting changes that.
     """
     chance = _chance(settings.seed, case.disease, *sorted((case.relevant, case.irrelevant)))
     drugs = sorted((case.relevant, case.irrelevant))
     if chance[0] % 2:
         drugs.reverse()
     names = [quoted(case.names[entity][0])[:_NAME_CHARACTERS] for entity in (case.disease, *drugs)]
-    wanted = [name_pattern(case.names[entity]) for entity in (case.disease, *drugs)]
-    told = [passage for passage in case.evidence if " ".join(passage.sentences).strip()]
-    chosen = _choose(told, wanted, settings.passages)
+    patterns = [name_pattern(case.names[entity]) for entity in (case.disease, *drugs)]
+    passages = [passage for passage in case.evidence if " ".join(passage.sentences).strip()]
+    chosen = _choose(passages, patterns, settings.passages)
     chosen.sort(key=lambda passage: _chance(settings.seed, case.disease, *sorted(drugs), passage.id))
     shown = tuple(
-        Evidence(passage.id, (excerpt(" ".join(passage.sentences), wanted, settings.words),)) for passage in chosen
+        Evidence(passage.id, (excerpt(" ".join(passage.sentences), patterns, settings.words),)) for passage in chosen
     )
     lines = [f"Disease: {names[0]}", f"A: {names[1]}", f"B: {names[2]}", ""]
     for number, passage in enumerate(shown, start=1):
@@ -117,9 +117,9 @@ def repair(request: Request, answer: str, fault: str) -> Request:
     )
 
 
-def _choose(evidence: Sequence[Evidence], wanted: Sequence[re.Pattern[str]], most: int) -> list[Evidence]:
+def _choose(evidence: Sequence[Evidence], patterns: Sequence[re.Pattern[str]], most: int) -> list[Evidence]:
     """Return up to ``most`` passages, as many for the one drug as for the other where there are."""
-    disease, *drugs = wanted
+    disease, *drugs = patterns
     queues: list[list[tuple[int, int]]] = [[], []]
     rest: list[tuple[int, int]] = []
     for rank, passage in enumerate(evidence):

@@ -14,7 +14,7 @@ _LEAST = -30.0  # log-probability, nats: keeps what a top-k leaves over finite w
 
 @dataclass(frozen=True)
 class TokenDistribution:
-    """What a teacher expects at each supervised token, at a temperature.
+    """A teacher's distribution at each supervised token, at a temperature.
 
     Attributes:
         log_probs: (tokens, vocabulary), or (tokens, k) of the k likeliest, nats. What k leave over is one more outcome.
@@ -52,18 +52,18 @@ def divergence(logits: Tensor, teacher: TokenDistribution, kind: Divergence, tem
         (tokens,), nats times the temperature squared.
     """
     target = teacher.log_probs.float()
-    asked = logits if teacher.ids is not None else logits[..., : target.shape[-1]]
-    student = functional.log_softmax(asked.float() / temperature, dim=-1)
+    columns = logits if teacher.ids is not None else logits[..., : target.shape[-1]]
+    student = functional.log_softmax(columns.float() / temperature, dim=-1)
     if teacher.ids is not None:
         student, target = _with_rest(student.gather(-1, teacher.ids)), _with_rest(target)
     if kind == "forward_kl":
-        found = _kl(target, student)
+        distance = _kl(target, student)
     elif kind == "reverse_kl":
-        found = _kl(student, target)
+        distance = _kl(student, target)
     else:
         mean = torch.logaddexp(student, target) - torch.log(torch.tensor(2.0, device=student.device))
-        found = (_kl(target, mean) + _kl(student, mean)) / 2
-    return found * temperature**2
+        distance = (_kl(target, mean) + _kl(student, mean)) / 2
+    return distance * temperature**2
 
 
 def _kl(one: Tensor, other: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A local causal LM as a teacher of token distributions, beside the teacher of texts."""
+"""A local causal LM as a teacher of token distributions."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,7 +22,7 @@ class Distillation:
         weight: of this loss, beside the loss of the teacher's text and that of the choice.
         temperature: of both distributions.
         divergence: ``forward_kl``, ``reverse_kl`` or ``jsd``.
-        top_k: of a token's distribution the likeliest so many and what they leave over; ``null`` for all of it.
+        top_k: number of the most likely tokens whose probabilities are used, with the rest as one; ``null`` for all.
         dtype: of the teacher's weights.
     """
 

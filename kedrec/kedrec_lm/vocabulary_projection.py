@@ -8,19 +8,19 @@ from torch import Tensor
 
 
 @contextmanager
-def projected_only_at(model: Any, wanted: Tensor) -> Iterator[None]:
-    """Within the block the model's logits are (1, wanted positions, vocabulary), row by row.
+def projected_only_at(model: Any, positions: Tensor) -> Iterator[None]:
+    """Within the block the model's logits are (1, positions, vocabulary), row by row.
 
     A third of a small model's work is the vocabulary projection, and most positions are prompt. The choice is made at
-    the projection's input, so that it holds for any causal LM, with whatever its ``forward`` does to the logits after.
+    the projection's input, so that it works for any causal LM, whatever its ``forward`` does to the logits afterwards.
 
     Args:
         model: a transformers causal LM, or a PEFT model around one.
-        wanted: (batch, time) bool.
+        positions: (batch, time) bool, true where logits are computed.
     """
 
     def choose(_: Any, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (arguments[0][wanted][None], *arguments[1:])
+        return (arguments[0][positions][None], *arguments[1:])
 
     handle = model.get_output_embeddings().register_forward_pre_hook(choose)
     try:

@@ -1,4 +1,4 @@
-"""The documents that the web has on some pairs of disease and drug: trials, abstracts, open full texts."""
+"""Documents from the web on pairs of disease and drug: trials, abstracts, open full texts."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from kedrec.storage.artifact_store import Store
 from kedrec.storage.atomic_files import write_atomic
 
 _OF_A_MIRROR = 50.0  # requests a second
-_MERGING = 2  # raise when documents are asked for or merged differently
+_MERGE_VERSION = 2  # increase it with a change of `fetch`: stored documents are then merged again
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class WebTexts:
         abstracts: of PubMed for each pair, the most relevant, at most; 0 for none.
         full_texts: fetch the open full text of an article whose abstract was found, where PubMed Central has it.
         trials: fetch the studies of each pair from ClinicalTrials.gov.
-        snapshot: any word, such as ``2026-11``: another one fetches everything anew.
+        snapshot: any word, such as ``2026-11``; another word fetches everything again.
         trials_url, eutils_url, pmc_url: addresses of the services, for mirrors.
     """
 
@@ -43,25 +43,25 @@ class WebTexts:
     pmc_url: str = pmc.BUCKET
 
     def check(self) -> None:
-        """Raise what would else come up only after hours of fetching.
+        """Raise faults that would otherwise appear only after hours of fetching.
 
         Raises:
-            KedrecError: NCBI is to be asked, and there is no address to give it.
+            KedrecError: NCBI needs an address, and there is none.
         """
         if self.abstracts and "@" not in self.email:
             raise KedrecError(
-                f"data.init_args.web.email: {self.email!r} is no address; NCBI asks for one of the user who searches: "
-                "give email=you@example.org, or set NCBI_EMAIL"
+                f"data.init_args.download.web.email: {self.email!r} is no address; NCBI wants that of the user who "
+                "searches: set email=you@example.org, or the environment variable NCBI_EMAIL"
             )
 
     def requests(self, pairs: int) -> int:
-        """Return about how many requests so many pairs take, full texts aside, which nobody can know before."""
+        """Return about how many requests so many pairs take, without full texts, whose number is not known before."""
         return pairs * (int(self.trials) + 2 * bool(self.abstracts))
 
     def fetch(self, pairs: Sequence[tuple[str, str]], before: str | None, store: Store) -> Path:
         """Return a JSONL file of the documents on all pairs, each once, in the order of their ids.
 
-        What was fetched is kept in the store, pair by pair, also of a process that was stopped.
+        What was fetched is kept in the store, pair by pair, also after an interruption.
 
         Args:
             pairs: names of disease and drug.
@@ -69,15 +69,15 @@ class WebTexts:
             store: keeps them.
 
         Raises:
-            KedrecError: a service cannot be reached or says no.
+            KedrecError: a service cannot be reached or refuses.
         """
-        wanted = sorted(set(pairs))
+        queries = sorted(set(pairs))
         urls = [self.trials_url, self.eutils_url, self.pmc_url]
         settings = {"abstracts": self.abstracts, "full_texts": self.full_texts, "trials": self.trials, "urls": urls}
-        key = {"pairs": wanted, "before": before, "snapshot": self.snapshot, "merging": _MERGING, **settings}
+        key = {"pairs": queries, "before": before, "snapshot": self.snapshot, "merging": _MERGE_VERSION, **settings}
 
         def build(folder: Path) -> None:
-            files = self._fetch_all(wanted, before, store)
+            files = self._fetch_all(queries, before, store)
             documents: dict[str, str] = {}
             for file in files:  # a full text comes after the abstract of the same article, and takes its place
                 for line in file.read_text(encoding="utf-8").splitlines():
@@ -98,7 +98,7 @@ class WebTexts:
                 condition, intervention = query.expressions
                 key = {"condition": condition, "intervention": intervention, "url": self.trials_url, **common}
                 walk = partial(clinical_trials.fetch, web, [query], before=before, url=self.trials_url)
-                files.append(_kept(store, "trials", key, walk))
+                files.append(_stored(store, "trials", key, walk))
                 tell("ClinicalTrials.gov: pairs", done, len(pairs))
         if self.abstracts:
             rate = entrez.rate() if self.eutils_url == entrez.EUTILS else _OF_A_MIRROR
@@ -107,18 +107,18 @@ class WebTexts:
                 term = f"{_quoted(disease)} AND {_quoted(drug)} AND hasabstract"
                 key = {"term": term, "most": self.abstracts, "url": self.eutils_url, **common}
                 search = partial(entrez.fetch, service, term, before=before, most=self.abstracts)
-                files.append(_kept(store, "pubmed", key, search))
+                files.append(_stored(store, "pubmed", key, search))
                 tell("PubMed: pairs", done, len(pairs))
         if self.abstracts and self.full_texts:
             found = {document.id for file in files for document in _documents(file)}
             ids = sorted(one for one in found if one.startswith("PMC"))
             key = {"articles": ids, "url": self.pmc_url, **common}
             walk = partial(pmc.fetch, Web(rate=pmc.RATE), ids, before=before, url=self.pmc_url)
-            files.append(_kept(store, "pmc", key, walk))
+            files.append(_stored(store, "pmc", key, walk))
         return files
 
 
-def _kept(store: Store, kind: str, key: dict[str, Any], fetch: Any) -> Path:
+def _stored(store: Store, kind: str, key: dict[str, Any], fetch: Any) -> Path:
     def build(folder: Path) -> None:
         fetch(folder)
 

@@ -21,8 +21,7 @@ from kedrec.storage.artifact_store import Store
 from kedrec.text.excerpt import name_pattern
 from kedrec.text.passage import Passage
 
-_CUTTING = 1  # raise when documents are read or cut differently: passages kept in stores are then made anew
-_EMBEDDING = 1  # raise when the embedded text of a passage changes
+_CHUNKING_VERSION = 1  # increase it with a change of `read_documents` or `chunk`: documents are then cut again
 _SLICE = 4096  # passages whose vectors are kept together; about a minute's work for MiniLM on two cores
 
 
@@ -166,7 +165,7 @@ class Retriever:
         return {**self._vectors_key(passages), **self._index_settings}
 
     def _vectors_key(self, passages: Sequence[Passage]) -> dict[str, Any]:
-        return {"passages": _passages_hash(passages), "encoder": self.encoder.identity, "embedding": _EMBEDDING}
+        return {"passages": _passages_hash(passages), "encoder": self.encoder.identity}
 
     def _embed(self, passages: Sequence[Passage]) -> None:
         """Embed in slices that are kept, so that an interrupted run goes on where it was.
@@ -216,7 +215,7 @@ def open_corpus(path: str | Path, encoder: Encoder, store: Store, chunk_tokens: 
         "documents": documents_hash(path),
         "tokenizer": encoder.tokenizer_identity,
         "chunk_tokens": chunk_tokens,
-        "cutting": _CUTTING,
+        "cutting": _CHUNKING_VERSION,
     }
 
     def build(folder: Path) -> None:
@@ -235,9 +234,10 @@ def _kept_passages(path: Path) -> Iterator[Passage]:
 
 
 def _passages_hash(passages: Sequence[Passage]) -> str:
+    """Return a hash of the passages' ids and embedded texts."""
     content = hashlib.sha256()
     for passage in passages:
-        content.update(json.dumps([passage.id, passage.title, passage.text]).encode())
+        content.update(json.dumps([passage.id, passage.titled_text]).encode())
     return content.hexdigest()
 
 

@@ -84,13 +84,13 @@ def check_embeddings(exported: Exported, named: NamedGraph, split: TreatmentSpli
         own = TreatmentSplit.load(exported.split)
         if path is not None and (own.graph, own.names) != (split.graph, split.names):
             raise KedrecError(
-                f"data.init_args.embeddings: that run is of another graph or other names than {path}; train it on "
-                "those with the same data.init_args.split.file"
+                f"data.init_args.pairs.embeddings: that run is of another graph or other names than {path}; train it "
+                "on those with the same data.init_args.split.file"
             )
         seen = len(tested - own.held_out)
     if seen and path is not None:
         raise KedrecError(
-            f"data.init_args.embeddings: that run was trained on {seen} of the {len(tested)} treatments that {path} "
-            "holds out for the test; train it with the same data.init_args.split.file"
+            f"data.init_args.pairs.embeddings: that run was trained on {seen} of the {len(tested)} treatments that "
+            f"{path} holds out for the test; train it with the same data.init_args.split.file"
         )
     return f"{seen} of {len(tested)} test treatments"

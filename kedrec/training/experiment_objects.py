@@ -1,9 +1,10 @@
 """Builds the objects of an experiment: its settings are checked against the type hints of the constructors."""
 
+import inspect
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from kedrec.config import GROUPS, Experiment
 from kedrec.errors import KedrecError, nearest
@@ -83,13 +84,10 @@ def _explain(experiment: Experiment, message: str) -> KedrecError:
     for part in re.findall(r"Parser key \"([\w.]+)\"", message):
         node = _descend(node, path, part)
     if found := re.search(r"(?:Group '([\w.]+)' does not accept option|Option) '([\w.]+)'", message):
-        group, name = found.group(1), found.group(2).rsplit(".", 1)[-1]
-        accepts = _parameters(node if path else {}, group)
-        if path and group:
-            node = _descend(node, path, group)
-        _descend(node, path := path or ["trainer"], name)
-        key = ".".join(path)
-        return KedrecError(f"{experiment.origin(key)}: {key}: unknown key{nearest(name, accepts)}")
+        group, option = found.group(1), found.group(2)
+        if group:
+            _descend(node, path, group)
+        return _unknown_key(experiment, path, option.split("."))
     key = ".".join(path)
     if found := re.search(r"given class_path '[\w.]+':\s+(.*(?:no attribute|No module|import).*)", message):
         return KedrecError(f"{experiment.origin(key + '.class_path')}: {key}.class_path: {found.group(1)}")
@@ -110,22 +108,40 @@ def _descend(node: Any, path: list[str], part: str) -> Any:
     return node
 
 
-def _parameters(node: Any, group: str | None) -> list[str]:
-    """Return the names that a node's constructor accepts: its class, or the plain section's it must be.
+def _unknown_key(experiment: Experiment, path: list[str], names: Sequence[str]) -> KedrecError:
+    """Return the error of the first of nested ``names`` that the section at ``path`` does not accept."""
+    node: Any = experiment.tree
+    for part in path:
+        node = node[part]
+    for name in names:
+        accepted = _accepted(experiment.tree, path)
+        node = _descend(node, path, name)
+        if name not in accepted:
+            break
+    key = ".".join(path)
+    return KedrecError(f"{experiment.origin(key)}: {key}: unknown key{nearest(path[-1], accepted)}")
 
-    Args:
-        node: of the settings.
-        group: of the constructor's arguments whose names are wanted, a dataclass.
-    """
-    import inspect
-    from dataclasses import fields
+
+def _accepted(tree: Mapping[str, Any], path: Sequence[str]) -> list[str]:
+    """Return the keys that the section at ``path`` accepts: arguments of its class, or fields of its dataclass."""
     from importlib import import_module
 
-    if isinstance(node, Mapping) and "class_path" in node:
-        module, _, name = node["class_path"].rpartition(".")
-        parameters = inspect.signature(getattr(import_module(module), name)).parameters
-        return [field.name for field in fields(parameters[group].annotation)] if group else list(parameters)
     from lightning import Trainer
-    from peft import LoraConfig
 
-    return [*inspect.signature(Trainer).parameters, *inspect.signature(LoraConfig).parameters]
+    node: Any = tree
+    kind: Any = None
+    for name in path:
+        node = node[name]
+        if isinstance(node, Mapping) and "class_path" in node:
+            module, _, class_name = node["class_path"].rpartition(".")
+            kind = getattr(import_module(module), class_name)
+        elif name == "trainer":
+            kind = Trainer
+        elif name != "init_args":
+            kind = _dataclass_of(get_type_hints(kind.__init__).get(name))
+    return [] if kind is None else list(inspect.signature(kind).parameters)
+
+
+def _dataclass_of(hint: Any) -> Any:
+    """Return the dataclass of a type hint, or the one among the types of a union; ``None`` without one."""
+    return next((kind for kind in (hint, *get_args(hint)) if is_dataclass(kind)), None)

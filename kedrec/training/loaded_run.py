@@ -235,7 +235,9 @@ def _parsed(overrides: Sequence[str]) -> dict[str, Any]:
     plain = [item.removeprefix("--") for item in overrides]
     for item in plain:
         if not re.match(r"[\w.]+=", item):
-            raise KedrecError(f"command line: {item!r}: expected key=value, for example data.init_args.sources=[pmc]")
+            raise KedrecError(
+                f"command line: {item!r}: expected key=value, for example data.init_args.retrieval.sources=[pmc]"
+            )
         _check_key(item.partition("=")[0])
     try:
         found: Any = OmegaConf.to_container(OmegaConf.from_dotlist(plain))

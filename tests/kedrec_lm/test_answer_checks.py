@@ -6,7 +6,7 @@ import pytest
 
 from kedrec.kedrec_lm import answer_checks as checks
 from kedrec.kedrec_lm.answer_checks import first_object, judge
-from kedrec.kedrec_lm.rationale_teachers import Evidence
+from kedrec.kedrec_lm.rationale_cases import Evidence
 from kedrec.kedrec_lm.teacher_prompts import RationalePrompt
 from kedrec.llm.requests import Answer, Request
 

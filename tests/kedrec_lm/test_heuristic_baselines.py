@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kedrec.graph.knowledge_graph import load_graph
-from kedrec.kedrec_lm.heuristic_baselines import blind_controls, embeddings_control
+from kedrec.kedrec_lm.heuristic_baselines import embeddings_baseline, heuristic_baselines
 from kedrec.splits.pairs import Pair
 from kedrec.storage.artifact_store import Store
 
@@ -33,7 +33,7 @@ def controls(graph):
         Pair("Disease::3", "Compound::a", "Compound::c", "train", True, ""),
         Pair("Disease::1", "Compound::c", "Compound::b", "test", True, ""),
     ]
-    return blind_controls(graph, [TREATS], pairs, {"Compound::c": 4}.__getitem__)
+    return heuristic_baselines(graph, [TREATS], pairs, {"Compound::c": 4}.__getitem__)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ class Scores:
 
 
 def test_embeddings_are_silent_of_what_they_were_trained_on(graph):
-    rule = embeddings_control(Scores(), graph, [TREATS], np.arange(len(graph.entities), dtype=np.int32))
+    rule = embeddings_baseline(Scores(), graph, [TREATS], np.arange(len(graph.entities), dtype=np.int32))
     assert rule("Disease::2", "Compound::a") == 0
     assert rule("Disease::2", "Compound::c") == 2
     assert rule("Disease::1", "Compound::a") is None
@@ -70,6 +70,6 @@ def test_embeddings_are_silent_of_what_they_were_trained_on(graph):
 def test_what_they_were_trained_on_under_another_id_counts(graph):
     kept = np.arange(len(graph.entities), dtype=np.int32)
     kept[graph.entities.index("Disease::3")] = graph.entities.index("Disease::2")
-    rule = embeddings_control(Scores(), graph, [TREATS], kept)
+    rule = embeddings_baseline(Scores(), graph, [TREATS], kept)
     assert rule("Disease::2", "Compound::a") is None
     assert rule("Disease::3", "Compound::a") is None  # asked by the id that does not stand for both

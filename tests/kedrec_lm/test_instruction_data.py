@@ -19,7 +19,7 @@ def _data(experiment, folder, *overrides):
 
 def test_the_two_orders_of_a_question_train_in_one_batch(tiny_experiment, tmp_path):
     # The whole sample: of few rows the two orders meet in any case, as they are equally long.
-    data = _data(tiny_experiment, tmp_path, "data.init_args.pairs=${sample:pairs.parquet}")
+    data = _data(tiny_experiment, tmp_path, "data.init_args.pairs.file=${sample:pairs.parquet}")
     rows = data.encoded["train"]
     for batch in data.train_dataloader().batch_sampler:
         first, second = (rows[row].question for row in batch)
@@ -28,13 +28,13 @@ def test_the_two_orders_of_a_question_train_in_one_batch(tiny_experiment, tmp_pa
 
 
 def test_one_order_is_trained_where_both_are_not_wanted(tiny_experiment, tmp_path):
-    rows = _data(tiny_experiment, tmp_path, "data.init_args.both_orders=false").encoded["train"]
+    rows = _data(tiny_experiment, tmp_path, "data.init_args.loader.both_orders=false").encoded["train"]
     assert len({row.question.pair for row in rows}) == len(rows)
 
 
 def test_the_order_of_passages_reaches_the_prompts(tiny_experiment, tmp_path):
     def first_letters(order):
-        data = _data(tiny_experiment, tmp_path, f"data.init_args.passage_order={order}")
+        data = _data(tiny_experiment, tmp_path, f"data.init_args.prompt.passage_order={order}")
         texts = [data.encoded["train"][row].prompt for row in range(len(data.encoded["train"]))]
         from transformers import AutoTokenizer
 
@@ -63,28 +63,28 @@ def test_a_runs_embeddings_say_which_drugs_are_similar_and_a_second_source_conte
     small = [
         f"data.init_args.{name}={value}"
         for name, value in {
-            "pairs": "null",
+            "pairs.file": "null",
             "rationales": "null",
-            "limits": "{train: 20, validation: 5, test: 5}",
-            "balanced": "false",
+            "pairs.limits": "{train: 20, validation: 5, test: 5}",
+            "pairs.balanced": "false",
         }.items()
     ]
     plain = _data(tiny_experiment, tmp_path, *small).pairs
     learned = [
-        _data(tiny_experiment, tmp_path, *small, f"data.init_args.embeddings={_trained(tmp_path, seed)}")
+        _data(tiny_experiment, tmp_path, *small, f"data.init_args.pairs.embeddings={_trained(tmp_path, seed)}")
         for seed in (0, 1)
     ]
     first, second = (data.pairs for data in learned)
     spoken = {"embeddings" in row.question.controls for row in learned[0].encoded["train"]}
     assert spoken == {True, False}  # half of the graph was trained on
-    easy = _data(tiny_experiment, tmp_path, *small, "data.init_args.hardness=[30, 40]").pairs
+    easy = _data(tiny_experiment, tmp_path, *small, "data.init_args.pairs.hardness=[30, 40]").pairs
     drawn = [[pair.irrelevant for pair in pairs] for pairs in (plain, first, second, easy)]
     assert len({tuple(one) for one in drawn}) == 4
     assert all([pair.relevant for pair in pairs] == [pair.relevant for pair in plain] for pairs in (first, easy))
 
     indications = tmp_path / "indications.tsv"
     indications.write_text("".join(f"{pair.irrelevant}\t{pair.disease}\n" for pair in plain[:2]))
-    facts = _data(tiny_experiment, tmp_path, *small, f"data.init_args.indications={indications}").facts
+    facts = _data(tiny_experiment, tmp_path, *small, f"data.init_args.pairs.indications={indications}").facts
     assert facts["contested negatives"].startswith(f"2 of {len(plain)} by ")
     assert plain[1].irrelevant in facts["contested negatives"]
 
@@ -92,9 +92,12 @@ def test_a_runs_embeddings_say_which_drugs_are_similar_and_a_second_source_conte
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"hardness": "[3, 3]"}, r"data\.init_args\.hardness: \[3, 3\]"),
-        ({"hardness": "[5, 20]"}, r"data\.init_args\.hardness: a balanced deal"),
-        ({"embeddings": "no/such", "pairs": "null"}, r"embeddings\.safetensors: no such file; expected the folder"),
+        ({"pairs.hardness": "[3, 3]"}, r"data\.init_args\.pairs\.hardness: \[3, 3\]"),
+        ({"pairs.hardness": "[5, 20]"}, r"data\.init_args\.pairs\.hardness: balanced sampling"),
+        (
+            {"pairs.embeddings": "no/such", "pairs.file": "null"},
+            r"embeddings\.safetensors: no such file; expected the folder",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_named(tiny_experiment, tmp_path, settings, expected):

@@ -6,7 +6,8 @@ import pytest
 
 from kedrec.errors import KedrecError
 from kedrec.graph.therapeutic import THERAPEUTIC
-from kedrec.kedrec_lm.pair_source import Drawing
+from kedrec.kedrec_lm.pair_source import file_or_sampled_pairs
+from kedrec.kedrec_lm.question_settings import PairSettings, SplitSettings
 from kedrec.splits.split_creation import given_split
 from kedrec.splits.treatment_split import TreatmentSplit
 
@@ -24,11 +25,10 @@ class Listening:
 
 
 def _key(tokenizer):
-    store, encoder = Listening(), SimpleNamespace(tokenizer_identity=tokenizer)
-    library = SimpleNamespace(identity={"texts": "same"}, retriever=SimpleNamespace(encoder=encoder))
-    drawing = Drawing(THERAPEUTIC, "random", None, (0, 10), False, None, None, True, 0, ("date", 0.1, 0.2))
+    store = Listening()
+    corpus = SimpleNamespace(identity={"texts": "same"}, tokenizer_identity=tokenizer, named=None)
     with pytest.raises(StoreAskedError):
-        drawing.pairs(library, store)
+        file_or_sampled_pairs(PairSettings(mentioned=True), SplitSettings(by="date"), 0, corpus, None, store)
     return store.key
 
 

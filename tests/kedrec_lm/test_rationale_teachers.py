@@ -5,7 +5,8 @@ import json
 import pytest
 
 from kedrec.errors import KedrecError
-from kedrec.kedrec_lm.rationale_teachers import Case, Evidence, ExtractiveTeacher, RecordedTeacher
+from kedrec.kedrec_lm.rationale_cases import Case, Evidence
+from kedrec.kedrec_lm.rationale_teachers import ExtractiveTeacher, RecordedTeacher
 from kedrec.text.citations import cited
 
 CASE = Case(

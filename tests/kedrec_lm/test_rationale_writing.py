@@ -8,8 +8,10 @@ import pytest
 
 from kedrec.errors import KedrecError
 from kedrec.kedrec_lm import answer_checks as checks
+from kedrec.kedrec_lm.model_teacher import ModelTeacher
 from kedrec.kedrec_lm.rationale_cache import explain_cases, plan_cases
-from kedrec.kedrec_lm.rationale_teachers import Case, Evidence, RecordedTeacher
+from kedrec.kedrec_lm.rationale_cases import Case, Evidence
+from kedrec.kedrec_lm.rationale_teachers import RecordedTeacher
 from kedrec.kedrec_lm.rationale_writing import plan_rationales, write_rationales
 from kedrec.kedrec_lm.teacher_prompts import RationaleSettings, rationale_prompt
 from kedrec.llm.answer_cache import answers_path, known, open_log
@@ -64,7 +66,7 @@ def test_each_case_is_kept_or_rejected_with_its_reason(tmp_path):
     with serving(rule=read) as server:
         report = distil(server, tmp_path)
         assert len(server.seen) == 10 + 4
-    assert (report.asked, report.kept, report.repaired) == (10, 4, 2)
+    assert (report.cases, report.accepted, report.repaired) == (10, 4, 2)
     assert report.reasons == Counter({checks.WRONG: 2, checks.UNKNOWN: 2, checks.UNSUPPORTED: 2})
     kept, rejected = lines(tmp_path / "rationales.jsonl"), lines(tmp_path / "rejected.jsonl")
     assert [row["relevant"][-1] for row in kept] == ["0", "3", "5", "8"]
@@ -100,18 +102,19 @@ def test_a_plan_sees_what_a_cut_run_left_to_do(tmp_path):
     store = Store(tmp_path / "store")
     with serving(rule=read) as server:
         model = EndpointModel("m", server.url, prices=PRICES)
+        teacher = ModelTeacher(model, SETTINGS)
         with open_log(answers_path("m", store)) as log:  # the first questions about four, of which two go wrong
             answer_all(model, [rationale_prompt(one, SETTINGS).request for one in cases[:4]], log)
-        found = plan_cases(model, cases, SETTINGS, store)
-        assert (found.questions, found.again) == (6 + 2, 6)
-        assert found.answer_tokens == (6 + 2 + 6) * 512
+        work = plan_cases(teacher, cases, store).work
+        assert (work["questions to ask"], work["second tries, at most"]) == (6 + 2, 6)
+        assert work["tokens of all answers, at most"] == (6 + 2 + 6) * 512
         with open_log(answers_path("m", store)) as log:
             write_rationales(model, cases[:4], tmp_path, log, SETTINGS)
-        found = plan_cases(model, cases, SETTINGS, store)
-        assert (found.questions, found.again) == (6, 6)
-        assert not found.stage("rationales", PRICES).there
-        explain_cases(model, cases, SETTINGS, None, store)
-    stage = plan_cases(model, cases, SETTINGS, store).stage("rationales", PRICES)
+        stage = plan_cases(teacher, cases, store)
+        assert (stage.work["questions to ask"], stage.work["second tries, at most"]) == (6, 6)
+        assert not stage.there
+        explain_cases(teacher, cases, store)
+    stage = plan_cases(teacher, cases, store)
     assert stage.there
     assert not any(stage.work.values())
 
@@ -125,8 +128,8 @@ def test_what_has_an_end_is_not_planned_again_though_a_question_was_refused(tmp_
                 keep(place, Answer("too long", 0, 0, "refused") if place else Answer("?", 1, 1, "stop"))
 
     store, cases = Store(tmp_path), [case(number) for number in range(3)]
-    explain_cases(Refusing(), cases, SETTINGS, None, store)
-    assert plan_cases(Refusing(), cases, SETTINGS, store).questions == 0
+    explain_cases(ModelTeacher(Refusing(), SETTINGS), cases, store)
+    assert plan_cases(ModelTeacher(Refusing(), SETTINGS), cases, store).work["questions to ask"] == 0
 
 
 @pytest.mark.parametrize("told", [True, False])

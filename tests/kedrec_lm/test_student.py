@@ -6,7 +6,7 @@ from peft import LoraConfig
 
 from kedrec.errors import KedrecError
 from kedrec.kedrec_lm.question_batches import ChatBatch
-from kedrec.kedrec_lm.student import Student
+from kedrec.kedrec_lm.student import LossWeights, Student
 
 ROWS = [([5, 9, 17], [33, 40, 2]), ([7, 8], [11, 2]), ([100, 101, 102, 103], [50, 51, 52, 2]), ([60], [61, 2])]
 
@@ -120,7 +120,7 @@ def test_a_target_that_the_base_lacks_is_an_error_of_the_user(tiny_base, store):
 
 
 def test_without_the_answers_weight_choices_alone_are_learned(tiny_base, store):
-    model = student(tiny_base, store, answer_weight=0.0, choice_weight=2.0)
+    model = student(tiny_base, store, loss=LossWeights(answer=0.0, choice=2.0))
     logged = {}
     model.log = lambda name, value, **_: logged.update({name: float(value)})
     batch = chats(ROWS)
@@ -132,8 +132,8 @@ def test_without_the_answers_weight_choices_alone_are_learned(tiny_base, store):
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 2.0)])
 def test_weights_that_leave_nothing_to_learn_are_refused(tiny_base, weights):
-    with pytest.raises(KedrecError, match="answer_weight"):
-        Student(str(tiny_base), answer_weight=weights[0], choice_weight=weights[1])
+    with pytest.raises(KedrecError, match=r"model\.init_args\.loss: answer"):
+        Student(str(tiny_base), loss=LossWeights(*weights))
 
 
 @pytest.mark.parametrize(("fast", "told"), [(True, "bfloat16"), (False, "float32")])

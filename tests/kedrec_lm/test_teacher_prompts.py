@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from kedrec.kedrec_lm.rationale_teachers import Case, Evidence
+from kedrec.kedrec_lm.rationale_cases import Case, Evidence
 from kedrec.kedrec_lm.teacher_prompts import RationaleSettings, rationale_prompt, repair
 from kedrec.llm.requests import quoted
 

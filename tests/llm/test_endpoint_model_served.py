@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 
 from kedrec.errors import KedrecError
-from kedrec.kedrec_lm.rationale_teachers import Case, Evidence
+from kedrec.kedrec_lm.rationale_cases import Case, Evidence
 from kedrec.kedrec_lm.rationale_writing import write_rationales
 from kedrec.kedrec_lm.teacher_prompts import RationaleSettings
 from kedrec.llm.answer_cache import open_log

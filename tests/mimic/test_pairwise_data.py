@@ -6,6 +6,7 @@ import pytest
 
 from kedrec.config import compose
 from kedrec.errors import KedrecError
+from kedrec.kedrec_lm.model_teacher import ModelTeacher
 from kedrec.kedrec_lm.rationale_cache import explain_cases, plan_cases
 from kedrec.kedrec_lm.teacher_prompts import RationaleSettings
 from kedrec.llm.endpoint_model import EndpointModel
@@ -25,7 +26,12 @@ def arguments(tmp_path_factory, tiny_base, tiny_encoder_folder):
     texts = folder / "passages.jsonl"
     texts.write_text(json.dumps({"id": "PMC1", "text": "DrugAmycin is given for hypertension.", **PASSAGE}) + "\n")
     small = {"model": {"base": tiny_base, "max_new_tokens": 4, "lora": "{layers_to_transform: null, r: 4}"}}
-    small["data"] = {"sources": "[pmc]", "encoder": tiny_encoder_folder, "test": 0.3, "validation": 0.2}
+    small["data"] = {
+        "retrieval.sources": "[pmc]",
+        "retrieval.encoder": tiny_encoder_folder,
+        "split.test": 0.3,
+        "split.validation": 0.2,
+    }
     return [
         f"mimic={write_mimic3(folder / 'mimic', patients=30)}",
         f"mappings={write_mappings(folder / 'mappings')}",
@@ -57,19 +63,19 @@ def test_what_is_asked_is_what_was_prescribed(arguments, tmp_path, store):
     assert "no conclusion" in data.facts["limits"]
 
 
-@pytest.mark.parametrize("settings", [{"balanced": "false"}, {"negatives": "random"}, {"negatives": "popular"}])
-def test_other_negatives(arguments, tmp_path, store, settings):
-    data = _data(arguments, tmp_path, *(f"data.init_args.{name}={value}" for name, value in settings.items()))
+@pytest.mark.parametrize("setting", ["balanced=false", "negatives=random", "negatives=popular"])
+def test_other_negatives(arguments, tmp_path, store, setting):
+    data = _data(arguments, tmp_path, f"data.init_args.pairs.{setting}")
     assert {pair.split for pair in data.pairs} == {"train", "validation", "test"}
 
 
 @pytest.mark.parametrize(
     "setting",
     [
-        "data.init_args.per_admission=0",
-        "data.init_args.usual=0",
-        "data.init_args.pairs=x.parquet",
-        "data.init_args.distill={teacher: smollm2, top_k: 4}",
+        "data.init_args.admissions.per_admission=0",
+        "data.init_args.admissions.usual=0",
+        "data.init_args.pairs.file=x.parquet",
+        "data.init_args.loader.distill={teacher: smollm2, top_k: 4}",
     ],
 )
 def test_settings_that_make_no_sense_are_named(arguments, tmp_path, store, setting):
@@ -77,28 +83,35 @@ def test_settings_that_make_no_sense_are_named(arguments, tmp_path, store, setti
         _data(arguments, tmp_path, setting)
 
 
-@pytest.mark.parametrize("setting", ["teacher", "describe", "web", "asking", "encoder"])
-def test_nobody_elsewhere_can_be_named_who_would_read_of_patients(arguments, tmp_path, store, setting):
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("teacher", "teacher"),
+        ("rationales.teacher", "rationales"),
+        ("rationales.settings", "rationales"),
+        ("describe", "describe"),
+        ("download.web", "download"),
+        ("retrieval.encoder", "encoder"),
+    ],
+)
+def test_nobody_elsewhere_can_be_named_who_would_read_of_patients(arguments, tmp_path, store, setting, expected):
     with serving() as server:
-        with pytest.raises(KedrecError, match=setting):
+        with pytest.raises(KedrecError, match=expected):
             _data(arguments, tmp_path, f"data.init_args.{setting}={server.url}#m")
         assert server.seen == []
 
 
 def test_a_model_elsewhere_refuses_to_be_asked_about_a_patient(arguments, tmp_path, store):
     data = _data(arguments, tmp_path)
-    cases = [data._library(Store(store)).case(pair, {}) for pair in data.pairs[:2]]
+    cases = [data.answered.builder.case(pair) for pair in data.pairs[:2]]
     kept = Store(tmp_path / "kept")
-    far = EndpointModel("m", "https://models.example.org/v1")
-    for ask in (
-        lambda: explain_cases(far, cases, RationaleSettings(), None, kept),
-        lambda: plan_cases(far, cases, RationaleSettings(), kept),
-    ):
+    far = ModelTeacher(EndpointModel("m", "https://models.example.org/v1"), RationaleSettings())
+    for ask in (lambda: explain_cases(far, cases, kept), lambda: plan_cases(far, cases, kept)):
         with pytest.raises(KedrecError, match=r"'m' does not run on this machine.*patients' text.*never leaves it"):
             ask()
     with serving() as server:
-        near = EndpointModel("m", server.url)
-        explain_cases(near, cases, RationaleSettings(), None, kept)
+        near = ModelTeacher(EndpointModel("m", server.url), RationaleSettings())
+        explain_cases(near, cases, kept)
         assert server.seen
 
 

@@ -16,8 +16,8 @@ FILE_LINES = 400
 FUNCTION_LINES = 60
 CONSTRUCTOR_ARGUMENTS = 12
 # What is longer than allowed still; the tests fail, too, when an entry is no longer needed.
-LONG_FUNCTIONS = {"InstructionData.__init__", "TripleData.__init__", "sample_pairs"}
-LONG_CONSTRUCTORS = {"CSProm", "Decoder", "GNN", "InstructionData", "KGE", "Student", "TripleData"}
+LONG_FUNCTIONS = {"TripleData.__init__"}
+LONG_CONSTRUCTORS = {"CSProm", "Decoder", "GNN", "KGE", "TripleData"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TEST_FILES = sorted(path for path in TESTS.rglob("test_*.py"))

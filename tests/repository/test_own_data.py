@@ -34,7 +34,7 @@ def small(tiny_base, tiny_encoder_folder):
         f"model.init_args.base={tiny_base}",
         "model.init_args.max_new_tokens=4",
         "model.init_args.lora={layers_to_transform: null, r: 4}",
-        f"data.init_args.encoder={tiny_encoder_folder}",
+        f"data.init_args.retrieval.encoder={tiny_encoder_folder}",
         "trainer.max_steps=2",
         "trainer.val_check_interval=2",
     ]
@@ -69,11 +69,11 @@ def test_its_experiment_trains_and_tests_a_student(small, tmp_path):
 
 
 def test_a_source_that_no_passage_has_is_named_with_those_there_are(small, tmp_path, capsys):
-    assert fit([*COMMANDS[0], *small, "data.init_args.sources=[pmc]", f"out={tmp_path / 'run'}"]) == 2
+    assert fit([*COMMANDS[0], *small, "data.init_args.retrieval.sources=[pmc]", f"out={tmp_path / 'run'}"]) == 2
     told = capsys.readouterr().err
     assert "no passage of source 'pmc'" in told
     assert "['passages']" in told
-    assert "data.init_args.sources" in told
+    assert "data.init_args.retrieval.sources" in told
 
 
 def test_its_graph_is_embedded_and_ranks_drugs(tiny_encoder_folder, tmp_path, capsys):

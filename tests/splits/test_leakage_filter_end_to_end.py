@@ -19,8 +19,8 @@ from kedrec.baselines.message_passing import MessageGraph
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import load_graph
 from kedrec.graph.links import linked_pairs
-from kedrec.kedrec_lm import instruction_data as instructions
 from kedrec.kedrec_lm import pair_sampling as drawing
+from kedrec.kedrec_lm import pair_source, question_data
 from kedrec.kedrec_lm.rationale_teachers import ExtractiveTeacher
 from kedrec.lladr import triple_noise
 from kedrec.sources.text.documents import read_documents
@@ -74,7 +74,7 @@ def planted_student(student, planted):
     """The student's data on the planted leaks."""
 
     def made(**settings):
-        return student(planted, planted / "texts.jsonl", **{"split": str(planted / "split.tsv"), **settings})
+        return student(planted, planted / "texts.jsonl", **{"split": {"file": str(planted / "split.tsv")}, **settings})
 
     return made
 
@@ -127,7 +127,7 @@ def test_no_message_of_a_gnn_runs_between_the_ends(planted):
 
 
 def _own_shares(monkeypatch):
-    monkeypatch.setattr(instructions, "given_split", lambda *_: None)
+    monkeypatch.setattr(pair_source, "given_split", lambda *_: None)
 
 
 def _all_passages(monkeypatch):
@@ -216,9 +216,9 @@ def test_no_drug_that_treats_in_the_test_is_irrelevant_in_training(planted, plan
     given.append(Pair("Disease::MESH:D1", "Compound::1", DRUG, "validation", True, ""))
     save_pairs(given, tmp_path / "pairs.parquet")
     with pytest.raises(KedrecError, match=rf"pairs\.parquet: a train pair calls {DRUG} irrelevant to {DISEASE}"):
-        planted_student(pairs=str(tmp_path / "pairs.parquet"))
-    monkeypatch.setattr(instructions, "check_pairs", lambda *_: None)
-    assert leaks.in_questions(planted_student(pairs=str(tmp_path / "pairs.parquet")), kept_for_test(planted))
+        planted_student(pairs={"file": str(tmp_path / "pairs.parquet")})
+    monkeypatch.setattr(question_data, "check_pairs", lambda *_: None)
+    assert leaks.in_questions(planted_student(pairs={"file": str(tmp_path / "pairs.parquet")}), kept_for_test(planted))
 
 
 @pytest.mark.usefixtures("fresh")
@@ -231,10 +231,10 @@ def test_likeness_of_drugs_sees_no_link_between_the_ends(planted, planted_studen
         return embed(graph, without=without)
 
     monkeypatch.setattr(drawing, "neighbourhood_embedding", watched)
-    planted_student(negatives="similar")
+    planted_student(pairs={"negatives": "similar"})
     assert seen == [[]]
     monkeypatch.setattr(drawing, "_without_held_out", lambda graph, _: graph)
-    planted_student(negatives="similar", seed=1)
+    planted_student(pairs={"negatives": "similar"}, seed=1)
     assert seen == [[], [(DRUG, DISEASE)]]
 
 
@@ -248,33 +248,33 @@ def test_embeddings_that_were_trained_on_the_test_are_refused(planted, planted_s
         score=lambda *_: None,
         split=None,
     )
-    monkeypatch.setattr(instructions.Exported, "load", lambda _: exported)
+    monkeypatch.setattr(pair_source.Exported, "load", lambda _: exported)
     with pytest.raises(KedrecError, match=r"trained on 2 of the 2 treatments .*split\.tsv"):
-        planted_student(embeddings="run", negatives="similar")
+        planted_student(pairs={"embeddings": "run", "negatives": "similar"})
     held = {tuple(line) for line in lines() if "Compound" in line[0] + line[2] and "Disease" in line[0] + line[2]}
     exported.held_out = {line for line in held if line[1] != PREVENTS}  # such as of a graph that its authors split
     with pytest.raises(KedrecError, match=r"trained on 1 of the 2 treatments .*split\.tsv"):
-        planted_student(embeddings="run", negatives="similar")
+        planted_student(pairs={"embeddings": "run", "negatives": "similar"})
 
     # What a run's own split has held out is dropped under all relations, which held_out does not list.
     exported.split = planted / "split.tsv"
-    data = planted_student(embeddings="run", negatives="similar")
+    data = planted_student(pairs={"embeddings": "run", "negatives": "similar"})
     assert data.facts["embeddings_were_trained_on"] == "0 of 2 test treatments"
     own = TreatmentSplit.load(planted / "split.tsv")
     exported.split = tmp_path / "split.tsv"
     replace(own, split_of={**own.split_of, (DRUG, DISEASE): "train"}).save(exported.split)
     with pytest.raises(KedrecError, match=r"trained on 1 of the 2 treatments .*split\.tsv"):
-        planted_student(embeddings="run", negatives="similar")
+        planted_student(pairs={"embeddings": "run", "negatives": "similar"})
     replace(own, graph="0" * 64).save(exported.split)
     with pytest.raises(KedrecError, match=r"embeddings: that run is of another graph .*split\.tsv"):
-        planted_student(embeddings="run", negatives="similar")
+        planted_student(pairs={"embeddings": "run", "negatives": "similar"})
 
 
 def test_by_date_training_and_its_teacher_read_nothing_of_later_times(planted, planted_student, student, monkeypatch):
     years = {row["id"]: row["date"] for row in passages()}
 
     def data():
-        return planted_student(split=None, split_by="date", validation=0.15, test=0.25)
+        return planted_student(split={"by": "date", "validation": 0.15, "test": 0.25})
 
     def late(made, split):
         cut = made.manifest.cuts[split].isoformat()
@@ -297,13 +297,16 @@ def test_by_date_training_and_its_teacher_read_nothing_of_later_times(planted, p
     assert late(made, "validation")
 
 
-FEW = {"mentioned": True, "validation": 0.15, "test": 0.25, "limits": {"train": 40, "validation": 4, "test": 8}}
+FEW = {"mentioned": True, "limits": {"train": 40, "validation": 4, "test": 8}}
+SHARES = {"validation": 0.15, "test": 0.25}
 
 
 @pytest.mark.parametrize("split_by", ["pair", "disease", "drug"])
 def test_on_the_sample_student_and_graph_model_obey_one_split(student, tmp_path, split_by):
     graph, texts = SAMPLE / "triples.tsv", SAMPLE / "passages.jsonl"
-    made = student(graph, texts, ("pmc", "clinical_trials"), split_by=split_by, chunk_tokens=10_000, **FEW)
+    made = student(
+        graph, texts, ("pmc", "clinical_trials"), split={"by": split_by, **SHARES}, chunk_tokens=10_000, pairs=FEW
+    )
     made.manifest.save(tmp_path / "split.tsv")
     world, edges = world_of(graph, texts), made.manifest.of("test")
     assert len(edges) > 10
@@ -319,19 +322,20 @@ def test_on_the_sample_a_student_obeys_the_split_of_a_graph_model(student, tmp_p
     data.manifest.save(tmp_path / "split.tsv")
     world, edges = world_of(graph, texts), data.manifest.of("test")
     assert leaks.in_triples(data, world, edges) == []
-    made = student(graph, texts, split=str(tmp_path / "split.tsv"), chunk_tokens=10_000, **FEW)
+    made = student(graph, texts, split={"file": str(tmp_path / "split.tsv")}, chunk_tokens=10_000, pairs=FEW)
     assert in_student(made, world, edges) == []
     assert made.manifest.identity == data.manifest.identity
 
 
 def test_the_shipped_pairs_show_no_test_treatment(student):
-    shipped = {"pairs": str(SAMPLE / "pairs.parquet"), "rationales": str(SAMPLE / "rationales.jsonl")}
+    pairs = str(SAMPLE / "pairs.parquet")
+    shipped = {"pairs": {"file": pairs}, "rationales": str(SAMPLE / "rationales.jsonl")}
     graph, texts = SAMPLE / "triples.tsv", SAMPLE / "passages.jsonl"
     made = student(graph, texts, ("pmc", "clinical_trials"), chunk_tokens=10_000, **shipped)
     world, edges = world_of(graph, texts), made.manifest.of("test")
     assert in_student(made, world, edges) == []
     assert {(pair.relevant, pair.disease) for pair in made.pairs if pair.split == "test"} <= edges
-    assert leaks.in_triples(triple_data(graph, pairs__file=shipped["pairs"], noise__add=0.5), world, edges) == []
+    assert leaks.in_triples(triple_data(graph, pairs__file=pairs, noise__add=0.5), world, edges) == []
 
 
 @pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs KEDREC_REAL_DATA")
@@ -341,7 +345,7 @@ def test_on_real_data_student_and_graph_model_obey_one_split(student, tmp_path, 
     documents = islice(read_documents(graph.parent / "text" / "pubmed_abstracts.jsonl.zst"), 0, None, 24)
     fields = ("id", "source", "title", "text", "date")
     texts.write_text("".join(json.dumps({name: getattr(one, name) for name in fields}) + "\n" for one in documents))
-    made = student(graph, texts, ("pmc",), split_by=split_by, chunk_tokens=10_000, **FEW)
+    made = student(graph, texts, ("pmc",), split={"by": split_by, **SHARES}, chunk_tokens=10_000, pairs=FEW)
     made.manifest.save(tmp_path / "split.tsv")
     world, edges = world_of(graph, texts), made.manifest.of("test")
     assert len(edges) > 10

@@ -55,12 +55,12 @@ def test_what_pairs_ask_by_the_id_of_a_namesake_is_held_out_of_the_graph(planted
 def test_what_pairs_ask_by_the_id_of_a_namesake_is_in_one_split(student, tmp_path, drug, disease):
     again = Pair(DISEASE, DRUG, "Compound::12", "train", True, "")
     with pytest.raises(KedrecError, match=rf"train pair asks about {DRUG} for {DISEASE}, which the split has in test"):
-        student(pairs=_given(tmp_path, drug, disease, again))
+        student(pairs={"file": _given(tmp_path, drug, disease, again)})
     wrong = Pair(DISEASE, "Compound::7", DRUG, "train", True, "")
     with pytest.raises(
         KedrecError, match=rf"train pair calls {DRUG} irrelevant to {DISEASE}, a treatment of it in test"
     ):
-        student(pairs=_given(tmp_path, drug, disease, wrong))
+        student(pairs={"file": _given(tmp_path, drug, disease, wrong)})
 
 
 @pytest.mark.usefixtures("store")
@@ -76,7 +76,7 @@ def test_no_description_tells_of_what_a_split_or_pairs_hold_out_not_even_that_of
 
 
 def test_a_rationale_does_not_say_it_goes_without_saying(student, planted, tmp_path):
-    split = str(planted / "split.tsv")
+    split = {"file": str(planted / "split.tsv")}
     drawn = student(split=split).pairs
     said = "It helps. It is also given in illness. So is other name. That is all."
     rows = [{"disease": one.disease, "relevant": one.relevant, "irrelevant": one.irrelevant} for one in drawn]
@@ -103,6 +103,6 @@ def test_how_popular_a_drug_is_in_training_counts_nothing_of_the_test(student, p
         return vectors(stated, drugs)
 
     monkeypatch.setattr(drawing, "popularity_vectors", watched)
-    student(split=str(planted / "split.tsv"), negatives="popular")
+    student(split={"file": str(planted / "split.tsv")}, pairs={"negatives": "popular"})
     manifest = TreatmentSplit.load(planted / "split.tsv")
     assert counted == [manifest.of("train"), manifest.of("train", "validation"), set(manifest.split_of)]

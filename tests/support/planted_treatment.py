@@ -5,6 +5,7 @@ import json
 from kedrec.graph.knowledge_graph import load_graph
 from kedrec.graph.therapeutic import THERAPEUTIC
 from kedrec.kedrec_lm.instruction_data import InstructionData
+from kedrec.kedrec_lm.question_settings import EvaluationSettings, PairSettings, RetrievalSettings, SplitSettings
 from kedrec.lladr.triple_data import TripleData
 from kedrec.sources.graph.entity_names import find_entities_file, load_entity_info
 from kedrec.splits.treatment_split import TreatmentSplit
@@ -75,10 +76,18 @@ def plant(folder, further=()):
     return folder
 
 
-def student_data(base, encoder, graph, texts, sources=("pmc",), **settings):
+def student_data(base, encoder, graph, texts, sources=("pmc",), pairs=None, split=None, chunk_tokens=200, **settings):
     """The student's data, ready."""
-    options = {"negatives": "random", "balanced": False, "encoder": str(encoder), "audits": []}
-    data = InstructionData(str(base), str(graph), str(texts), list(sources), **{**options, **settings})
+    data = InstructionData(
+        str(base),
+        str(graph),
+        str(texts),
+        RetrievalSettings(list(sources), str(encoder), chunk_tokens=chunk_tokens),
+        PairSettings(**{"negatives": "random", "balanced": False, **(pairs or {})}),
+        SplitSettings(**(split or {})),
+        evaluation=EvaluationSettings(audits=[]),
+        **settings,
+    )
     data.setup("fit")
     return data
 

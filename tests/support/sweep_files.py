@@ -10,7 +10,7 @@ def written(folder, name="small", **changes):
         "method": "grid",
         "metric": {"name": "test/f1", "goal": "maximize"},
         "parameters": {
-            "data.init_args.sources": {"values": [["pmc"], [], ["pcm"]]},
+            "data.init_args.retrieval.sources": {"values": [["pmc"], [], ["pcm"]]},
             "seed": {"value": 1},
             "use.logger": {"value": "wandb"},
         },

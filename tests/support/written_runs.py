@@ -87,7 +87,7 @@ def student(folder, sources=("clinical_trials", "pmc"), seed=0, f1=0.8, base=0.4
                 "base": "smollm2",
                 "graph": GRAPHS[data],
                 "texts": "/x/texts",
-                "sources": list(sources),
+                "retrieval": {"sources": list(sources)},
                 "seed": seed,
                 **more.pop("data_args", {}),
             },

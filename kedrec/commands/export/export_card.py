@@ -126,7 +126,7 @@ def _head(run: FinishedRun, student: Student, form: Form) -> str:
     settings: Mapping[str, Any] = run.original.tree["data"]["init_args"]
     head = ModelCardData(
         base_model=hub_name(student.base),
-        datasets=settings.get("sources") or None,
+        datasets=settings["retrieval"].get("sources") or None,
         language="en",
         library_name=_LIBRARIES[form],
         license=_licence(student.base),

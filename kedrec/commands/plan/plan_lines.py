@@ -25,7 +25,7 @@ from kedrec.commands.plan.table_costs import (
 )
 from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph, load_graph
-from kedrec.kedrec_lm.instruction_data import InstructionData
+from kedrec.kedrec_lm.question_data import QuestionData
 from kedrec.kedrec_lm.student import Student
 from kedrec.lladr.kge import KGE
 from kedrec.lladr.triple_data import TripleData
@@ -87,13 +87,13 @@ class Asked:
 
 def student_lines(student: Student, data: LightningDataModule, asked: Asked) -> list[str]:
     """Return the lines of a student."""
-    if not isinstance(data, InstructionData):
+    if not isinstance(data, QuestionData):
         raise KedrecError(f"data.class_path: {type(data).__name__} has no conversations; a student's plan needs them")
     gpu = asked.options.gpu != "cpu"
     decoder = decoder_of(student, gpu)
-    tokens = asked.options.tokens or data.max_tokens
+    tokens = asked.options.tokens or data.prompt.max_tokens
     supervised = min(asked.options.supervised or student.max_new_tokens + 1, tokens)
-    work = Work(data.batch_size, tokens, supervised)
+    work = Work(data.loader.batch_size, tokens, supervised)
     base = 2 if asked.cast else _BYTES[student.dtype_on(gpu)]
     compute = 2 if asked.sixteen else base
     trained = 4 if student.lora is not None and not asked.cast else base

@@ -5,7 +5,7 @@
 --peak-tflops X  of a device that is none of these, or that you measured
 --mfu X          share of the peak that is reached; 0.4 unless told
 --steps N        optimizer steps, where trainer.max_steps does not tell
---tokens N       of a conversation; unless told data.init_args.max_tokens, the most that the data let through
+--tokens N       of a conversation; unless told data.init_args.prompt.max_tokens, the most that the data let through
 --supervised N   of these, those of the answer; unless told model.init_args.max_new_tokens and its end
 --entities N     of a graph that is not there yet, with --relations N
 """

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from lightning import LightningDataModule
 
-from kedrec.kedrec_lm.instruction_data import InstructionData
+from kedrec.kedrec_lm.question_data import QuestionData
+from kedrec.kedrec_lm.question_settings import RetrievalSettings
 from kedrec.lladr.triple_data import TripleData
 from kedrec.sources.weights import BUNDLED_BASE, BUNDLED_ENCODER, encoder_folder
 
@@ -18,12 +19,12 @@ _BASE = 272e6  # bytes of the bundled base: 134.5 million weights in 16 bits, an
 def store_lines(data: LightningDataModule) -> list[str]:
     """Return a line for each kind of artefact: what is known of its size."""
     lines = []
-    if isinstance(data, InstructionData):
+    if isinstance(data, QuestionData):
         if data.base == BUNDLED_BASE:
             lines.append(f"base: {_megabytes(_BASE)}, converted once")
-        lines.append(_graph_line(data.graph_path))
-        if data.sources:
-            lines.append(_texts_line(data))
+        lines.append(_graph_line(data.pair_source.graph))
+        if data.pair_source.retrieval.sources:
+            lines.append(_texts_line(data.pair_source.texts, data.pair_source.retrieval))
     elif isinstance(data, TripleData):
         lines.append(_graph_line(data.graph_path))
         if "text" in data.anchors.sources:
@@ -38,12 +39,12 @@ def _graph_line(path: str) -> str:
     return f"graph: at most {_megabytes(size)}, its text; names once and 12 bytes a triple"
 
 
-def _texts_line(data: InstructionData) -> str:
-    size = _text_bytes(data.texts) if data.texts else None
+def _texts_line(texts: str | None, retrieval: RetrievalSettings) -> str:
+    size = _text_bytes(texts) if texts else None
     if size is None:
         return "passages, vectors, index: not known, the texts are fetched or not there yet"
-    passages = size / (_TOKEN * data.chunk_tokens)
-    width = _width(data.encoder_name)
+    passages = size / (_TOKEN * retrieval.chunk_tokens)
+    width = _width(retrieval.encoder)
     if width is None:
         return f"passages: about {_megabytes(size)}; vectors and index not known before the encoder is there"
     vectors, index = passages * 4 * width, passages * (4 * width + _LINKS)

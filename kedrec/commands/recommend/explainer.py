@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,13 +11,18 @@ from kedrec.commands.recommend.recommendation import Citation, Explanation, Show
 from kedrec.errors import KedrecError
 from kedrec.evaluation.calibration import confidence, margin
 from kedrec.evaluation.citation_metrics import checked_citations
+from kedrec.graph.named_graph import NamedGraph
 from kedrec.kedrec_lm.chat_batching import collate_questions, in_batches
 from kedrec.kedrec_lm.chat_encoding import ChatEncoder, Encoded, Shown
 from kedrec.kedrec_lm.decoding import choose_and_explain
-from kedrec.kedrec_lm.evidence import Gathered, Library
-from kedrec.kedrec_lm.instruction_data import InstructionData
+from kedrec.kedrec_lm.evidence import RetrievedEvidence, retrieve_evidence
+from kedrec.kedrec_lm.pair_source import open_texts
 from kedrec.kedrec_lm.question_batches import Question, QuestionBatch
+from kedrec.kedrec_lm.question_builder import QuestionBuilder
+from kedrec.kedrec_lm.question_data import QuestionData
+from kedrec.kedrec_lm.question_settings import LoaderSettings, PromptSettings, RetrievalSettings
 from kedrec.kedrec_lm.student import Student
+from kedrec.retrieval.corpus import Corpus
 from kedrec.sources.weights import base_folder
 from kedrec.splits.pairs import Pair
 from kedrec.storage.artifact_store import Store
@@ -33,15 +38,19 @@ class Explainer:
 
     Attributes:
         student: with its weights.
-        data: how questions are put: passages of a drug, their length and order, tokens.
-        library: of the graph and the texts.
+        corpus: the graph and the passages.
+        retrieval: which passages are retrieved.
+        prompt: how questions are written.
+        batch_size: prompts a batch.
         chat: writes questions for the student's base.
-        facts: what explains.
+        facts: describe the student.
     """
 
     student: Student
-    data: InstructionData
-    library: Library
+    corpus: Corpus
+    retrieval: RetrievalSettings
+    prompt: PromptSettings
+    batch_size: int
     chat: ChatEncoder
     facts: StudentFacts
 
@@ -51,18 +60,21 @@ class Explainer:
         Each question is put in both orders; the rationale is that of the order in which the drug comes first.
         """
         pairs = [Pair(disease, drug, other, "test", True, "") for drug, other in alternatives]
-        gathered = self.library.gather(pairs, self.data.passages_per_drug) if self.library.sources else {}
-        asked = [[self._encoded(pair, gathered, swapped) for swapped in (False, True)] for pair in pairs]
-        scores, rationales = self._answers([row for orders in asked for row, _ in orders])
+        evidence = RetrievedEvidence()
+        if self.retrieval.sources:
+            evidence = retrieve_evidence(self.corpus, pairs, self.retrieval.passages_per_drug)
+        builder = QuestionBuilder(self.corpus.named, evidence, self.retrieval.sources, self.prompt)
+        questions = [[self._encoded(pair, builder, swapped) for swapped in (False, True)] for pair in pairs]
+        scores, rationales = self._answers([row for orders in questions for row, _ in orders])
         return [
-            self._explanation(pair, gathered, orders[0], scores[2 * at : 2 * at + 2], rationales[2 * at])
-            for at, (pair, orders) in enumerate(zip(pairs, asked, strict=True))
+            self._explanation(pair, evidence, orders[0], scores[2 * at : 2 * at + 2], rationales[2 * at])
+            for at, (pair, orders) in enumerate(zip(pairs, questions, strict=True))
         ]
 
     def _explanation(
         self,
         pair: Pair,
-        gathered: Gathered,
+        evidence: RetrievedEvidence,
         asked: tuple[Encoded, list[Shown]],
         scores: Sequence[tuple[float, float]],
         rationale: str,
@@ -72,19 +84,19 @@ class Explainer:
         temperature = self.facts.temperature
         return Explanation(
             alternative=pair.irrelevant,
-            alternative_name=self.library.named.names(pair.irrelevant)[0],
+            alternative_name=self.corpus.named.names(pair.irrelevant)[0],
             margin=round(margin(scores), 5),
             prefers_drug=margin(scores) > 0,
             agreed=len({own > other for own, other in scores}) == 1,
             confidence=None if temperature is None else round(confidence(scores, temperature), 5),
             rationale=rationale,
-            passages=_passages(gathered, question, asked[1], {one.passage for one in checked if one.passage}),
+            passages=_passages(evidence, question, asked[1], {one.passage for one in checked if one.passage}),
             citations=tuple(Citation(one.written, one.passage or "", one.supported) for one in checked),
         )
 
-    def _encoded(self, pair: Pair, gathered: Gathered, swapped: bool) -> tuple[Encoded, list[Shown]]:
-        shown = self.library.shown(pair, gathered, swapped, self.data.passage_words, self.data.passage_order)
-        return self.chat.encode(self.library.question(pair, gathered, swapped), shown, ""), shown
+    def _encoded(self, pair: Pair, builder: QuestionBuilder, swapped: bool) -> tuple[Encoded, list[Shown]]:
+        shown = builder.shown(pair, swapped)
+        return self.chat.encode(builder.question(pair, swapped), shown, ""), shown
 
     def _answers(self, rows: Sequence[Encoded]) -> tuple[list[tuple[float, float]], list[str]]:
         """Return of each row the log-probabilities of the relevant drug's answer and of the other's, and a rationale.
@@ -109,7 +121,7 @@ class Explainer:
     def _batches(self, rows: Sequence[Encoded]) -> list[QuestionBatch]:
         pad = self.student.tokenizer.pad_token_id
         device = next(self.student.net.parameters()).device
-        batches = in_batches(rows, self.data.test_batch_size)
+        batches = in_batches(rows, self.batch_size)
         return [collate_questions(some, self._end if pad is None else pad).to(device) for some in batches]
 
     @property
@@ -129,17 +141,15 @@ def open_explainer(run: FinishedRun | None, graph: str, texts: str | None, store
     Raises:
         KedrecError: it is another model's run, or the texts are absent or not of their form.
     """
-    student, data = _student(run) if run else (Student(BUNDLED), InstructionData(BUNDLED, graph, "", []))
-    texts = texts or data.texts or None
+    settings = _run_settings(run) if run else _BUNDLED_SETTINGS
+    student = settings.student or Student(BUNDLED)
+    texts = texts or settings.texts or None
     if texts and not Path(texts).exists():
         raise KedrecError(f"{texts}: no such file or folder; say by --texts=PATH where the student's texts lie now")
-    sources = data.sources if run and texts else ()
-    # Without a run nobody says what is worth indexing: passages that name a drug, as no query is of anything else.
-    naming = texts is not None and (data.mentioned if run else True)
-    library = Library(graph, texts, sources, data.encoder_name, data.chunk_tokens, None, naming, store, data.before)
-    read = library.retriever
-    if run is None and read is not None:
-        library.sources = read.sources
+    retrieval = settings.retrieval if texts else replace(settings.retrieval, sources=[])
+    corpus = open_texts(texts, NamedGraph.load(graph, store), retrieval, settings.naming_drugs, store)
+    if run is None:
+        retrieval = replace(retrieval, sources=corpus.sources)
     student.configure_model()
     if run is not None:
         load_best(run, student)
@@ -149,18 +159,54 @@ def open_explainer(run: FinishedRun | None, graph: str, texts: str | None, store
         base=student.base,
         temperature=_temperature(run) if run else None,
         texts=texts or "",
-        sources=tuple(library.sources),
-        passages=len(library.passages),
+        sources=tuple(retrieval.sources),
+        passages=len(corpus.passages),
     )
-    return Explainer(student, data, library, ChatEncoder(base_folder(student.base, store), data.max_tokens), facts)
+    chat = ChatEncoder(base_folder(student.base, store), settings.prompt.max_tokens)
+    return Explainer(student, corpus, retrieval, settings.prompt, settings.batch_size, chat, facts)
 
 
-def _student(run: FinishedRun) -> tuple[Student, InstructionData]:
+@dataclass(frozen=True)
+class _Settings:
+    """What a student's run says of how it is prompted.
+
+    Attributes:
+        student: without its weights; ``None`` for the bundled base.
+        texts: file or folder of the texts that it reads, if any.
+        retrieval: which passages are retrieved.
+        prompt: how questions are written.
+        batch_size: prompts a batch.
+        naming_drugs: whether only passages that name a drug are indexed.
+    """
+
+    student: Student | None
+    texts: str | None
+    retrieval: RetrievalSettings
+    prompt: PromptSettings
+    batch_size: int
+    naming_drugs: bool
+
+
+# Passages that name a drug suffice, as no query is about anything else.
+_BUNDLED_SETTINGS = _Settings(
+    None, None, RetrievalSettings(sources=[]), PromptSettings(), LoaderSettings().test_batch_size, naming_drugs=True
+)
+
+
+def _run_settings(run: FinishedRun) -> _Settings:
     built = build(run.experiment)
-    if not isinstance(built.model, Student) or not isinstance(built.data, InstructionData):
+    if not isinstance(built.model, Student) or not isinstance(built.data, QuestionData):
         names = f"{type(built.model).__name__} on {type(built.data).__name__}"
         raise KedrecError(f"{run.path}: a run of {names}; --student wants that of a student, as both_sources.yaml's is")
-    return built.model, built.data
+    data, source = built.data, built.data.pair_source
+    return _Settings(
+        student=built.model,
+        texts=source.texts,
+        retrieval=source.retrieval,
+        prompt=data.prompt,
+        batch_size=data.loader.test_batch_size,
+        naming_drugs=source.pairs.mentioned,
+    )
 
 
 def _temperature(run: FinishedRun) -> float | None:
@@ -178,9 +224,9 @@ def _temperature(run: FinishedRun) -> float | None:
 
 
 def _passages(
-    gathered: Gathered, question: Question, shown: Sequence[Shown], cited: Collection[str]
+    evidence: RetrievedEvidence, question: Question, shown: Sequence[Shown], cited: Collection[str]
 ) -> tuple[ShownPassage, ...]:
-    known = {hit.passage.id: hit.passage for hits in gathered.values() for hit in hits}
+    known = {hit.passage.id: hit.passage for hits in evidence.hits.values() for hit in hits}
     found = []
     for number, (one, text) in enumerate(zip(shown, question.texts, strict=True), start=1):
         passage = known[one.id]

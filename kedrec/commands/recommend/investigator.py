@@ -27,7 +27,8 @@ class Investigator:
     def __init__(self, explainer: Explainer, therapeutic: Sequence[str]) -> None:
         self.explainer = explainer
         self.therapeutic = therapeutic
-        self.library = explainer.library
+        self.corpus = explainer.corpus
+        self.named = explainer.corpus.named
 
     def details(self, ranked: Ranked, drugs: Sequence[str], metapath: str | None) -> dict[str, Details]:
         """Return what there is on each drug.
@@ -42,8 +43,8 @@ class Investigator:
         """
         disease = ranked.disease.id
         found = {drug: self._paths.find(drug, disease, _PATHS, metapath) for drug in drugs}
-        graph = self.library.named.merged
-        named = {one.drug for one in ranked.candidates if self.library.named.names(one.drug) != (one.drug,)}
+        graph = self.named.merged
+        named = {one.drug for one in ranked.candidates if self.named.names(one.drug) != (one.drug,)}
         others = comparable_drugs(graph, self.therapeutic, ranked.candidates, drugs, named)
         asked = [(drug, others[drug]) for drug in drugs if drug in others]
         answers = self.explainer.explain(disease, asked) if asked else []
@@ -63,19 +64,19 @@ class Investigator:
 
     @cached_property
     def _paths(self) -> PathFinder:
-        return PathFinder(self.library.named.merged, self.therapeutic)
+        return PathFinder(self.named.merged, self.therapeutic)
 
     def _named(self, path: Path) -> NamedPath:
-        nodes = tuple(Node(node, self.library.named.names(node)[0]) for node in path.nodes)
+        nodes = tuple(Node(node, self.named.names(node)[0]) for node in path.nodes)
         once = tuple(tuple({link.relation: link for link in step}.values()) for step in path.steps)
         return NamedPath(path.types, float(f"{path.score:.4g}"), nodes, once)
 
     def _naming(self, entity: str) -> list[Passage] | None:
         """Return the passages, of any source, that name an entity; ``None`` where there are no texts."""
-        return None if self.library.retriever is None else self._of(self.library.passages, entity)
+        return None if self.corpus.retriever is None else self._of(self.corpus.passages, entity)
 
     def _of(self, passages: Sequence[Passage], entity: str) -> list[Passage]:
-        names = [name for name in self.library.named.names(entity) if len(name) >= _SHORTEST]
+        names = [name for name in self.named.names(entity) if len(name) >= _SHORTEST]
         if not names:
             return []
         pattern, plain = name_pattern(names), [name.lower() for name in names]
@@ -90,8 +91,8 @@ class Investigator:
     def _against(
         self, drug: str, disease: str, naming: list[Passage] | None, explanation: Explanation | None
     ) -> list[Objection]:
-        names = self.library.named.names
-        found = graph_objections(self.library.named.merged, names, drug, disease)
+        names = self.named.names
+        found = graph_objections(self.named.merged, names, drug, disease)
         called = names(drug)[0], names(disease)[0]
         if naming is not None:
             trials = adverse_trials(naming, names(disease), names(drug), self.explainer.facts.texts)

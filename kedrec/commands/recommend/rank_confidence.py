@@ -17,7 +17,7 @@ import numpy as np
 from kedrec.commands.recommend.drug_ranking import DrugRanking
 from kedrec.storage.artifact_store import Store
 
-_COUNTING = 1  # raise when it is counted differently: counts kept in stores are then made anew
+_COUNTS_VERSION = 1  # increase it with a change of `_count`: stored counts are then made again
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def calibrate(ranking: DrugRanking, names: str | None, store: Store) -> Calibrat
         store: keeps the counts.
     """
     exported, graph = ranking.exported, ranking.graph
-    key = {"run": exported.identity, "graph": graph.source_hash, "names": names, "counting": _COUNTING}
+    key = {"run": exported.identity, "graph": graph.source_hash, "names": names, "counting": _COUNTS_VERSION}
     held = sorted("\t".join(one) for one in exported.held_out)
 
     def build(folder: Path) -> None:

@@ -12,10 +12,10 @@ from kedrec.commands.recommend.rank_confidence import Calibration, calibrate
 from kedrec.commands.recommend.recommendation import Answer, Disease, PublishedDrug, Ranked, Recommendation, Run
 from kedrec.errors import KedrecError
 from kedrec.graph.entity_lookup import Lookup
+from kedrec.graph.named_graph import NamedGraph
 from kedrec.graph.paths import types_between
 from kedrec.graph.therapeutic import THERAPEUTIC, therapeutic_relations
 from kedrec.graph.trained_embeddings import Exported
-from kedrec.kedrec_lm.evidence import Library
 from kedrec.sources.graph.entity_ids import entity_type
 from kedrec.splits.split_folder import is_split_folder
 from kedrec.storage.artifact_store import Store
@@ -60,27 +60,25 @@ class Recommender:
         self.graph_path = graph or str(settings["graph"])
         if is_split_folder(self.graph_path):
             raise KedrecError(f"{self.graph_path}: a graph that is split; name the whole one by graph=PATH")
-        self.library = Library(self.graph_path, None, (), "minilm", 200, None, False, store)
-        self.graph = self.library.named.graph
+        self.named = NamedGraph.load(self.graph_path, store)
+        self.graph = self.named.graph
         names = settings.get("relations", list(THERAPEUTIC))
         if not names:
             raise KedrecError(f"{run.path}: data.init_args.relations names no therapeutic relation to rank by")
         self.relations = self.graph.match_relations(names, optional=THERAPEUTIC)
         self.therapeutic = therapeutic_relations(self.graph, names)
         exported = Exported.load(run.path)
-        self.ranking = DrugRanking(
-            exported, self.graph, self.library.named.canonical_rows, self.therapeutic, self.relations
-        )
+        self.ranking = DrugRanking(exported, self.graph, self.named.canonical_rows, self.therapeutic, self.relations)
         self._store = store
 
     @cached_property
     def calibration(self) -> Calibration:
         """How often ranks are right."""
-        return calibrate(self.ranking, self.library.named.names_hash, self._store)
+        return calibrate(self.ranking, self.named.names_hash, self._store)
 
     @cached_property
     def _lookup(self) -> Lookup:
-        return Lookup(self.graph, self.library.named.names, self.library.named.canonical_rows, "Disease")
+        return Lookup(self.graph, self.named.names, self.named.canonical_rows, "Disease")
 
     def check_metapath(self, metapath: str) -> None:
         """Raise unless the graph has such paths from drugs to diseases.
@@ -93,7 +91,7 @@ class Recommender:
 
     def diseases(self, word: str = "") -> list[ListedDisease]:
         """Return the diseases that drugs can be ranked for, as `list_diseases` does."""
-        return list_diseases(self.library.named, self.ranking, word)
+        return list_diseases(self.named, self.ranking, word)
 
     def rank(self, asked: str) -> Ranked:
         """Return all drugs, ranked.
@@ -112,13 +110,13 @@ class Recommender:
         degrees = np.bincount(self.graph.triples[:, ::2].ravel(), minlength=len(self.graph.entities))
         edges = sum(int(degrees[self.graph.entity_rows[one]]) for one in ids)
         known = len(self.ranking.known.get(ids[0], {}))
-        disease = Disease(asked, ids[0], tuple(ids), self.library.named.names(ids[0])[0], edges, known)
+        disease = Disease(asked, ids[0], tuple(ids), self.named.names(ids[0])[0], edges, known)
         return Ranked(disease, self.ranking.rank(ids))
 
     def to_explain(self, ranked: Ranked, wanted: Wanted) -> list[str]:
         """Return the first listed drugs that are new and have a name: another says nothing to student or reader."""
         new = [one.drug for one in _listed(ranked, wanted) if one.known is None]
-        return [drug for drug in new if self.library.named.names(drug) != (drug,)][: wanted.explain]
+        return [drug for drug in new if self.named.names(drug) != (drug,)][: wanted.explain]
 
     def answer(self, ranked: Ranked, wanted: Wanted, investigator: "Investigator | None" = None) -> Answer:
         """Return what is shown of a ranking, looked into by an investigator.
@@ -132,7 +130,7 @@ class Recommender:
         treated = "training" in self.ranking.known.get(ranked.disease.id, {}).values()
         recommendations = [
             Recommendation(
-                name=self.library.named.names(one.drug)[0],
+                name=self.named.names(one.drug)[0],
                 candidate=one,
                 confidence=None if one.asked_rank is None else self.calibration.at(one.asked_rank, treated=treated),
                 details=details.get(one.drug),
@@ -169,7 +167,7 @@ class Recommender:
         published: dict[str, str] = case.get("published") or {}
         ids = [f"Compound::{identifier}" for identifier in published.values()]
         return [
-            PublishedDrug(place, name, place_of.get(self.library.named.canonical_id(drug)))
+            PublishedDrug(place, name, place_of.get(self.named.canonical_id(drug)))
             for place, (name, drug) in enumerate(zip(published, ids, strict=True), start=1)
         ]
 

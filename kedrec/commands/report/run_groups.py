@@ -212,13 +212,13 @@ def _role(run: Run) -> tuple[Kind, str]:
     """Return the kind of a run, and the name of its row."""
     model, data = run.settings("model"), run.settings("data")
     if run.finished.task == "choice":
-        sources = tuple(sorted(data.get("sources") or ()))
+        sources = tuple(sorted((data.get("retrieval") or {}).get("sources") or ()))
         setting = _SOURCES.get(sources, " + ".join(sources))
         if run.finished.collection == "MIMIC":
             setting = "mimic"
         if "biogpt" in str(model.get("base", "")).lower():
             return "student", f"BioGPT, {SETTINGS.get(setting, setting)}"
-        if model.get("answer_weight", 1) == 0:
+        if (model.get("loss") or {}).get("answer", 1) == 0:
             return "student", f"choices alone, {SETTINGS.get(setting, setting)}"
         return "student", setting
     kind: Kind = "graph" if run.finished.task == "link_prediction" else "other"

@@ -30,7 +30,7 @@ class Document:
 
     Attributes:
         id: unique among all documents, e.g. ``NCT00000102`` or ``PMC1429708``; rationales cite it.
-        source: ``clinical_trials``, ``pmc``, or any other word; ``data.init_args.sources`` selects by it.
+        source: ``clinical_trials``, ``pmc``, or any other word; ``data.init_args.retrieval.sources`` selects by it.
         title: one line; may be empty.
         text: the body, paragraphs separated by an empty line.
         date: publication date or year, as the source writes it.

@@ -79,7 +79,7 @@ def real_run(tmp_path_factory):
     save_pairs([one for split, n in few.items() for one in [p for p in pairs if p.split == split][:n]], folder / "p")
     place = folder / "run"
     command = [sys.executable, "-m", "kedrec.fit", "experiments/both_sources.yaml", f"out={place}"]
-    command += [f"data.init_args.pairs={folder / 'p'}", "model.init_args.max_new_tokens=24"]
+    command += [f"data.init_args.pairs.file={folder / 'p'}", "model.init_args.max_new_tokens=24"]
     command += ["trainer.max_steps=40", "trainer.val_check_interval=20"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=1500, check=False)
     assert done.returncode == 0, done.stderr

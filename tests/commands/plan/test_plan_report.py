@@ -77,7 +77,7 @@ def test_a_plan_leaves_no_run_folder_and_an_empty_store_empty(plan, tmp_path, em
 
 
 def test_processes_batches_and_steps_multiply(plan, tiny_base, tmp_path):
-    settings = (f"model.init_args.base={tiny_base}", "use.model=student_full", "data.init_args.batch_size=3")
+    settings = (f"model.init_args.base={tiny_base}", "use.model=student_full", "data.init_args.loader.batch_size=3")
     one = plan("experiments/both_sources.yaml", *settings)
     many = plan("experiments/both_sources.yaml", *settings, "trainer.accumulate_grad_batches=4", "--gpus=2")
     assert "3 conversations of at most 768 tokens: 2,304 tokens, 219 of them of answers" in one

@@ -7,10 +7,14 @@ import torch
 
 from kedrec.commands.recommend.explainer import Explainer
 from kedrec.commands.recommend.recommendation import StudentFacts
+from kedrec.graph.named_graph import NamedGraph
 from kedrec.kedrec_lm.chat_encoding import ChatEncoder
-from kedrec.kedrec_lm.evidence import Library
-from kedrec.kedrec_lm.instruction_data import InstructionData
+from kedrec.kedrec_lm.evidence import retrieve_evidence
+from kedrec.kedrec_lm.pair_source import open_texts
+from kedrec.kedrec_lm.question_builder import QuestionBuilder
+from kedrec.kedrec_lm.question_settings import PromptSettings, RetrievalSettings
 from kedrec.kedrec_lm.student import Student
+from kedrec.retrieval.corpus import Corpus
 from kedrec.splits.pairs import Pair
 from kedrec.storage.artifact_store import Store
 from tests.support.command_process import REPOSITORY
@@ -25,10 +29,11 @@ def explainer(tiny_base, tiny_encoder_folder, store):
     student = Student(str(tiny_base), max_new_tokens=6)
     student.configure_model()
     student.net.eval()
-    data = InstructionData(str(tiny_base), *files, SOURCES, encoder=str(tiny_encoder_folder), test_batch_size=2)
-    library = Library(*files, SOURCES, str(tiny_encoder_folder), 200, None, False, Store())
+    retrieval, prompt = RetrievalSettings(SOURCES, str(tiny_encoder_folder)), PromptSettings()
+    corpus = open_texts(files[1], NamedGraph.load(files[0], Store()), retrieval, False, Store())
     facts = StudentFacts("", str(tiny_base), 2.0, files[1], tuple(SOURCES), 1)
-    return Explainer(student, data, library, ChatEncoder(str(tiny_base), data.max_tokens), facts)
+    chat = ChatEncoder(str(tiny_base), prompt.max_tokens)
+    return Explainer(student, corpus, retrieval, prompt, 2, chat, facts)
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +44,9 @@ def pairs():
 
 
 def encoded(explainer, pair, swapped):
-    gathered = explainer.library.gather([pair], 1)
-    shown = explainer.library.shown(pair, gathered, swapped, 32, "nearest")
-    return explainer.chat.encode(explainer.library.question(pair, gathered, swapped), shown, "")
+    evidence = retrieve_evidence(explainer.corpus, [pair], 1)
+    builder = QuestionBuilder(explainer.corpus.named, evidence, SOURCES, PromptSettings())
+    return explainer.chat.encode(builder.question(pair, swapped), builder.shown(pair, swapped), "")
 
 
 def log_probability(net, prompt, answer):
@@ -84,10 +89,10 @@ def test_margin_and_rationale_are_those_of_the_drug_asked_for(explainer, pairs):
 def test_passages_are_those_of_both_drugs_with_their_links(explainer, pairs):
     pair = pairs[0]
     (one,) = explainer.explain(pair.disease, [(pair.relevant, pair.irrelevant)])
-    names = {explainer.library.named.names(drug)[0] for drug in (pair.relevant, pair.irrelevant)}
+    names = {explainer.corpus.named.names(drug)[0] for drug in (pair.relevant, pair.irrelevant)}
     assert {passage.drug for passage in one.passages} == names
     assert [passage.number for passage in one.passages] == list(range(1, len(one.passages) + 1))
-    known = {passage.id: passage for passage in explainer.library.passages}
+    known = {passage.id: passage for passage in explainer.corpus.passages}
     for passage in one.passages:
         assert passage.url == known[passage.id].url
         assert passage.title == known[passage.id].title
@@ -96,9 +101,9 @@ def test_passages_are_those_of_both_drugs_with_their_links(explainer, pairs):
 
 
 def test_without_sources_or_a_temperature_it_still_answers(explainer, pairs):
-    library = Library(str(SAMPLE / "triples.tsv"), None, (), "minilm", 200, None, False, Store())
+    corpus = Corpus.without_texts(explainer.corpus.named, 200)
     facts = replace(explainer.facts, temperature=None, texts="", sources=(), passages=0)
-    (one,) = replace(explainer, library=library, facts=facts).explain(
+    (one,) = replace(explainer, corpus=corpus, retrieval=RetrievalSettings([]), facts=facts).explain(
         pairs[0].disease, [(pairs[0].relevant, pairs[0].irrelevant)]
     )
     assert one.passages == ()

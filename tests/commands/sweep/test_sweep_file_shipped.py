@@ -119,7 +119,7 @@ def test_a_trial_of_wandbs_agent_trains(tiny_experiment, agent, tmp_path, monkey
     content = yaml.safe_load((REPOSITORY / "sweeps" / "ablation.yaml").read_text())
     at = content["command"].index("experiments/both_sources.yaml")
     command = [*content["command"][:at], str(tiny_experiment), *content["command"][at + 1 :]]
-    values = {"data.init_args.sources": ["pmc"], "seed": 1, "use.logger": "wandb"}
+    values = {"data.init_args.retrieval.sources": ["pmc"], "seed": 1, "use.logger": "wandb"}
     assert values.keys() == content["parameters"].keys()
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("WANDB_MODE", "offline")
