@@ -77,7 +77,11 @@ def test_a_source_that_no_passage_has_is_named_with_those_there_are(small, tmp_p
 
 
 def test_its_graph_is_embedded_and_ranks_drugs(tiny_encoder_folder, tmp_path, capsys):
-    small = ["model.init_args.dim=32", f"data.init_args.encoder={tiny_encoder_folder}", "trainer.max_steps=4"]
+    small = [
+        "model.init_args.dim=32",
+        f"data.init_args.anchors.encoder={tiny_encoder_folder}",
+        "trainer.max_steps=4",
+    ]
     run = tmp_path / "run"
     assert fit([*COMMANDS[2], *QUICK, *small, "trainer.val_check_interval=2", f"out={run}"]) == 0
     capsys.readouterr()

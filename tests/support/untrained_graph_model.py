@@ -27,9 +27,9 @@ def untrained_graph_model(folder, with_pairs=False):
             Pair(GOUT, "Compound::DB00437", "Compound::DB01001", "test", True, ""),
         ]
         save_pairs(pairs, folder / "pairs.parquet")
-        overrides.append(f"data.init_args.pairs={folder / 'pairs.parquet'}")
+        overrides.append(f"data.init_args.pairs.file={folder / 'pairs.parquet'}")
     else:
-        overrides += ["data.init_args.test=0.4", "data.init_args.unseen_diseases=4", "seed=1"]
+        overrides += ["data.init_args.split.test=0.4", "data.init_args.split.unseen_diseases=4", "seed=1"]
     built = build(
         compose(REPOSITORY / "experiments" / "transe_base.yaml", [*overrides, "trainer.enable_progress_bar=false"])
     )
