@@ -62,14 +62,27 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """The attention heads of a layer.
+
+    Attributes:
+        query: heads of the queries.
+        key_value: heads of the keys and values.
+        width: dimension of each head.
+    """
+
+    query: int
+    key_value: int
+    width: int
+
+
+@dataclass(frozen=True)
 class Decoder:
     """A causal LM without its weights.
 
     Attributes:
         hidden: width of a row.
-        heads: of attention.
-        kv_heads: of its keys and values.
-        head_width: of each.
+        attention: its heads.
         feed_forward: width between the MLP's matrices.
         vocabulary: tokens.
         gated: whether the MLP is SwiGLU's product of two, or plain.
@@ -82,9 +95,7 @@ class Decoder:
     """
 
     hidden: int
-    heads: int
-    kv_heads: int
-    head_width: int
+    attention: Attention
     feed_forward: int
     vocabulary: int
     gated: bool
@@ -133,7 +144,8 @@ def layer_activations(decoder: Decoder, layer: Layer, compute: int, adapter: int
         adapter: bytes of an adapter's.
     """
     norm = _kept_by_norm(decoder, layer.norms_trained, compute)
-    attention = 2 * compute * (decoder.heads + decoder.kv_heads) * decoder.head_width + 4 * decoder.heads
+    heads = decoder.attention
+    attention = 2 * compute * (heads.query + heads.key_value) * heads.width + 4 * heads.query
     between = compute * decoder.feed_forward * (3 if decoder.gated else 1)
     return 2 * norm + attention + between + sum(_kept_inputs(layer, compute, adapter))
 
@@ -198,7 +210,7 @@ def flops(decoder: Decoder, work: Work) -> Flops:
     pairs of positions, as in the paper. The projection to the vocabulary counts where logits are wanted.
     """
     tokens = work.batch * work.tokens
-    scores = 4 * tokens * work.tokens * decoder.heads * decoder.head_width  # of a layer, forward
+    scores = 4 * tokens * work.tokens * decoder.attention.query * decoder.attention.width  # of a layer, forward
 
     def of(layers: Sequence[Layer]) -> float:
         matrices = sum(matrix.size + matrix.adapter for layer in layers for matrix in layer.matrices)

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
-from kedrec.commands.plan.decoder_costs import Decoder, Layer, Matrix
+from kedrec.commands.plan.decoder_costs import Attention, Decoder, Layer, Matrix
 from kedrec.errors import KedrecError
 from kedrec.kedrec_lm.student import Student
 from kedrec.sources.weights import base_folder, bundled_gguf
@@ -83,9 +83,11 @@ def decoder_of(student: Student, gpu: bool = False) -> Decoder:
     names = {matrix.name for matrix in matrices[0]}
     return Decoder(
         hidden=shape.hidden_size,
-        heads=heads,
-        kv_heads=getattr(shape, "num_key_value_heads", None) or heads,
-        head_width=getattr(shape, "head_dim", None) or shape.hidden_size // heads,
+        attention=Attention(
+            heads,
+            getattr(shape, "num_key_value_heads", None) or heads,
+            getattr(shape, "head_dim", None) or shape.hidden_size // heads,
+        ),
         feed_forward=getattr(shape, "intermediate_size", None) or 4 * shape.hidden_size,
         vocabulary=shape.vocab_size,
         gated=not names.isdisjoint(("gate_proj", "gate_up_proj")),

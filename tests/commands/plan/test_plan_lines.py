@@ -6,6 +6,7 @@ from peft import LoraConfig
 from torch.utils.flop_counter import FlopCounterMode
 
 from kedrec.commands.plan.decoder_costs import (
+    Attention,
     Decoder,
     Layer,
     Matrix,
@@ -153,14 +154,14 @@ def test_a_gpt_layer_keeps_34_bytes_a_width_as_korthikanti_count_it():
     names = {"q_proj": (1, 1), "k_proj": (1, 1), "v_proj": (1, 1), "out_proj": (1, 1), "fc1": (1, 4), "fc2": (4, 1)}
     matrices = (Matrix(name, inner * width, outer * width, trained=True) for name, (inner, outer) in names.items())
     layer = Layer(tuple(matrices), norms_trained=True)
-    decoder = Decoder(width, 8, 8, width // 8, 4 * width, 1000, False, False, (layer,), 0, 1)
+    decoder = Decoder(width, Attention(8, 8, width // 8), 4 * width, 1000, False, False, (layer,), 0, 1)
     few = 2 * 8 + 4 * 8  # means and roots of two norms, and the fused attention's sums, which the paper leaves out
     assert layer_activations(decoder, layer, 2, 2) - few == (34 - 2) * width  # less two masks of dropout, a byte each
 
 
 def test_all_of_palm_s_6_operations_are_counted_where_every_weight_is_trained():
     layer = Layer((Matrix("fc1", 64, 256, trained=True), Matrix("fc2", 256, 64, trained=True)), norms_trained=True)
-    decoder = Decoder(64, 4, 4, 16, 256, 100, False, True, (layer,) * 3, 0, 1, True, True)
+    decoder = Decoder(64, Attention(4, 4, 16), 256, 100, False, True, (layer,) * 3, 0, 1, True, True)
     weights = 3 * 2 * 64 * 256 + 64 * 100
     attention = 12 * 3 * 4 * 16 * 50  # PaLM's 12 L H Q T
     assert flops(decoder, Work(2, 50, 50)).model == 2 * 50 * (6 * weights + attention)
