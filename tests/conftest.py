@@ -10,6 +10,7 @@ import yaml
 
 from tests.support import process_guard
 from tests.support.shared_between_workers import made_once, shared_root
+from tests.support.small_data_set import write_small_data_set
 from tests.support.small_lladr import write_small_lladr
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -229,3 +230,14 @@ def small_lladr(tmp_path_factory, tiny_encoder_folder, store):
         write_small_lladr(folder / "small.yaml", tiny_encoder_folder)
 
     return made_once(shared_root(tmp_path_factory) / "small_lladr", write) / "small.yaml"
+
+
+@pytest.fixture(scope="session")
+def small_data_set(tmp_path_factory, tiny_base, tiny_encoder_folder):
+    """An experiment's file whose pairs and rationales `kedrec.prepare` makes of the sample's graph and texts."""
+
+    def write(folder):
+        folder.mkdir()
+        write_small_data_set(folder / "small.yaml", tiny_base, tiny_encoder_folder)
+
+    return made_once(shared_root(tmp_path_factory) / "small_data_set", write) / "small.yaml"

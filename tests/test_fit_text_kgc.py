@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+from tests.support.command_in_process import run_in_process
 from tests.support.command_process import REPOSITORY
 from tests.support.forked_command import run_forked
 
@@ -53,7 +54,7 @@ def test_after_kill_9_the_same_command_ends_with_the_same_numbers_and_weights(mo
     """Dropout, the learned tokenizer and first values all follow from the seed and what the checkpoint holds."""
     experiment = small(model)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    done = run_forked(experiment, f"out={whole}")
+    done = run_in_process(experiment, f"out={whole}")
     assert done.returncode == 0, done.stderr
     metrics = json.loads((whole / "metrics.json").read_text())
     assert {

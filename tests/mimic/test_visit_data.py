@@ -241,7 +241,7 @@ def test_a_run_says_nothing_of_who_it_was_and_a_killed_one_ends_alike(small, hos
     graph, mimic = hospital
     places = f"mimic={mimic}", f"graph={graph}"
     whole = tmp_path / "whole"
-    done = run_forked(small, *places, f"out={whole}")
+    done = run_in_process(small, *places, f"out={whole}")
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (whole / "predictions.jsonl").read_text().splitlines()]
     metrics = json.loads((whole / "metrics.json").read_text())
