@@ -130,9 +130,9 @@ def test_a_second_process_is_kept_out_of_a_run(tiny_experiment, tmp_path):
 def test_faults_of_the_user_are_one_line_without_a_trace(tiny_experiment, tmp_path):
     for arguments, words in (
         (["data.init_args.graph=nowhere.tsv"], "nowhere.tsv"),
-        (["data.init_args.sources=[pcm]"], "did you mean 'pmc'"),
+        (["data.init_args.retrieval.sources=[pcm]"], "did you mean 'pmc'"),
         (["model.init_args.base=nowhere/at-all"], "nowhere/at-all"),
-        (["model.init_args.learning_rte=1"], "did you mean 'learning_rate'"),
+        (["model.init_args.optimizer.learning_rte=1"], "did you mean 'learning_rate'"),
     ):
         done = run_in_process(tiny_experiment, f"out={tmp_path / 'run'}", *arguments)
         assert done.returncode == 2, done.stderr
@@ -152,9 +152,9 @@ def test_a_graph_and_texts_of_ones_own(tiny_base, tiny_encoder_folder, store, tm
         f"model.init_args.base={tiny_base}",
         "model.init_args.lora.layers_to_transform=null",
         "model.init_args.max_new_tokens=4",
-        f"data.init_args.encoder={tiny_encoder_folder}",
-        "data.init_args.max_tokens=1500",
-        "data.init_args.limits={train: 8, validation: 2, test: 4}",
+        f"data.init_args.retrieval.encoder={tiny_encoder_folder}",
+        "data.init_args.prompt.max_tokens=1500",
+        "data.init_args.pairs.limits={train: 8, validation: 2, test: 4}",
         "trainer.max_steps=3",
         "trainer.enable_progress_bar=false",
     )

@@ -52,7 +52,7 @@ def _predictions(folder, name="predictions.jsonl"):
 def alone(tiny_experiment, tmp_path_factory):
     """One process with batches of four."""
     folder = tmp_path_factory.mktemp("alone") / "run"
-    clip = ("trainer.gradient_clip_val=1.0", "trainer.precision=32-true", "data.init_args.batch_size=4")
+    clip = ("trainer.gradient_clip_val=1.0", "trainer.precision=32-true", "data.init_args.loader.batch_size=4")
     done = run_forked(tiny_experiment, f"out={folder}", *SETTINGS, *clip)
     assert done.returncode == 0, done.stderr
     return folder

@@ -30,7 +30,7 @@ def real_run(pairs, store, tmp_path_factory):
     """The folder of ``make fit`` on these pairs, by a process of its own, on a store that is empty before."""
     folder = tmp_path_factory.mktemp("real")
     save_pairs(pairs, folder / "pairs.parquet")
-    settings = (f"out={folder / 'run'}", f"data.init_args.pairs={folder / 'pairs.parquet'}")
+    settings = (f"out={folder / 'run'}", f"data.init_args.pairs.file={folder / 'pairs.parquet'}")
     done = run("experiments/both_sources.yaml", *settings, timeout=3000)
     assert done.returncode == 0, done.stderr
     return folder / "run"

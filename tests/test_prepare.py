@@ -96,8 +96,14 @@ def test_a_model_is_asked_once_and_only_what_passes_is_kept(small_data_set, tmp_
             "class_path": "kedrec.llm.endpoint_model.EndpointModel",
             "init_args": {"model": "m", "base_url": server.url, "prices": {"input": 1.0, "output": 2.0}},
         }
-        settings = [f"data.init_args.teacher={json.dumps(teacher)}", "data.init_args.max_cost=5.0"]
-        settings += ["data.init_args.limits.validation=8", "data.init_args.limits.test=8"]  # some are right in each
+        settings = [
+            f"data.init_args.rationales.teacher={json.dumps(teacher)}",
+            "data.init_args.rationales.max_cost=5.0",
+        ]
+        settings += [
+            "data.init_args.pairs.limits.validation=8",
+            "data.init_args.pairs.limits.test=8",
+        ]  # some are right in each
         plan = prepare(small_data_set, "--dry-run", *settings, store=tmp_path / "store")
         assert plan.returncode == 0, plan.stderr
         assert "questions to ask" in plan.stdout
@@ -126,7 +132,9 @@ def test_a_teacher_of_whom_nothing_passes_is_told_with_the_reasons(small_data_se
     with serving(rule=lambda *_: Reply(chat("I cannot say."))) as server:
         model = {"class_path": "kedrec.llm.endpoint_model.EndpointModel"}
         model["init_args"] = {"model": "m", "base_url": server.url}
-        done = prepare(small_data_set, f"data.init_args.teacher={json.dumps(model)}", store=tmp_path / "store")
+        done = prepare(
+            small_data_set, f"data.init_args.rationales.teacher={json.dumps(model)}", store=tmp_path / "store"
+        )
     assert done.returncode == 2
     assert "the teacher m: of 2" in done.stderr
     assert "not of the form asked for (2" in done.stderr
@@ -148,7 +156,7 @@ def test_texts_are_fetched_for_the_pairs_and_full_texts_take_the_place_of_abstra
     with Loopback(answer) as server:
         web = {"email": "me@x.org", "abstracts": 3, "trials_url": f"{server.url}/studies"}
         web |= {"eutils_url": server.url, "pmc_url": server.url}
-        settings = ["texts=null", f"data.init_args.web={json.dumps(web)}", f"out={tmp_path / 'set'}"]
+        settings = ["texts=null", f"data.init_args.download.web={json.dumps(web)}", f"out={tmp_path / 'set'}"]
         online = {"store": tmp_path / "store", "HF_HUB_OFFLINE": ""}
         plan = prepare(small_data_set, "--dry-run", *settings, **online)
         assert plan.returncode == 0, plan.stderr

@@ -10,6 +10,7 @@ from kedrec.errors import KedrecError
 from kedrec.kedrec_lm.chat_batching import collate_chats
 from kedrec.kedrec_lm.chat_encoding import Encoded
 from kedrec.kedrec_lm.question_batches import Question
+from kedrec.kedrec_lm.student import LossWeights
 from kedrec.kedrec_lm.teacher_distributions import with_expectations
 from kedrec.kedrec_lm.token_teacher import Distillation
 from kedrec.storage.artifact_store import Store
@@ -75,7 +76,7 @@ def test_the_loss_is_the_divergence_over_a_full_forward_pass_of_both(tiny_base, 
 
 def test_training_on_it_alone_brings_the_student_nearer(tiny_base, store, teacher):
     model = student(tiny_base, store, lora=None, distill=Distillation(str(teacher), dtype="float32"))
-    model.answer_weight = model.choice_weight = 0.0
+    model.loss_weights = LossWeights(answer=0.0, choice=0.0)
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
     seen = []
     for _ in range(12):
@@ -143,7 +144,7 @@ def test_padding_changes_nothing(tiny_base, store, teacher):
 
 def test_the_command_line_distils_with_kept_distributions(tiny_experiment, teacher, tmp_path):
     distill = f"model.init_args.distill={{teacher: {teacher}, top_k: 8, temperature: 2.0}}"
-    settings = [distill, "data.init_args.distill=${model.init_args.distill}", "trainer.max_steps=6"]
+    settings = [distill, "data.init_args.loader.distill=${model.init_args.distill}", "trainer.max_steps=6"]
     done = run_in_process(tiny_experiment, f"out={tmp_path / 'run'}", *settings)
     assert done.returncode == 0, done.stderr
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)

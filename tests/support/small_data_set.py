@@ -21,9 +21,9 @@ def write_small_data_set(path, base, encoder):
         "model": {"init_args": {"base": str(base), "max_new_tokens": 4, "lora": {"layers_to_transform": None, "r": 4}}},
         "data": {
             "init_args": {
-                "encoder": str(encoder),
-                "limits": {"train": 20, "validation": 3, "test": 4},
-                "batch_size": 2,
+                "retrieval": {"encoder": str(encoder)},
+                "pairs": {"limits": {"train": 20, "validation": 3, "test": 4}},
+                "loader": {"batch_size": 2},
             }
         },
         "trainer": {"accelerator": "cpu", "max_steps": 2, "val_check_interval": 1, "enable_progress_bar": False},

@@ -45,7 +45,7 @@ def experiment(tiny_experiment, tmp_path_factory):
 @pytest.fixture(scope="module")
 def unbroken(experiment, tmp_path_factory):
     folder = tmp_path_factory.mktemp("unbroken") / "run"
-    done = run_forked(experiment, "data.init_args.sources=['pmc']", "seed=1", f"out={folder}")
+    done = run_forked(experiment, "data.init_args.retrieval.sources=['pmc']", "seed=1", f"out={folder}")
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -132,7 +132,7 @@ def test_a_trial_that_is_killed_is_told_and_stops_no_other(broken):
 def test_the_same_command_finishes_what_can_be_finished(broken, unbroken):
     found = rows(broken["folder"])
     assert broken["done"].returncode == 1
-    assert [(row["data.init_args.sources"], row["status"]) for row in found] == [
+    assert [(row["data.init_args.retrieval.sources"], row["status"]) for row in found] == [
         ("['pmc']", "finished"),
         ("[]", "finished"),
         ("['pcm']", "failed"),
