@@ -16,8 +16,8 @@ FILE_LINES = 400
 FUNCTION_LINES = 60
 CONSTRUCTOR_ARGUMENTS = 12
 # What is longer than allowed still; the tests fail, too, when an entry is no longer needed.
-LONG_FUNCTIONS = {"TripleData.__init__"}
-LONG_CONSTRUCTORS = {"CSProm", "Decoder", "GNN", "KGE", "TripleData"}
+LONG_FUNCTIONS: set[str] = set()
+LONG_CONSTRUCTORS = {"Decoder"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TEST_FILES = sorted(path for path in TESTS.rglob("test_*.py"))
@@ -46,14 +46,14 @@ def test_a_test_file_is_named_after_a_module_in_the_same_folder(path):
 def test_folders_of_tests_are_those_of_the_package_and_a_few_more():
     folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("__init__.py")} - {Path()}
     others = {folder for folder in folders if not (PACKAGE / folder).is_dir()}
-    assert {str(folder) for folder in others} <= OTHER_FOLDERS
+    assert {folder.parts[0] for folder in others} <= OTHER_FOLDERS
     for folder in folders:
         assert len(list((TESTS / folder).glob("*.py"))) > 1 or any((TESTS / folder).glob("*/__init__.py")), folder
 
 
 def test_helpers_lie_in_the_support_folder():
     loose = {path for path in TESTS.rglob("*.py") if not path.name.startswith("test_")}
-    for path in loose - set((TESTS / "support").glob("*.py")):
+    for path in loose - set((TESTS / "support").rglob("*.py")):
         assert path.name in ("__init__.py", "conftest.py"), path.relative_to(REPOSITORY)
 
 

@@ -126,7 +126,11 @@ class _Server:
             text=True,
         )
         assert self._process.stdout.readline() == "ready\n"
-        atexit.register(self._process.stdin.close)
+        atexit.register(self._end)
+
+    def _end(self):
+        self._process.stdin.close()
+        self._process.wait()
 
     def send(self, request):
         self._process.stdin.write(json.dumps(request) + "\n")
