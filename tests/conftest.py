@@ -10,6 +10,8 @@ import yaml
 
 from tests.support import process_guard
 from tests.support.shared_between_workers import made_once, shared_root
+from tests.support.small_data_set import write_small_data_set
+from tests.support.small_lladr import write_small_lladr
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers share the cores
@@ -217,3 +219,25 @@ def real_data():
     if "KEDREC_REAL_DATA" not in os.environ:
         pytest.skip("needs KEDREC_REAL_DATA")
     return Path(os.environ["KEDREC_REAL_DATA"])
+
+
+@pytest.fixture(scope="session")
+def small_lladr(tmp_path_factory, tiny_encoder_folder, store):
+    """LLaDR in little, an experiment's file."""
+
+    def write(folder):
+        folder.mkdir()
+        write_small_lladr(folder / "small.yaml", tiny_encoder_folder)
+
+    return made_once(shared_root(tmp_path_factory) / "small_lladr", write) / "small.yaml"
+
+
+@pytest.fixture(scope="session")
+def small_data_set(tmp_path_factory, tiny_base, tiny_encoder_folder):
+    """An experiment's file whose pairs and rationales `kedrec.prepare` makes of the sample's graph and texts."""
+
+    def write(folder):
+        folder.mkdir()
+        write_small_data_set(folder / "small.yaml", tiny_base, tiny_encoder_folder)
+
+    return made_once(shared_root(tmp_path_factory) / "small_data_set", write) / "small.yaml"

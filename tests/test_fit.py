@@ -1,33 +1,25 @@
-"""The real command line, on models made at random."""
+"""The command trains the tiny student: what a run leaves behind, and what a user gets wrong."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
-from kedrec.runtime.environment import quickest_dtype
-from kedrec.splits.pairs import load_pairs, save_pairs
-from tests.support.command_process import REPOSITORY, run
-
-pytestmark = pytest.mark.slow
+from tests.support.command_in_process import run_in_process
+from tests.support.command_process import REPOSITORY
+from tests.support.trained_runs import printed_by, trained
 
 
 @pytest.fixture(scope="session")
-def unbroken(tiny_experiment, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("unbroken") / "run"
-    done = run(tiny_experiment, f"out={folder}")
-    assert done.returncode == 0, done.stderr
-    return folder, done
+def unbroken(tiny_experiment):
+    return trained(tiny_experiment)
 
 
 def test_a_run_leaves_everything_behind(unbroken):
-    folder, done = unbroken
-    assert str(folder) in done.stdout
-    assert "trained" in done.stdout
+    folder, printed = unbroken, printed_by(unbroken).read_text()
+    assert str(folder) in printed
+    assert "trained" in printed
     metrics = json.loads((folder / "metrics.json").read_text())
     assert {"base/f1", "test/f1", "base/rouge1", "test/rougeL", "test/flip_rate"} <= metrics.keys()
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
@@ -48,7 +40,7 @@ def test_a_run_leaves_everything_behind(unbroken):
 def test_the_test_is_audited_and_what_is_held_out_is_written_down(unbroken):
     from kedrec.splits.treatment_split import TreatmentSplit
 
-    folder, _ = unbroken
+    folder = unbroken
     asked, base = (
         [json.loads(line) for line in (folder / name).read_text().splitlines()]
         for name in ("audits.jsonl", "audits_base.jsonl")
@@ -78,7 +70,7 @@ def test_the_test_is_audited_and_what_is_held_out_is_written_down(unbroken):
 
 
 def test_training_changes_the_answers(unbroken):
-    folder, _ = unbroken
+    folder = unbroken
     base, trained = ((folder / name).read_text() for name in ("predictions_base.jsonl", "predictions.jsonl"))
     assert [json.loads(line)["pair"] for line in base.splitlines()] == [
         json.loads(line)["pair"] for line in trained.splitlines()
@@ -87,7 +79,7 @@ def test_training_changes_the_answers(unbroken):
 
 
 def test_a_checkpoint_holds_the_adapter_and_reloads_safely(unbroken):
-    folder, _ = unbroken
+    folder = unbroken
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["state_dict"]
     assert all("lora" in name for name in checkpoint["state_dict"])
@@ -98,7 +90,7 @@ def test_the_adapter_loads_with_plain_peft_and_gives_the_scores_of_the_run(unbro
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    folder, _ = unbroken
+    folder = unbroken
     base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, folder / "adapter")
     trained = dict(model.named_parameters())
@@ -110,124 +102,29 @@ def test_the_adapter_loads_with_plain_peft_and_gives_the_scores_of_the_run(unbro
 
 
 def test_the_same_command_again_shows_the_results_at_once(unbroken, tiny_experiment):
-    folder, _ = unbroken
+    folder = unbroken
     before = (folder / "metrics.json").stat().st_mtime_ns
-    again = run(tiny_experiment, f"out={folder}")
+    again = run_in_process(tiny_experiment, f"out={folder}")
     assert again.returncode == 0
     assert "this run is finished" in again.stdout
     assert (folder / "metrics.json").stat().st_mtime_ns == before
 
 
 def test_other_settings_in_the_same_folder_are_refused(unbroken, tiny_experiment):
-    folder, _ = unbroken
-    done = run(tiny_experiment, f"out={folder}", "seed=5")
+    folder = unbroken
+    done = run_in_process(tiny_experiment, f"out={folder}", "seed=5")
     assert done.returncode == 2
     assert "other settings" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("moment", ["4", "11", "validation", "test"])
-def test_after_kill_9_the_same_command_ends_with_the_same_numbers(moment, unbroken, tiny_experiment, tmp_path):
-    folder, _ = unbroken
-    broken = tmp_path / "run"
-    killed = run(tiny_experiment, f"out={broken}", KILL_AT=moment)
-    assert killed.returncode == -9
-    assert not (broken / "metrics.json").exists()
-    resumed = run(tiny_experiment, f"out={broken}")
-    assert resumed.returncode == 0, resumed.stderr
-    assert (broken / "metrics.json").read_text() == (folder / "metrics.json").read_text()
-    assert (broken / "predictions.jsonl").read_text() == (folder / "predictions.jsonl").read_text()
-    name = Path("adapter") / "adapter_model.safetensors"
-    assert (broken / name).read_bytes() == (folder / name).read_bytes()
-
-
-def test_wandb_offline_keeps_its_id_over_a_resume_and_gets_examples_and_adapter(tiny_experiment, tmp_path):
-    folder = tmp_path / "run"
-    arguments = (f"out={folder}", "use.logger=wandb")
-    assert run(tiny_experiment, *arguments, WANDB_MODE="offline", KILL_AT="8").returncode == -9
-    done = run(tiny_experiment, *arguments, WANDB_MODE="offline")
-    assert done.returncode == 0, done.stderr
-    attempts = [path.name for path in (folder / "wandb").glob("offline-run-*")]
-    assert len(attempts) == 2
-    assert len({name.rsplit("-", 1)[1] for name in attempts}) == 1
-    tables = list(folder.glob("wandb/offline-run-*/files/media/table/examples*.json"))
-    assert len(tables) == 1
-    assert len(json.loads(tables[0].read_text())["data"]) == 3
-
-
-def test_a_read_only_store_and_a_full_disk_are_one_line_each(tiny_experiment, unbroken, store, tmp_path):
-    empty = tmp_path / "store"
-    empty.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "ro", "none", str(empty)], capture_output=True, check=False
-    ).returncode:
-        pytest.skip("mounts are not allowed here")
-    small = tmp_path / "small"
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "none", str(small)], check=True)
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    subprocess.run(["mount", "--bind", "-o", "ro", str(store), str(whole)], check=True)
-    subprocess.run(["mount", "-o", "remount,ro,bind", str(whole)], check=True)
-    try:
-        refused = run(tiny_experiment, f"out={tmp_path / 'a'}", KEDREC_STORE=str(empty))
-        full = run(tiny_experiment, f"out={small / 'run'}")
-        served = run(tiny_experiment, f"out={tmp_path / 'b'}", KEDREC_STORE=str(whole))
-        left = [path.name for path in small.rglob("*") if "partial" in path.name]
-    finally:
-        for place in (empty, small, whole):
-            subprocess.run(["umount", str(place)], check=True)
-    assert refused.returncode == 2
-    assert "it cannot be written; free some space, or set KEDREC_STORE" in refused.stderr
-    assert full.returncode == 2
-    assert "the disk is full; free some space, or choose another place with out=DIR" in full.stderr
-    for done in (refused, full):
-        assert "Traceback" not in done.stderr
-    assert not left
-    assert served.returncode == 0, served.stderr
-    metrics = (tmp_path / "b" / "metrics.json").read_text()
-    assert metrics == (unbroken[0] / "metrics.json").read_text()
-
-
-def test_two_fits_at_once_on_an_empty_store_build_once_and_agree(tiny_experiment, unbroken, tmp_path):
-    command = [sys.executable, "-m", "kedrec.fit", str(tiny_experiment)]
-    environment = {**os.environ, "KEDREC_STORE": str(tmp_path / "store")}
-    both = [
-        subprocess.Popen(
-            [*command, f"out={tmp_path / name}"],
-            cwd=REPOSITORY,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for name in "ab"
-    ]
-    outputs = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], outputs
-    for name in "ab":
-        assert (tmp_path / name / "metrics.json").read_text() == (unbroken[0] / "metrics.json").read_text()
-
-
 def test_a_second_process_is_kept_out_of_a_run(tiny_experiment, tmp_path):
-    from filelock import FileLock
-
     folder = tmp_path / "run"
     folder.mkdir()
     with FileLock(folder / ".lock"):
-        done = run(tiny_experiment, f"out={folder}")
+        done = run_in_process(tiny_experiment, f"out={folder}")
     assert done.returncode == 2
     assert "another process is at work on this very run" in done.stderr
-
-
-def test_ctrl_c_says_how_to_go_on(tiny_experiment, unbroken, tmp_path):
-    folder, _ = unbroken
-    broken = tmp_path / "run"
-    stopped = run(tiny_experiment, f"out={broken}", KILL_AT="7", KILL_GENTLY="1")
-    assert stopped.returncode == 130, stopped.stderr
-    assert "goes on from the last checkpoint" in stopped.stderr
-    assert "Traceback" not in stopped.stderr
-    assert run(tiny_experiment, f"out={broken}").returncode == 0
-    assert (broken / "metrics.json").read_text() == (folder / "metrics.json").read_text()
 
 
 def test_faults_of_the_user_are_one_line_without_a_trace(tiny_experiment, tmp_path):
@@ -237,7 +134,7 @@ def test_faults_of_the_user_are_one_line_without_a_trace(tiny_experiment, tmp_pa
         (["model.init_args.base=nowhere/at-all"], "nowhere/at-all"),
         (["model.init_args.optimizer.learning_rte=1"], "did you mean 'learning_rate'"),
     ):
-        done = run(tiny_experiment, f"out={tmp_path / 'run'}", *arguments)
+        done = run_in_process(tiny_experiment, f"out={tmp_path / 'run'}", *arguments)
         assert done.returncode == 2, done.stderr
         message = [line for line in done.stderr.splitlines() if line.startswith("kedrec: ")]
         assert len(message) == 1
@@ -247,7 +144,7 @@ def test_faults_of_the_user_are_one_line_without_a_trace(tiny_experiment, tmp_pa
 
 def test_a_graph_and_texts_of_ones_own(tiny_base, tiny_encoder_folder, store, tmp_path):
     sample = REPOSITORY / "kedrec" / "sample"
-    done = run(
+    done = run_in_process(
         REPOSITORY / "experiments" / "real_graph.yaml",
         f"graph={sample / 'triples.tsv'}",
         f"texts={sample / 'passages.jsonl'}",
@@ -269,34 +166,3 @@ def test_a_graph_and_texts_of_ones_own(tiny_base, tiny_encoder_folder, store, tm
     assert sorted(relevant for relevant, _ in drugs) == sorted(irrelevant for _, irrelevant in drugs)  # balanced
     facts = json.loads((tmp_path / "run" / "provenance.json").read_text())["data"]
     assert facts["teacher"] == "ExtractiveTeacher"
-
-
-@pytest.mark.real_weights
-@pytest.mark.timeout(3600)
-def test_the_default_job_with_the_real_weights(tmp_path):
-    """``make fit``: the bundled student and encoder on the sample, in a store of its own.
-
-    Whole where the machine is quick in bfloat16; others take three times as long, and are asked a fourth of the pairs.
-    """
-    folder, pairs = tmp_path / "run", load_pairs(REPOSITORY / "kedrec" / "sample" / "pairs.parquet")
-    told = [f"out={folder}"]
-    if quickest_dtype(torch.cuda.is_available()) != "bfloat16":
-        pairs = [pair for at, pair in enumerate(pairs) if pair.split == "train" or at % 4 == 0]
-        save_pairs(pairs, tmp_path / "pairs.parquet")
-        told.append(f"data.init_args.pairs.file={tmp_path / 'pairs.parquet'}")
-    done = subprocess.run(
-        ["/usr/bin/env", sys.executable, "-m", "kedrec.fit", "experiments/both_sources.yaml", *told],
-        cwd=REPOSITORY,
-        env={**os.environ, "KEDREC_STORE": str(tmp_path / "store")},
-        capture_output=True,
-        text=True,
-        timeout=3000,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["test/pairs"] == sum(pair.split == "test" for pair in pairs)
-    assert metrics["test/f1"] > metrics["base/f1"]
-    assert metrics["test/rougeL"] > metrics["base/rougeL"]
-    assert metrics["test/citing"] > metrics["base/citing"]
-    assert json.loads((folder / "provenance.json").read_text())["peak_memory_bytes"] < 6 * 2**30

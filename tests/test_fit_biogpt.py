@@ -9,7 +9,7 @@ from transformers import BioGptConfig, BioGptForCausalLM, BioGptTokenizer
 from kedrec.errors import KedrecError
 from kedrec.kedrec_lm.chat_encoding import ChatEncoder, Shown
 from kedrec.kedrec_lm.question_batches import Question
-from tests.support.command_process import run
+from tests.support.command_in_process import run_in_process
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,11 @@ def biogpt(tmp_path_factory):
     return str(folder)
 
 
-@pytest.mark.slow
 def test_a_run_trains_and_scores_it(tiny_experiment, biogpt, tmp_path):
     settings = [f"model.init_args.base={biogpt}", "model.init_args.lora.target_modules=[q_proj,v_proj]"]
-    done = run(tiny_experiment, f"out={tmp_path / 'run'}", *settings, "data.init_args.prompt.max_tokens=2500")
+    done = run_in_process(
+        tiny_experiment, f"out={tmp_path / 'run'}", *settings, "data.init_args.prompt.max_tokens=2500"
+    )
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert {"base/f1", "test/f1", "test/rouge1"} <= set(metrics)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.support.command_process import REPOSITORY, run
-
-pytestmark = pytest.mark.slow
+from tests.support.command_in_process import run_in_process
+from tests.support.command_process import REPOSITORY
+from tests.support.forked_command import run_forked
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def small(tmp_path_factory, store):
 def test_a_run_leaves_metrics_and_the_rows_that_are_scored(layer, small, tmp_path):
     from safetensors.numpy import load_file
 
-    done = run(small(layer), f"out={tmp_path / 'run'}")
+    done = run_in_process(small(layer), f"out={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "run"
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -65,14 +65,15 @@ def test_a_run_leaves_metrics_and_the_rows_that_are_scored(layer, small, tmp_pat
         assert found["scorer.gamma"] - distance == pytest.approx(compound["score"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_after_kill_9_sampled_training_ends_with_the_same_embeddings(small, tmp_path):
     """Dropout and DGL's samples follow from what the checkpoint holds; on one thread, as several draw as they come."""
     experiment = small("sage", fanouts=[5, 5])
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     one = {"OMP_NUM_THREADS": "1"}
-    assert run(experiment, f"out={whole}", **one).returncode == 0
-    assert run(experiment, f"out={broken}", KILL_AT="27", **one).returncode == -9
-    resumed = run(experiment, f"out={broken}", **one)
+    assert run_in_process(experiment, f"out={whole}", **one).returncode == 0
+    assert run_forked(experiment, f"out={broken}", KILL_AT="27", **one).returncode == -9
+    resumed = run_forked(experiment, f"out={broken}", **one)
     assert resumed.returncode == 0, resumed.stderr
     for name in ("metrics.json", "embeddings/embeddings.safetensors", "predictions.jsonl"):
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name

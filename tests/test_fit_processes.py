@@ -1,12 +1,14 @@
 """A student trained by two processes, under each strategy, on the CPU over gloo."""
 
 import csv
+import functools
 import json
 
 import pytest
 import torch
 
 from tests.support.command_process import run
+from tests.support.forked_command import run_forked, run_ranks
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +53,7 @@ def alone(tiny_experiment, tmp_path_factory):
     """One process with batches of four."""
     folder = tmp_path_factory.mktemp("alone") / "run"
     clip = ("trainer.gradient_clip_val=1.0", "trainer.precision=32-true", "data.init_args.loader.batch_size=4")
-    done = run(tiny_experiment, f"out={folder}", *SETTINGS, *clip)
+    done = run_forked(tiny_experiment, f"out={folder}", *SETTINGS, *clip)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -62,7 +64,9 @@ def together(request, tiny_experiment, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param) / "run"
     watched = folder.parent / "gathered.json"
     arguments = (*SETTINGS, *STRATEGIES[request.param])
-    done = run(tiny_experiment, f"out={folder}", *arguments, GATHERED=str(watched))
+    # One strategy is launched as a user does it: Lightning starts the second process.
+    launched = run if request.param == "ddp" else functools.partial(run_ranks, 2)
+    done = launched(tiny_experiment, f"out={folder}", *arguments, GATHERED=str(watched))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("run folder:") == 1  # one process speaks
     return arguments, folder, watched
@@ -118,12 +122,12 @@ def test_nothing_is_made_whole_but_the_adapter(together):
 def test_killed_in_the_middle_they_go_on_to_the_same_numbers(together, tiny_experiment, tmp_path):
     arguments, folder, _ = together
     broken = tmp_path / "run"
-    killed = run(tiny_experiment, f"out={broken}", *arguments, KILL_AT="8")
+    killed = run_ranks(2, tiny_experiment, f"out={broken}", *arguments, KILL_AT="8")
     assert killed.returncode != 0
     assert not (broken / "metrics.json").exists()
-    other = run(tiny_experiment, f"out={broken}", *arguments, "trainer.devices=1")
+    other = run_forked(tiny_experiment, f"out={broken}", *arguments, "trainer.devices=1")
     assert other.returncode == 2  # settings of another run, or of another number of processes
-    resumed = run(tiny_experiment, f"out={broken}", *arguments)
+    resumed = run_ranks(2, tiny_experiment, f"out={broken}", *arguments)
     assert resumed.returncode == 0, resumed.stderr
     assert (broken / "metrics.json").read_text() == (folder / "metrics.json").read_text()
     name = "adapter/adapter_model.safetensors"

@@ -5,7 +5,9 @@ import json
 import pytest
 import yaml
 
-from tests.support.command_process import REPOSITORY, run
+from tests.support.command_in_process import run_in_process
+from tests.support.command_process import REPOSITORY
+from tests.support.forked_command import run_forked
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +54,7 @@ def test_after_kill_9_the_same_command_ends_with_the_same_numbers_and_weights(mo
     """Dropout, the learned tokenizer and first values all follow from the seed and what the checkpoint holds."""
     experiment = small(model)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    done = run(experiment, f"out={whole}")
+    done = run_in_process(experiment, f"out={whole}")
     assert done.returncode == 0, done.stderr
     metrics = json.loads((whole / "metrics.json").read_text())
     assert {
@@ -67,8 +69,8 @@ def test_after_kill_9_the_same_command_ends_with_the_same_numbers_and_weights(mo
         assert row["id"].startswith("Disease::")
         scores = [compound["score"] for compound in row["compounds"]]
         assert scores == sorted(scores, reverse=True)
-    assert run(experiment, f"out={broken}", KILL_AT="17").returncode == -9
-    resumed = run(experiment, f"out={broken}")
+    assert run_forked(experiment, f"out={broken}", KILL_AT="17").returncode == -9
+    resumed = run_forked(experiment, f"out={broken}")
     assert resumed.returncode == 0, resumed.stderr
     for name in ("metrics.json", f"{model}/model.safetensors", "predictions.jsonl"):
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name

@@ -1,93 +1,46 @@
 """``python -m kedrec.prepare``: the data set of the sample, made as a user makes one of a real graph."""
 
-import hashlib
 import json
-import os
-import random
 import re
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
-import yaml
 
 from tests.sources.text.test_clinical_trials import study
 from tests.sources.text.test_entrez import Ncbi, record
 from tests.sources.text.test_pmc import Bucket
-from tests.support.command_process import REPOSITORY, run
+from tests.support.command_in_process import run_in_process
 from tests.support.loopback_server import Answer, Loopback
 from tests.support.misbehaving_llm_server import Reply, chat, serving
+from tests.support.small_data_set import hashes, prepare, prepared_once
 
-pytestmark = pytest.mark.slow
-
-SAMPLE = REPOSITORY / "kedrec" / "sample"
 IN_PMC = "<PubmedData><ArticleIdList><ArticleId IdType='pmc'>PMC7</ArticleId></ArticleIdList></PubmedData>"
 
 
 @pytest.fixture(scope="module")
-def experiment(tmp_path_factory, tiny_base, tiny_encoder_folder):
-    content = {
-        "use": {"model": "student_smollm2", "data": "exprxrec", "trainer": "laptop", "logger": "csv"},
-        "graph": str(SAMPLE / "triples.tsv"),
-        "texts": str(SAMPLE / "passages.jsonl"),
-        "email": "",
-        "model": {
-            "init_args": {"base": str(tiny_base), "max_new_tokens": 4, "lora": {"layers_to_transform": None, "r": 4}}
-        },
-        "data": {
-            "init_args": {
-                "retrieval": {"encoder": str(tiny_encoder_folder)},
-                "pairs": {"limits": {"train": 20, "validation": 3, "test": 4}},
-                "loader": {"batch_size": 2},
-            }
-        },
-        "trainer": {"accelerator": "cpu", "max_steps": 2, "val_check_interval": 1, "enable_progress_bar": False},
-    }
-    path = tmp_path_factory.mktemp("prepare") / "small.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
+def prepared(small_data_set):
+    return prepared_once(small_data_set)
 
 
-def prepare(experiment, *arguments, store, **environment):
-    return run(experiment, *arguments, module="kedrec.prepare", KEDREC_STORE=str(store), **environment)
-
-
-def hashes(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-@pytest.fixture(scope="module")
-def prepared(experiment, tmp_path_factory):
-    """The store, the data set and what was printed, of one undisturbed run."""
-    folder = tmp_path_factory.mktemp("prepared")
-    done = prepare(experiment, f"out={folder / 'set'}", f"--bundle={folder / 'b.tar.zst'}", store=folder / "store")
-    assert done.returncode == 0, done.stderr
-    return folder, done
-
-
-def test_a_dry_run_tells_what_there_is_to_do_and_touches_nothing(experiment, tmp_path):
-    done = prepare(experiment, "--dry-run", f"out={tmp_path / 'set'}", store=tmp_path / "store")
+def test_a_dry_run_tells_what_there_is_to_do_and_touches_nothing(small_data_set, tmp_path):
+    done = prepare(small_data_set, "--dry-run", f"out={tmp_path / 'set'}", store=tmp_path / "store")
     assert done.returncode == 0, done.stderr
     for told in ("passages to embed", "20 train", "pairs to explain", "ExtractiveTeacher"):
         assert told in done.stdout
     assert not list(tmp_path.iterdir())
 
 
-def test_a_dry_run_after_it_finds_everything_there(experiment, prepared):
-    folder, _ = prepared
-    done = prepare(experiment, "--dry-run", store=folder / "store")
+def test_a_dry_run_after_it_finds_everything_there(small_data_set, prepared):
+    folder = prepared
+    done = prepare(small_data_set, "--dry-run", store=folder / "store")
     assert "0 passages to embed" in done.stdout
 
 
 def test_the_data_set_is_what_other_tools_read(prepared):
     import datasets
 
-    folder, done = prepared
-    assert f"data set: {folder / 'set'}" in done.stdout
-    assert "peak memory" in done.stdout
+    folder, printed = prepared, (prepared / "printed").read_text()
+    assert f"data set: {folder / 'set'}" in printed
+    assert "peak memory" in printed
     splits = datasets.load_dataset(str(folder / "set"), cache_dir=str(folder / "cache"))
     assert set(splits) == {"train", "validation", "test"}
     row = splits["train"][0]
@@ -105,22 +58,22 @@ def test_the_data_set_is_what_other_tools_read(prepared):
         assert told in card
 
 
-def test_the_same_command_again_does_no_work_and_gives_the_same_bytes(experiment, prepared, tmp_path):
-    folder, _ = prepared
-    done = prepare(experiment, f"out={tmp_path / 'again'}", store=folder / "store")
+def test_the_same_command_again_does_no_work_and_gives_the_same_bytes(small_data_set, prepared, tmp_path):
+    folder = prepared
+    done = prepare(small_data_set, f"out={tmp_path / 'again'}", store=folder / "store")
     assert done.returncode == 0, done.stderr
     assert "passages embedded: 0" not in done.stderr
     assert hashes(tmp_path / "again") == hashes(folder / "set")
 
 
-def test_a_bundle_makes_a_cluster_without_network_ready(experiment, prepared, tmp_path, tiny_encoder_folder):
-    folder, _ = prepared
+def test_a_bundle_makes_a_cluster_without_network_ready(small_data_set, prepared, tmp_path, tiny_encoder_folder):
+    folder = prepared
     store = tmp_path / "cluster"
     done = prepare(f"--unbundle={folder / 'b.tar.zst'}", store=store)
     assert done.returncode == 0, done.stderr
     assert "artefacts added" in done.stdout
     before = {path: path.stat().st_mtime_ns for path in store.rglob("manifest.json")}
-    trained = run(experiment, f"out={tmp_path / 'run'}", KEDREC_STORE=str(store), HF_HUB_OFFLINE="1")
+    trained = run_in_process(small_data_set, f"out={tmp_path / 'run'}", KEDREC_STORE=str(store), HF_HUB_OFFLINE="1")
     assert trained.returncode == 0, trained.stderr
     assert (tmp_path / "run" / "metrics.json").is_file()
     after = {path: path.stat().st_mtime_ns for path in store.rglob("manifest.json")}
@@ -129,50 +82,7 @@ def test_a_bundle_makes_a_cluster_without_network_ready(experiment, prepared, tm
     assert built <= {"base-answers"}, "everything else came with the bundle"
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_killed_at_a_random_moment_it_ends_with_the_same_bytes(experiment, prepared, tmp_path, seed):
-    folder, _ = prepared
-    command = [sys.executable, "-m", "kedrec.prepare", str(experiment), f"out={tmp_path / 'set'}"]
-    environment = {**os.environ, "KEDREC_STORE": str(tmp_path / "store")}
-    process = subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    moments = random.Random(seed)
-    # Counted in artefacts, not in seconds: a slow machine is killed in the midst of the work, too.
-    wanted, give_up = moments.randrange(5), time.monotonic() + 200
-    while process.poll() is None and time.monotonic() < give_up:
-        begun = [path for path in (tmp_path / "store").glob("*/*") if path.suffix != ".lock"]
-        if len(begun) > wanted:
-            break
-        time.sleep(0.002)
-    time.sleep(moments.random() * 0.3)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = prepare(experiment, f"out={tmp_path / 'set'}", store=tmp_path / "store")
-    assert done.returncode == 0, done.stderr
-    assert hashes(tmp_path / "set") == hashes(folder / "set")
-
-
-def test_of_two_processes_one_builds_and_one_waits(experiment, prepared, tmp_path):
-    folder, _ = prepared
-    environment = {**os.environ, "KEDREC_STORE": str(tmp_path / "store")}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "kedrec.prepare", str(experiment), f"out={tmp_path / str(number)}"],
-            cwd=REPOSITORY,
-            env=environment,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-        for number in range(2)
-    ]
-    said = [process.communicate(timeout=300)[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0], said
-    assert hashes(tmp_path / "0") == hashes(tmp_path / "1") == hashes(folder / "set")
-
-
-def test_a_model_is_asked_once_and_only_what_passes_is_kept(experiment, tmp_path):
+def test_a_model_is_asked_once_and_only_what_passes_is_kept(small_data_set, tmp_path):
     def rule(body, number):
         user = body["messages"][1]["content"]
         letter = "AB"[number % 2]  # right about half of the time
@@ -194,7 +104,7 @@ def test_a_model_is_asked_once_and_only_what_passes_is_kept(experiment, tmp_path
             "data.init_args.pairs.limits.validation=8",
             "data.init_args.pairs.limits.test=8",
         ]  # some are right in each
-        plan = prepare(experiment, "--dry-run", *settings, store=tmp_path / "store")
+        plan = prepare(small_data_set, "--dry-run", *settings, store=tmp_path / "store")
         assert plan.returncode == 0, plan.stderr
         assert "questions to ask" in plan.stdout
         shown = " ".join(plan.stdout.replace("│", " ").split())
@@ -204,12 +114,12 @@ def test_a_model_is_asked_once_and_only_what_passes_is_kept(experiment, tmp_path
         )
         assert first == again and tokens == 2 * first * 512, shown
         assert not server.seen
-        done = prepare(experiment, f"out={tmp_path / 'set'}", *settings, store=tmp_path / "store")
+        done = prepare(small_data_set, f"out={tmp_path / 'set'}", *settings, store=tmp_path / "store")
         asked = len(server.seen)
         assert asked >= 20
-        again = prepare(experiment, f"out={tmp_path / 'again'}", *settings, store=tmp_path / "store")
+        again = prepare(small_data_set, f"out={tmp_path / 'again'}", *settings, store=tmp_path / "store")
         assert len(server.seen) == asked
-        plan = prepare(experiment, "--dry-run", *settings, store=tmp_path / "store")
+        plan = prepare(small_data_set, "--dry-run", *settings, store=tmp_path / "store")
         assert " 0 questions to ask" in " ".join(plan.stdout.replace("│", " ").split()), plan.stdout
     assert again.returncode == done.returncode == 0, done.stderr
     assert hashes(tmp_path / "set") == hashes(tmp_path / "again")
@@ -218,11 +128,13 @@ def test_a_model_is_asked_once_and_only_what_passes_is_kept(experiment, tmp_path
     assert "wrong choice" in (tmp_path / "set" / "README.md").read_text()
 
 
-def test_a_teacher_of_whom_nothing_passes_is_told_with_the_reasons(experiment, tmp_path):
+def test_a_teacher_of_whom_nothing_passes_is_told_with_the_reasons(small_data_set, tmp_path):
     with serving(rule=lambda *_: Reply(chat("I cannot say."))) as server:
         model = {"class_path": "kedrec.llm.endpoint_model.EndpointModel"}
         model["init_args"] = {"model": "m", "base_url": server.url}
-        done = prepare(experiment, f"data.init_args.rationales.teacher={json.dumps(model)}", store=tmp_path / "store")
+        done = prepare(
+            small_data_set, f"data.init_args.rationales.teacher={json.dumps(model)}", store=tmp_path / "store"
+        )
     assert done.returncode == 2
     assert "the teacher m: of 2" in done.stderr
     assert "not of the form asked for (2" in done.stderr
@@ -230,7 +142,7 @@ def test_a_teacher_of_whom_nothing_passes_is_told_with_the_reasons(experiment, t
     assert str(rejected) in done.stderr
 
 
-def test_texts_are_fetched_for_the_pairs_and_full_texts_take_the_place_of_abstracts(experiment, tmp_path):
+def test_texts_are_fetched_for_the_pairs_and_full_texts_take_the_place_of_abstracts(small_data_set, tmp_path):
     ncbi, bucket = Ncbi({1: record(1).replace("</PubmedArticle>", IN_PMC + "</PubmedArticle>")}), Bucket(7)
 
     def answer(asked):
@@ -246,14 +158,14 @@ def test_texts_are_fetched_for_the_pairs_and_full_texts_take_the_place_of_abstra
         web |= {"eutils_url": server.url, "pmc_url": server.url}
         settings = ["texts=null", f"data.init_args.download.web={json.dumps(web)}", f"out={tmp_path / 'set'}"]
         online = {"store": tmp_path / "store", "HF_HUB_OFFLINE": ""}
-        plan = prepare(experiment, "--dry-run", *settings, **online)
+        plan = prepare(small_data_set, "--dry-run", *settings, **online)
         assert plan.returncode == 0, plan.stderr
         assert "requests to the web, at least" in plan.stdout
         assert not server.asked
-        done = prepare(experiment, *settings, **online)
+        done = prepare(small_data_set, *settings, **online)
         assert done.returncode == 0, done.stderr
         asked = len(server.asked)
-        again = prepare(experiment, *settings, **online)
+        again = prepare(small_data_set, *settings, **online)
         assert again.returncode == 0, again.stderr
         assert len(server.asked) == asked
     (file,) = (tmp_path / "store" / "web-texts").glob("*/passages.jsonl")
@@ -285,18 +197,18 @@ def test_entities_are_described_by_a_model_and_anchored_in_what_it_says(tmp_path
         assert done.returncode == 0, done.stderr
         asked = len(server.seen)
     assert asked > 50
-    trained = run("experiments/lladr_transe.yaml", *settings, KEDREC_STORE=str(tmp_path / "store"))
+    trained = run_in_process("experiments/lladr_transe.yaml", *settings, KEDREC_STORE=str(tmp_path / "store"))
     assert trained.returncode == 0, trained.stderr
     assert f"'described': {asked}" in (tmp_path / "run" / "README.md").read_text()
 
 
-def test_without_a_network_the_error_says_what_to_do(experiment, tmp_path):
+def test_without_a_network_the_error_says_what_to_do(small_data_set, tmp_path):
     settings = ["graph=drkg", "texts=null", "email=me@x.org"]
-    done = prepare(experiment, *settings, store=tmp_path / "store", KEDREC_OFFLINE="1")
+    done = prepare(small_data_set, *settings, store=tmp_path / "store", KEDREC_OFFLINE="1")
     assert done.returncode == 2
     assert "kedrec.prepare" in done.stderr
     assert "Traceback" not in done.stderr
-    plan = prepare(experiment, "graph=drkg", "--dry-run", store=tmp_path / "store", KEDREC_OFFLINE="1")
+    plan = prepare(small_data_set, "graph=drkg", "--dry-run", store=tmp_path / "store", KEDREC_OFFLINE="1")
     assert plan.returncode == 0, plan.stderr
     assert "bytes to download" in plan.stdout
 

@@ -290,7 +290,7 @@ def test_saved_pairs_come_back(graph, tmp_path):
         (lambda frame: frame.with_columns(pl.lit(1).alias("relevant_first")), "column 'relevant_first' is Int"),
         (
             lambda frame: frame.with_columns(pl.lit("valid").alias("split")),
-            "row 1, column 'split': .* 'valid'",
+            "row 1, column 'split': unknown split 'valid'; expected one of train, validation, test",
         ),
         (lambda frame: frame.with_columns(disease=pl.lit(None, pl.String)), "row 1, column 'disease' is null"),
     ],

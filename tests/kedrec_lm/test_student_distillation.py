@@ -15,7 +15,7 @@ from kedrec.kedrec_lm.teacher_distributions import with_expectations
 from kedrec.kedrec_lm.token_teacher import Distillation
 from kedrec.storage.artifact_store import Store
 from tests.kedrec_lm.test_student import ROWS, chats, student
-from tests.support.command_process import run
+from tests.support.command_in_process import run_in_process
 
 
 @pytest.fixture(scope="module")
@@ -142,11 +142,10 @@ def test_padding_changes_nothing(tiny_base, store, teacher):
     assert together == pytest.approx(sum(alone) / len(alone), rel=1e-4)
 
 
-@pytest.mark.slow
 def test_the_command_line_distils_with_kept_distributions(tiny_experiment, teacher, tmp_path):
     distill = f"model.init_args.distill={{teacher: {teacher}, top_k: 8, temperature: 2.0}}"
     settings = [distill, "data.init_args.loader.distill=${model.init_args.distill}", "trainer.max_steps=6"]
-    done = run(tiny_experiment, f"out={tmp_path / 'run'}", *settings)
+    done = run_in_process(tiny_experiment, f"out={tmp_path / 'run'}", *settings)
     assert done.returncode == 0, done.stderr
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert all("lora" in name for name in checkpoint["state_dict"])

@@ -1,9 +1,6 @@
 """What the test of any ranking model leaves: figures with intervals, a record an answer, and the drugs it names."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +10,7 @@ from lightning import Trainer
 
 from kedrec.lladr.entity_ranker import Ranker
 from kedrec.lladr.triple_data import TripleData
+from tests.support.forked_command import run_ranks
 from tests.support.nested_settings import built
 
 TREATS = "DRUGBANK::treats::Compound:Disease"
@@ -152,10 +150,7 @@ def test_two_processes_leave_what_one_does(graph, tmp_path):
     model, found = ranked(graph, spread)
     script = tmp_path / "processes.py"
     script.write_text(TOGETHER.format(graph=str(graph), folder=str(tmp_path)))
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        [sys.executable, str(script)], check=False, env=environment, capture_output=True, text=True, timeout=200
-    )
+    done = run_ranks(2, module=str(script))
     assert done.returncode == 0, done.stderr
     for process in (0, 1):
         told = json.loads((tmp_path / f"{process}.json").read_text())

@@ -1,8 +1,5 @@
 """The embedding module: its step against plain formulas, its optimisers, its anchors, several processes."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +13,7 @@ from kedrec.lladr.kge import KGE
 from kedrec.lladr.negative_sampling import TripleBatches
 from kedrec.lladr.triple_settings import NegativeSettings
 from kedrec.training.base_classes import ExperimentData
+from tests.support.forked_command import run_ranks
 from tests.support.nested_settings import built
 
 ENTITIES, RELATIONS, DIM = 40, 3, 8
@@ -217,11 +215,7 @@ def test_two_processes_learn_as_well_as_one(tmp_path):
     found = []
     for world in (1, 2):
         out = tmp_path / f"{world}.pt"
-        done = subprocess.run(
-            [sys.executable, str(script), str(world), str(out)],
-            check=False, cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True,
-            text=True, timeout=200,
-        )  # fmt: skip
+        done = run_ranks(world, world, out, module=str(script))
         assert done.returncode == 0, done.stderr
         found.append(torch.load(out, weights_only=True))
     assert float(found[1]["loss"]) == pytest.approx(float(found[0]["loss"]), rel=0.25)

@@ -16,7 +16,9 @@ from kedrec.mimic.visit_data import VisitData
 from kedrec.sources.graph.entity_names import load_entity_info
 from kedrec.splits.seeded_split import check_patients, split_patients
 from kedrec.storage.artifact_store import Store
-from tests.support.command_process import REPOSITORY, run
+from tests.support.command_in_process import run_in_process
+from tests.support.command_process import REPOSITORY
+from tests.support.forked_command import run_forked
 
 ATC = "DRUGBANK::x-atc::Compound:Atc"
 DDI = "DRUGBANK::ddi-interactor-in::Compound:Compound"
@@ -239,7 +241,7 @@ def test_a_run_says_nothing_of_who_it_was_and_a_killed_one_ends_alike(small, hos
     graph, mimic = hospital
     places = f"mimic={mimic}", f"graph={graph}"
     whole = tmp_path / "whole"
-    done = run(small, *places, f"out={whole}")
+    done = run_in_process(small, *places, f"out={whole}")
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (whole / "predictions.jsonl").read_text().splitlines()]
     metrics = json.loads((whole / "metrics.json").read_text())
@@ -254,8 +256,8 @@ def test_a_run_says_nothing_of_who_it_was_and_a_killed_one_ends_alike(small, hos
         assert not [path for path in written_there if secret.encode() in path.read_bytes()]
     for moment in ("6", "8"):  # in the middle of an epoch and at its end, behind the validation
         broken = tmp_path / moment
-        assert run(small, *places, f"out={broken}", KILL_AT=moment).returncode == -9
-        resumed = run(small, *places, f"out={broken}")
+        assert run_forked(small, *places, f"out={broken}", KILL_AT=moment).returncode == -9
+        resumed = run_forked(small, *places, f"out={broken}")
         assert resumed.returncode == 0, resumed.stderr
         for name in ("metrics.json", "predictions.jsonl"):
             assert (broken / name).read_bytes() == (whole / name).read_bytes(), (moment, name)
@@ -265,8 +267,7 @@ def test_a_run_says_nothing_of_who_it_was_and_a_killed_one_ends_alike(small, hos
             assert torch.equal(one, other), moment
 
 
-@pytest.mark.slow
 def test_without_a_hospital_the_missing_value_is_named(small):
-    done = run(small, "graph=somewhere")
+    done = run_in_process(small, "graph=somewhere")
     assert done.returncode == 2
     assert re.search(r"mimic: no value; give [\w.]*mimic=\.\.\. on the command line", done.stderr)

@@ -2,16 +2,17 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
+import time
 
 import pytest
+
+from tests.support.forked_command import ForkedCommand
 
 pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import json, sys, time
+from pathlib import Path
 from kedrec.storage.artifact_store import Store
 from kedrec.retrieval import retriever
 from kedrec.retrieval.bi_encoder import Encoder
@@ -32,8 +33,9 @@ passages = [
     for n in range(100)
 ]
 found = retriever.Retriever(passages, encoder, store)
-print("ready", flush=True)
-sys.stdin.readline()
+Path(out).with_suffix(".ready").touch()
+while not store.root.with_suffix(".go").exists():
+    time.sleep(0.01)
 index = found.index("pmc")
 nearest = [[one.passage.id for one in row] for row in found.retrieve(["aspirin for pain"], "pmc", 5)]
 open(out, "w").write(json.dumps({"done": done, "nearest": nearest}))
@@ -41,14 +43,8 @@ open(out, "w").write(json.dumps({"done": done, "nearest": nearest}))
 
 
 def _start(script, store, encoder, out, number, count):
-    return subprocess.Popen(
-        [sys.executable, str(script), str(store), str(encoder), str(out)],
-        env={**os.environ, "SLURM_PROCID": str(number), "SLURM_STEP_NUM_TASKS": str(count)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    place = {"SLURM_PROCID": str(number), "SLURM_STEP_NUM_TASKS": str(count)}
+    return ForkedCommand(str(script), store, encoder, out, **place)
 
 
 def _artefacts(store):
@@ -69,11 +65,10 @@ def test_each_slice_is_embedded_once_by_one_of_them_and_all_is_as_one_process_ma
             _start(script, tmp_path / name, tiny_encoder_folder, place, number, count)
             for number, place in enumerate(places)
         ]
-        for process in begun:
-            assert process.stdout.readline() == "ready\n", process.communicate()[1]
-        for process in begun:
-            process.stdin.write("\n")
-            process.stdin.flush()
+        while not all(place.with_suffix(".ready").exists() for place in places):
+            assert not [process.communicate() for process in begun if process.poll() is not None]
+            time.sleep(0.01)
+        (tmp_path / f"{name}.go").touch()
         for process in begun:
             _, said = process.communicate(timeout=120)
             assert process.returncode == 0, said

@@ -1,11 +1,9 @@
 """What several processes agree on, in real ones."""
 
-import subprocess
-import sys
-
 import pytest
 
 from kedrec.runtime.distributed import any_process, gathered, is_first, process_number
+from tests.support.forked_command import ForkedCommand
 
 SCRIPT = """
 import sys
@@ -51,8 +49,7 @@ def test_each_launcher_tells_the_number_in_its_own_way(monkeypatch, told, number
 def test_three_processes_agree(tmp_path):
     script = tmp_path / "agree.py"
     script.write_text(SCRIPT)
-    arguments = [[sys.executable, str(script), str(rank), str(tmp_path / "meet")] for rank in range(3)]
-    begun = [subprocess.Popen(each, stderr=subprocess.PIPE, text=True) for each in arguments]
+    begun = [ForkedCommand(str(script), rank, tmp_path / "meet") for rank in range(3)]
     for process in begun:
         _, said = process.communicate(timeout=120)
         assert process.returncode == 0, said

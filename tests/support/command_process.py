@@ -8,8 +8,16 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 
 
-def run(experiment, *arguments, module="kedrec.fit", **environment):
-    """``python -m kedrec.fit``, or another module; the finished process, with its output as text."""
+def run(experiment, *arguments, module="kedrec.fit", timeout=300, **environment):
+    """``python -m kedrec.fit``, or another module; the finished process, with its output as text.
+
+    Args:
+        experiment: the first argument of the command line.
+        arguments: the others.
+        module: to run.
+        timeout: seconds, after which the process is killed.
+        environment: added to that of the test.
+    """
     return subprocess.run(
         [sys.executable, "-m", module, str(experiment), *arguments],
         check=False,
@@ -17,5 +25,5 @@ def run(experiment, *arguments, module="kedrec.fit", **environment):
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=timeout,
     )

@@ -39,6 +39,19 @@ def best_net(folder):
     return model.net.float().eval(), model.tokenizer
 
 
+def loaded_data_and_student(folder):
+    """The run's data, ready for a test, and its student with its best weights."""
+    from kedrec.training.experiment_objects import build
+    from kedrec.training.loaded_run import load_best, make_ready, open_run
+
+    finished = open_run(folder)
+    built = build(finished.experiment)
+    make_ready(built.data)
+    built.model.configure_model()
+    load_best(finished, built.model)
+    return built.data, built.model
+
+
 def largest_difference(one, other, tokenizer):
     with torch.inference_mode():
         return max(float((one(ids).logits - other(ids).logits).abs().max()) for ids in prompts(tokenizer))

@@ -4,6 +4,7 @@ import atexit
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ class ForkedCommand:
     """A running command, with the methods of `subprocess.Popen` that tests use.
 
     Args:
-        module: such as ``kedrec.fit``.
+        module: such as ``kedrec.fit``, or the path of a script, ``.py``.
         arguments: of its command line.
         environment: added to that of the test.
 
@@ -80,6 +81,31 @@ def run_forked(*arguments, module="kedrec.fit", **environment):
     return subprocess.CompletedProcess(list(arguments), command.returncode, stdout, stderr)
 
 
+def run_ranks(count, *arguments, module="kedrec.fit", **environment):
+    """Run a command in several processes that train together, as started on each device by hand.
+
+    Returns:
+        the result of `run_forked` with the exit status of the first process, and what they all printed.
+    """
+    together = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(_free_port()),
+        "WORLD_SIZE": str(count),
+        "NODE_RANK": "0",
+        **environment,
+    }
+    ranks = [ForkedCommand(module, *arguments, LOCAL_RANK=str(rank), **together) for rank in range(count)]
+    printed = [rank.communicate() for rank in ranks]
+    stdout, stderr = ("".join(texts) for texts in zip(*printed, strict=True))
+    return subprocess.CompletedProcess(list(arguments), ranks[0].returncode, stdout, stderr)
+
+
+def _free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class _Server:
     """The fork server of this test worker, started at the first command and ended with the worker."""
 
@@ -100,7 +126,11 @@ class _Server:
             text=True,
         )
         assert self._process.stdout.readline() == "ready\n"
-        atexit.register(self._process.stdin.close)
+        atexit.register(self._end)
+
+    def _end(self):
+        self._process.stdin.close()
+        self._process.wait()
 
     def send(self, request):
         self._process.stdin.write(json.dumps(request) + "\n")

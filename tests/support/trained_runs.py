@@ -20,5 +20,11 @@ def trained(experiment, *overrides):
         shutil.rmtree(folder, ignore_errors=True)
         done = run_in_process(experiment, f"out={folder}", *overrides)
         assert done.returncode == 0, done.stderr
+        printed_by(folder).write_text(done.stdout)
 
     return made_once(experiment.parent / "runs" / f"{experiment.stem}-{name}", train)
+
+
+def printed_by(folder):
+    """The file that holds what training a run printed on standard output."""
+    return folder.with_name(f"{folder.name}.printed")

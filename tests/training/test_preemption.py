@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from kedrec.runtime.signals import HEARD, Preempted, preemptible
-from tests.support.command_process import REPOSITORY, run
+from tests.support.command_process import REPOSITORY
+from tests.support.forked_command import ForkedCommand, run_forked
 from tests.support.trained_runs import trained
 
 
@@ -185,15 +186,8 @@ def experiment(tiny_experiment, tmp_path_factory):
 
 
 def signalled_when(seen, experiment, *arguments, **environment):
-    """Run the real command, send SIGTERM as soon as ``seen()`` holds; status, stderr."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kedrec.fit", str(experiment), *arguments],
-        cwd=REPOSITORY,
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    """Run the command, send SIGTERM as soon as ``seen()`` holds; status, stderr."""
+    process = ForkedCommand("kedrec.fit", experiment, *arguments, **environment)
     end = time.monotonic() + 120
     while not seen() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.01)
@@ -221,11 +215,11 @@ def test_stopped_at_every_stage_a_run_ends_with_the_same_numbers(experiment, tin
         ("validation", "SIGTERM", 143),
         ("test", "SIGTERM", 143),
     ):
-        done = run(experiment, out, SIGNAL_AT=at, SIGNALS=signals, KEDREC_STORE=str(store))
+        done = run_forked(experiment, out, SIGNAL_AT=at, SIGNALS=signals, KEDREC_STORE=str(store))
         assert done.returncode == status, done.stderr
         assert "Traceback" not in done.stderr
         assert not (folder / "metrics.json").exists()
-    done = run(experiment, out, KEDREC_STORE=str(store))
+    done = run_forked(experiment, out, KEDREC_STORE=str(store))
     assert done.returncode == 0, done.stderr
     whole = trained(tiny_experiment)
     for name in ("metrics.json", "predictions.jsonl", "adapter/adapter_model.safetensors"):

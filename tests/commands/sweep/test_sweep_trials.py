@@ -1,11 +1,9 @@
 """The trials of a sweep are real trainings, by the real command line: killed and resumed, and searched by Bayes."""
 
 import csv
+import functools
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import yaml
 from kedrec.commands.sweep.sweep_file import read_sweep
 from kedrec.commands.sweep.trial_proposals import Known, suggested
 from kedrec.sweep import main
-from tests.support.command_process import REPOSITORY, run
+from tests.support.forked_command import ForkedCommand, run_forked
 from tests.support.sweep_files import rows, written
 
 pytestmark = pytest.mark.slow
@@ -47,40 +45,35 @@ def experiment(tiny_experiment, tmp_path_factory):
 @pytest.fixture(scope="module")
 def unbroken(experiment, tmp_path_factory):
     folder = tmp_path_factory.mktemp("unbroken") / "run"
-    done = run(experiment, "data.init_args.retrieval.sources=['pmc']", "seed=1", f"out={folder}")
+    done = run_forked(experiment, "data.init_args.retrieval.sources=['pmc']", "seed=1", f"out={folder}")
     assert done.returncode == 0, done.stderr
     return folder
 
 
 @pytest.fixture(scope="module")
-def broken(experiment, tmp_path_factory, store):
+def broken(experiment, tmp_path_factory):
     """A sweep that is prepared, told to stop, killed, its trials killed, and gone on with each time."""
     folder = tmp_path_factory.mktemp("broken")
     command = ["${env}", "python", "-m", "kedrec.fit", str(experiment), "${args_no_hyphens}"]
     arguments = (written(folder, command=command), "--out", str(folder / "out"))
-    seen = {"folder": folder / "out"}
-    seen["prepared"] = run(*arguments, "--runs", "2", "--prepare", module=SWEEP)
+    seen, store = {"folder": folder / "out"}, folder / "store"
+    run_sweep = functools.partial(run_forked, *arguments, module=SWEEP, KEDREC_STORE=str(store))
+    seen["prepared"] = run_sweep("--runs", "2", "--prepare")
     seen["left"] = sorted(path.name for path in (folder / "out").iterdir())
     before = set(store.glob("*/*/manifest.json"))
-    seen[signal.SIGINT] = stopped(arguments, "4", signal.SIGINT, 1)
-    seen[signal.SIGKILL] = stopped(arguments, "7", signal.SIGKILL, 2)
-    seen["killed"] = run(*arguments, "--workers", "2", "--runs", "2", module=SWEEP, KILL_AT="10")
+    seen[signal.SIGINT] = stopped(arguments, store, "4", signal.SIGINT, 1)
+    seen[signal.SIGKILL] = stopped(arguments, store, "7", signal.SIGKILL, 2)
+    seen["killed"] = run_sweep("--workers", "2", "--runs", "2", KILL_AT="10")
     seen["killed rows"] = rows(seen["folder"])
     seen["built by trials"] = {path.parts[-3] for path in set(store.glob("*/*/manifest.json")) - before}
-    seen["done"] = run(*arguments, "--workers", "2", module=SWEEP, COLUMNS="200")
+    seen["done"] = run_sweep("--workers", "2", COLUMNS="200")
     return seen
 
 
-def stopped(arguments, step, number, trials):
+def stopped(arguments, store, step, number, trials):
     """Run so many trials up to a step, send a signal to the sweep, and return how it and its trials ended."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", SWEEP, *map(str, arguments), "--runs", str(trials), "--workers", str(trials)],
-        cwd=REPOSITORY,
-        env={**os.environ, "PAUSE_AT": step},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    counts = ("--runs", trials, "--workers", trials)
+    process = ForkedCommand(SWEEP, *arguments, *counts, PAUSE_AT=step, KEDREC_STORE=str(store))
     folder = arguments[-1]
 
     def paused():  # a step is logged behind the callbacks, those before it by then
