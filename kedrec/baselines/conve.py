@@ -13,8 +13,8 @@ from kedrec.lladr.trainable_scorer import TrainableScorer
 class ConvE(TrainableScorer, DistMult):
     """<f(vec(f([h; r] * filters)) W), t> (Dettmers et al., AAAI 2018, eq. 1); no margin.
 
-    The two rows are laid out as pictures whose lines alternate. The two sides of a triple are not alike to it: for the
-    head, give it the reversed relation's row.
+    The two rows are arranged as images whose lines alternate. The scorer is not symmetric in the two sides of a triple:
+    for the head, pass the reversed relation's row.
 
     Args:
         dim: of rows.
@@ -42,7 +42,7 @@ class ConvE(TrainableScorer, DistMult):
 
     def query(self, entity: Tensor, relation: Tensor, missing: Side) -> Tensor:
         """Return ``(n, dim)`` queries of ``(n, dim)`` entities and relations, whichever side is missing."""
-        pictures = [row.view(-1, 1, self.height, 1, self.width) for row in (entity, relation)]
-        both = torch.cat(pictures, dim=3).flatten(2, 3)
+        images = [row.view(-1, 1, self.height, 1, self.width) for row in (entity, relation)]
+        both = torch.cat(images, dim=3).flatten(2, 3)
         query: Tensor = self.projection(self.convolution(self.first_norm(both)).flatten(1))
         return query

@@ -1,4 +1,4 @@
-"""Link prediction by a frozen language model that structure prompts: CSProm-KG."""
+"""Link prediction by a frozen language model with soft prompts learned from the graph: CSProm-KG."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +39,9 @@ class AdamWSettings:
 class CSProm(Ranker):
     """CSProm-KG (Chen et al., Findings of ACL 2023): rows of entity and relation as soft prompts of a frozen BERT.
 
-    The rows of the known entity and of the relation are made into prompts for each layer; the encoder reads them before
-    the entity's name and description and the relation's words. What comes out at the prompts is, after one matrix, the
-    entity and relation that the scorer turns into a query, which is compared with the rows of all entities. Relations
+    The rows of the known entity and of the relation become prompts for each layer; the encoder reads them before the
+    entity's name and description and the relation's words. One matrix projects the outputs at the prompts to the entity
+    and the relation from which the scorer makes a query, which is compared with the rows of all entities. Relations
     have a second row for the missing head, and "reversed:" before their words. The loss is the cross entropy over all
     entities with label smoothing, on true triples alone.
 
@@ -50,12 +50,12 @@ class CSProm(Ranker):
     entities with words in common with the answer, is left out.
 
     Args:
-        encoder: ``minilm`` (bundled), a folder, or a hub name of a BERT. It is neither trained nor stored.
+        encoder: ``minilm`` (bundled), a folder, or a hub name of a BERT. It stays frozen and is not stored.
         layers: of the encoder that are used, from the first; ``null`` uses all.
         scorer: conve, distmult or complex, over rows of ``dim`` numbers, twice as many for complex.
         dim: of the scorer, as its paper counts it.
-        prompts: a row and layer.
-        prompt_hidden: width between the two matrices that make prompts.
+        prompts: number of prompts per row and layer.
+        prompt_hidden: width between the two matrices that compute prompts.
         max_tokens: of the encoder's text, the special ones included.
         dropout: of prompts, and within ConvE.
         label_smoothing: share of the answer's probability that is spread over all entities.
@@ -94,7 +94,7 @@ class CSProm(Ranker):
         self.dropout = dropout
         self.label_smoothing = label_smoothing
         self.optimizer = optimizer
-        self.strict_loading = False  # a checkpoint holds what was trained, not the frozen encoder
+        self.strict_loading = False  # a checkpoint holds the trained parts, not the frozen encoder
         self.encoder: PromptedEncoder | None = None
         self.texts: list[str]
         self.relation_texts: list[str]
@@ -106,12 +106,12 @@ class CSProm(Ranker):
         self.scorer: TrainableScorer
 
     def configure_model(self) -> None:
-        """Load the encoder and make what is trained, once the data are there."""
+        """Load the encoder and make the trained parts, once the data are there."""
         if self.encoder is None:
             self.make_parts(self.read_vocabulary())
 
     def make_parts(self, vocabulary: Vocabulary) -> None:
-        """Load the encoder and make what is trained for a vocabulary."""
+        """Load the encoder and make the trained parts for a vocabulary."""
         self.vocabulary = vocabulary
         described = vocabulary.descriptions or [""] * len(vocabulary.names)
         named = zip(vocabulary.names, described, strict=True)
@@ -153,9 +153,9 @@ class CSProm(Ranker):
 
     def loss(self, batch: TripleBatch) -> Tensor:
         """Return the cross entropy over all entities, nats a triple, a scalar; negatives are not used."""
-        given, wanted = (batch.tail, batch.head) if batch.side == "head" else (batch.head, batch.tail)
+        given, target = (batch.tail, batch.head) if batch.side == "head" else (batch.head, batch.tail)
         logits = self._logits(self._encoded(given, batch.relation, batch.side), None)
-        return nn.functional.cross_entropy(logits, wanted, label_smoothing=self.label_smoothing)
+        return nn.functional.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
 
     @torch.no_grad()
     def answer_scores(self, entity: Tensor, relation: Tensor, missing: Side, entities: Tensor | None = None) -> Tensor:
@@ -164,23 +164,23 @@ class CSProm(Ranker):
         return torch.cat([self._logits(self._encoded(entity[of], relation[of], missing), entities) for of in parts])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep all but the frozen encoder."""
+        """Remove the frozen encoder."""
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: value for name, value in state.items() if not name.startswith("encoder.")}
 
     def export(self, folder: Path) -> None:
-        """Write ``csprom/``: what was trained, and the ids of entities and relations in the order of their rows."""
+        """Write ``csprom/``: the trained parts, and the ids of entities and relations in the order of their rows."""
         from safetensors.torch import save_file
 
-        place = folder / "csprom"
-        place.mkdir()
+        target_folder = folder / "csprom"
+        target_folder.mkdir()
         trained = {name: value for name, value in self.state_dict().items() if not name.startswith("encoder.")}
-        save_file(trained, place / "model.safetensors")
+        save_file(trained, target_folder / "model.safetensors")
         for name, ids in (("entities", self.vocabulary.entities), ("relations", self.vocabulary.relations)):
-            (place / f"{name}.tsv").write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
+            (target_folder / f"{name}.tsv").write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
 
     def _encoded(self, given: Tensor, relation: Tensor, missing: Side) -> Tensor:
-        """Return the queries, ``(queries, width)``, that the encoder makes of given entities and relations."""
+        """Return the queries, ``(queries, width)``, of given entities and relations."""
         assert self.encoder is not None
         if missing == "head":
             relation = relation + len(self.vocabulary.relations)
@@ -189,16 +189,16 @@ class CSProm(Ranker):
         tokens = {name: value.to(self.device) for name, value in tokens.items()}
         prompts = [self.prompter(rows) for rows in (self.entity(given), self.relation(relation))]
         states = self.encoder(tokens, torch.cat(prompts, dim=2))
-        known, asked = (self.projection(part.flatten(1)) for part in states.chunk(2, dim=1))
-        # Always as for a tail: the head's queries have relations of their own.
-        query: Tensor = self.scorer.query(known, asked, "tail")
+        known, relation_query = (self.projection(part.flatten(1)) for part in states.chunk(2, dim=1))
+        # Always as for a tail: queries for heads have relation rows of their own.
+        query: Tensor = self.scorer.query(known, relation_query, "tail")
         return query
 
     def _logits(self, query: Tensor, entities: Tensor | None) -> Tensor:
         """Return the scores of queries with the rows of some entities, or of all: ``(queries, entities)``."""
-        asked = slice(None) if entities is None else entities
-        rows = self.entity.weight[asked]
-        return self.scorer.tiles(query.unsqueeze(0), rows.unsqueeze(0)).squeeze(0) + self.bias[asked]
+        chosen = slice(None) if entities is None else entities
+        rows = self.entity.weight[chosen]
+        return self.scorer.tiles(query.unsqueeze(0), rows.unsqueeze(0)).squeeze(0) + self.bias[chosen]
 
     def _scorer(self) -> TrainableScorer:
         if self.scorer_name == "conve":

@@ -34,9 +34,9 @@ class AdamSettings:
 class GNN(LinkPredictor):
     """A graph neural network that encodes entities, under a scorer of triples.
 
-    The edges between the two ends of a triple that is predicted, whatever their relation and direction, carry no
-    message in that step. Validation and test read the training graph alone. Where data have anchors, their learned
-    projections are added to the rows that the first layer reads.
+    In a training step, edges between the two ends of a predicted triple, of any relation and direction, carry no
+    message. Validation and test pass messages over the training graph alone. Where the data have anchors, their learned
+    projections are added to the input of the first layer.
 
     Args:
         encoder: the graph neural network.
@@ -100,7 +100,7 @@ class GNN(LinkPredictor):
             self.encoder = Encoder(self.encoder_settings, self.scorer.entity_width, 2 * relations)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam, at a tenth of the rate for the last quarter of the steps."""
+        """Return Adam, and a learning rate that drops to a tenth for the last quarter of the steps."""
         settings = self.optimizer
         optimizer = torch.optim.Adam(
             self.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
@@ -116,39 +116,39 @@ class GNN(LinkPredictor):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        """Begin a report, of entities that are encoded anew."""
+        """Begin a report; the entities are encoded again."""
         self._encoded = None
         super().on_validation_epoch_start()
 
     def on_test_epoch_start(self) -> None:
-        """Begin a report, of entities that are encoded anew: the weights may be those of another checkpoint."""
+        """Begin a report; the entities are encoded again: the weights may be those of another checkpoint."""
         self._encoded = None
         super().on_test_epoch_start()
 
     def loss(self, batch: TripleBatch) -> Tensor:
-        """Return the loss of true and corrupted triples, a scalar, by messages that do not run between true ends."""
+        """Return the loss of true and corrupted triples, a scalar, without messages between true ends."""
         head, tail, negatives = self._encode(batch)
         return self.link_loss(batch, head, self.relation(batch.relation), tail, negatives)
 
     def _encode(self, batch: TripleBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the encoded rows of heads, tails and negatives."""
         assert self.graph is not None
-        asked = torch.cat([batch.head, batch.tail, batch.negatives.flatten()])
+        scored = torch.cat([batch.head, batch.tail, batch.negatives.flatten()])
         hidden = self.graph.between(batch.head.cpu(), batch.tail.cpu())
         settings = self.encoder_settings
         if settings.fanouts is None:
             messages = self.graph.without(hidden).to(self.device)
-            rows = self.encoder([messages] * settings.layers, self._first_rows())[asked]
+            rows = self.encoder([messages] * settings.layers, self._first_rows())[scored]
         else:
-            distinct, place = asked.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+            distinct, index = scored.unique(return_inverse=True)  # type: ignore[no-untyped-call]
             read, layers = self.graph.sampled(distinct.cpu(), settings.fanouts, hidden)
             layers = [layer.to(self.device) for layer in layers]
-            rows = self.encoder(layers, self._first_rows(read.to(self.device)))[place]
+            rows = self.encoder(layers, self._first_rows(read.to(self.device)))[index]
         head, tail, negatives = torch.split(rows, [len(batch.head), len(batch.tail), batch.negatives.numel()])
         return head, tail, negatives
 
     def _first_rows(self, entities: Tensor | None = None) -> Tensor:
-        """Return what the first layer reads of some entities, or of all: ``(n, width)``."""
+        """Return the input of the first layer for some entities, or for all: ``(n, width)``."""
         rows: Tensor = self.entity.weight if entities is None else self.entity(entities)
         if self.anchors is None:
             return rows

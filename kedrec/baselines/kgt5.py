@@ -1,4 +1,4 @@
-"""Link prediction as translation: a T5 that reads a query and writes the name of the missing entity."""
+"""Link prediction as translation: a T5 that reads a query and generates the name of the missing entity."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,24 +38,26 @@ class AdafactorSettings:
 class KGT5(Ranker):
     """KGT5 (Saxena et al., ACL 2022): ``predict tail: HEAD | RELATION`` in, the tail's name out.
 
-    Names that several entities share are followed by the entity's id, as the paper does where descriptions do not tell
-    them apart. It trains T5-small's architecture from random weights, as here without ``base``, by Adafactor.
+    Names that several entities share are followed by the entity's id, as in the paper where descriptions do not
+    distinguish them. The paper trains T5-small's architecture from random weights, as here without ``base``, with
+    Adafactor.
 
     An entity's score is the log-likelihood of its name, nats, for every candidate and without sampling. The paper
-    samples 500 names from the decoder instead and ranks an entity that was not drawn last: cheaper where there are
-    millions of entities, and a lower bound of what the model knows. Here a query costs one pass of the encoder and one
-    of the decoder over all distinct beginnings of the candidates' names: for the sample's 2,032 entities 6,600 tokens,
-    0.14 s of a core. It grows with the entities: a graph of 100,000 wants a GPU.
+    samples 500 names from the decoder instead and ranks all other entities last: cheaper where there are millions of
+    entities, and a lower bound of the model's quality. Here a query costs one pass of the encoder and one of the
+    decoder over all distinct prefixes of the candidates' names: 6,600 tokens for the sample's 2,032 entities, 0.14 s of
+    a core. The cost grows with the number of entities: a graph of 100,000 needs a GPU.
 
     Args:
-        base: a folder or hub name of a T5 whose weights and tokenizer training starts from, in safetensors; the next
-            six arguments are then its own. ``null`` starts from random weights and a tokenizer learned from the names.
+        base: a folder or hub name of a T5 whose weights and tokenizer training starts from, in safetensors, which
+            then replace the next six arguments. ``null`` starts from random weights and a tokenizer learned from the
+            names.
         width: of the hidden rows.
         layers: of the encoder, and as many of the decoder.
         heads: of attention, ``width / heads`` wide each.
         feed_forward: width of the layers between.
         dropout: share that is dropped in training.
-        tokens: most tokens of the tokenizer that is learned.
+        tokens: most tokens of the learned tokenizer.
         optimizer: Adafactor.
         label_smoothing: share of a token's probability that is spread over all tokens in training.
         ranking_memory: bytes that the scores of tokens may take while entities are ranked.
@@ -102,7 +104,7 @@ class KGT5(Ranker):
         self._trees: tuple[list[int] | None, list[NameTree]] | None = None
 
     def configure_model(self) -> None:
-        """Make or load net and tokenizer, once the data say what the entities are called."""
+        """Make or load net and tokenizer, once the data are there."""
         if self.net is None:
             self.make_net(self.read_vocabulary())
 
@@ -123,7 +125,7 @@ class KGT5(Ranker):
         from transformers import get_cosine_schedule_with_warmup
         from transformers.optimization import Adafactor
 
-        # T5's embeddings begin a hundred times as large as its matrices: steps have to follow the size of a weight.
+        # T5's initial embeddings are a hundred times as large as its matrices: steps must scale with the weights.
         kind: Any = Adafactor
         optimizer = kind(
             self.net.parameters(), lr=self.optimizer.learning_rate, scale_parameter=True, relative_step=False
@@ -140,9 +142,9 @@ class KGT5(Ranker):
 
     def loss(self, batch: TripleBatch) -> Tensor:
         """Return the cross entropy of the replaced side's names, nats per token, a scalar; negatives are not used."""
-        given, wanted = (batch.tail, batch.head) if batch.side == "head" else (batch.head, batch.tail)
+        given, target = (batch.tail, batch.head) if batch.side == "head" else (batch.head, batch.tail)
         query = self._queries(given, batch.relation, batch.side)
-        rows = [torch.tensor(self._tokens[entity]) for entity in wanted.tolist()]
+        rows = [torch.tensor(self._tokens[entity]) for entity in target.tolist()]
         labels = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-100).to(self.device)
         logits = self.net(**query, labels=labels).logits
         return torch.nn.functional.cross_entropy(
@@ -154,7 +156,7 @@ class KGT5(Ranker):
         """Return the log-likelihoods of names, nats, ``(queries, entities)``."""
         trees = self._trees_of(entities)
         names = len(self.names) if entities is None else len(entities)
-        found = torch.empty(len(entity), names, device=self.device)
+        scores = torch.empty(len(entity), names, device=self.device)
         largest = max(len(tree.read) for tree in trees)
         size = max(1, self.ranking_memory // (_BYTES_A_LOGIT * largest * self.net.config.vocab_size))
         for start in range(0, len(entity), size):
@@ -163,39 +165,39 @@ class KGT5(Ranker):
             states = self.net.encoder(**query).last_hidden_state
             for tree in trees:
                 likelihood = tree_log_likelihood(self.net, tree, states, query["attention_mask"])
-                found[part, tree.place] = likelihood.to(found.dtype)
-        return found
+                scores[part, tree.name] = likelihood.to(scores.dtype)
+        return scores
 
     def export(self, folder: Path) -> None:
         """Write ``kgt5/``: net and tokenizer as transformers loads them, and the words for entities and relations."""
-        place = folder / "kgt5"
-        self.net.save_pretrained(place)
-        self.tokenizer.save_pretrained(place)
+        target = folder / "kgt5"
+        self.net.save_pretrained(target)
+        self.tokenizer.save_pretrained(target)
         spoken = {"entities": (self.vocabulary.entities, self.names)}
         spoken["relations"] = (self.vocabulary.relations, self.relations)
         for name, columns in spoken.items():
             rows = "".join(f"{one}\t{words}\n" for one, words in zip(*columns, strict=True))
-            (place / f"{name}.tsv").write_text(rows, encoding="utf-8")
+            (target / f"{name}.tsv").write_text(rows, encoding="utf-8")
 
     @staticmethod
     def _text(entity: str, relation: str, missing: Side) -> str:
         return f"predict {missing}: {entity} | {relation}"
 
     def _spoken(self) -> Iterator[str]:
-        """Yield each name, and each as a query: what every query says becomes few tokens."""
+        """Yield each name, and each as a query, so that the words of all queries become few tokens."""
         yield from self.names
-        for place, name in enumerate(self.names):
-            yield self._text(name, self.relations[place % len(self.relations)], "head" if place % 2 else "tail")
+        for row, name in enumerate(self.names):
+            yield self._text(name, self.relations[row % len(self.relations)], "head" if row % 2 else "tail")
 
     def _queries(self, entity: Tensor, relation: Tensor, missing: Side) -> dict[str, Tensor]:
         """Return ``input_ids`` and ``attention_mask``, ``(queries, time)``."""
-        asked = zip(entity.tolist(), relation.tolist(), strict=True)
-        texts = [self._text(self.names[one], self.relations[kind], missing) for one, kind in asked]
+        queries = zip(entity.tolist(), relation.tolist(), strict=True)
+        texts = [self._text(self.names[one], self.relations[kind], missing) for one, kind in queries]
         made = self.tokenizer(texts, padding=True, return_tensors="pt")
         return {name: made[name].to(self.device) for name in ("input_ids", "attention_mask")}
 
     def _trees_of(self, entities: Tensor | None) -> list[NameTree]:
-        """Return the names of some entities as trees; the last ones asked for are kept."""
+        """Return the names of some entities as trees; the last result is cached."""
         key = None if entities is None else entities.tolist()
         if self._trees is None or self._trees[0] != key:
             names: Sequence[list[int]] = self._tokens if key is None else [self._tokens[row] for row in key]
@@ -227,7 +229,7 @@ def _pretrained(base: str) -> tuple[Any, Any]:
     """Return a T5 and its tokenizer.
 
     Raises:
-        KedrecError: it is not there, is no T5, or cannot be loaded.
+        KedrecError: it is missing, not a T5, or cannot be loaded.
     """
     from safetensors import SafetensorError
     from transformers import AutoConfig, T5ForConditionalGeneration
@@ -236,7 +238,7 @@ def _pretrained(base: str) -> tuple[Any, Any]:
     try:
         kind = AutoConfig.from_pretrained(folder, trust_remote_code=False).model_type
         if kind != "t5":
-            raise KedrecError(f"model.init_args.base: {base} is of the kind {kind!r}; expected a T5")
+            raise KedrecError(f"model.init_args.base: {base} is of type {kind!r}; expected a T5")
         net: Any = T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         tokenizer = load_tokenizer(folder)
     except (OSError, ValueError, RuntimeError, SafetensorError) as fault:

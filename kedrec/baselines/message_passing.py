@@ -1,6 +1,6 @@
-"""Message passing over a knowledge graph, on DGL: which edges carry messages, and the layers that pass them.
+"""Message passing over a knowledge graph with DGL: the edges that carry messages, and the layers that pass them.
 
-All that kedrec asks of DGL is asked here; it is imported when the first graph is made.
+This module alone uses DGL, which is imported when the first graph is made.
 """
 
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""A tokenizer made from the texts that it is for, where there is none to download."""
+"""A tokenizer learned from the texts that it is used on."""
 
 from collections.abc import Iterable
 from typing import Any, cast
@@ -12,13 +12,13 @@ def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     """Return a byte-level BPE tokenizer: any text can be read and written, and equal texts give an equal tokenizer.
 
     Args:
-        texts: what the merges are learned from.
-        size: most tokens, at least the 256 bytes and the two special ones.
+        texts: from which the merges are learned.
+        size: most tokens; at least 258, the bytes and the two special ones.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.BPE())
-    # The space in front makes a name the same tokens where a text begins with it and where it stands within one.
+    # With the leading space a name has the same tokens at the beginning of a text and within it.
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

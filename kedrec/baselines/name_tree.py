@@ -1,4 +1,4 @@
-"""The likelihood of many names at once: names as a tree of their common prefixes, decoded in one pass a query."""
+"""The likelihood of many names at once: names as a tree of their common prefixes, decoded in one pass per query."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -8,24 +8,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_NODES = 160  # of a tree: attention grows with its square; smaller trees were no faster, and share less
+_NODES = 160  # of a tree: attention grows with their square; smaller trees were no faster, and share less
 
 
 @dataclass(frozen=True)
 class NameTree:
-    """Some names as a tree, its nodes the distinct beginnings of them, parents before children.
+    """Some names as a tree whose nodes are their distinct prefixes, parents before children.
 
     Attributes:
-        place: (names,) which names they are.
-        read: (nodes,) the token that a node reads: the last of its beginning, or the start token at the root.
-        depth: (nodes,) tokens before it.
+        name: (names,) rows of the names.
+        read: (nodes,) the token that a node reads: the last of its prefix, or the start token at the root.
+        depth: (nodes,) number of tokens before it.
         sees: (nodes, nodes) bool, whether the second node is the first or an ancestor of it.
-        node: (names, longest) the node at which each token of a name is predicted; 0 behind its end.
+        node: (names, longest) the node at which each token of a name is predicted; 0 after its end.
         token: (names, longest) that token.
-        inside: (names, longest) bool, false behind a name's end.
+        inside: (names, longest) bool, false after a name's end.
     """
 
-    place: Tensor
+    name: Tensor
     read: Tensor
     depth: Tensor
     sees: Tensor
@@ -50,22 +50,22 @@ def name_trees(names: Sequence[Sequence[int]], start: int, nodes: int = _NODES) 
 
 
 def _groups(names: Sequence[Sequence[int]], nodes: int) -> Iterator[list[int]]:
-    """Yield the places of names, in the order of their tokens, as many as have so many distinct beginnings."""
+    """Yield rows of names, in the order of their tokens; each group has at most so many distinct prefixes."""
     group: list[int] = []
     size = 0
-    for place in sorted(range(len(names)), key=lambda place: list(names[place])):
-        new = len(names[place]) - (_shared(names[group[-1]], names[place]) if group else 0)
+    for row in sorted(range(len(names)), key=lambda row: list(names[row])):
+        new = len(names[row]) - (_shared(names[group[-1]], names[row]) if group else 0)
         if group and size + new > nodes:
             yield group
-            group, size, new = [], 0, len(names[place])
-        group.append(place)
+            group, size, new = [], 0, len(names[row])
+        group.append(row)
         size += new
     if group:
         yield group
 
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return how many nodes of the second name the first has too: the root, and one for each equal token."""
+    """Return how many nodes two names share: the root, and one for each equal token."""
     most = min(len(one), len(other))
     equal = next((length for length in range(most) if one[length] != other[length]), most)
     return min(equal + 1, most)
@@ -74,19 +74,19 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> int:
 def _tree(names: Sequence[Sequence[int]], group: Sequence[int], start: int) -> NameTree:
     read, depth, parent = [start], [0], [0]
     path = [0]
-    longest = max(len(names[place]) for place in group)
+    longest = max(len(names[row]) for row in group)
     node, token = np.zeros((2, len(group), longest), dtype=np.int64)
     inside = np.zeros((len(group), longest), dtype=np.bool_)
     before: Sequence[int] = ()
-    for row, place in enumerate(group):
-        name = names[place]
+    for at, row in enumerate(group):
+        name = names[row]
         path = path[: max(_shared(before, name), 1)]
         while len(path) < len(name):  # the last token is predicted, and not read
             read.append(name[len(path) - 1])
             depth.append(len(path))
             parent.append(path[-1])
             path.append(len(read) - 1)
-        node[row, : len(name)], token[row, : len(name)], inside[row, : len(name)] = path, name, True
+        node[at, : len(name)], token[at, : len(name)], inside[at, : len(name)] = path, name, True
         before = name
     sees = np.eye(len(read), dtype=np.bool_)
     for one in range(1, len(read)):
@@ -98,8 +98,8 @@ def _tree(names: Sequence[Sequence[int]], group: Sequence[int], start: int) -> N
 def tree_log_likelihood(net: Any, tree: NameTree, states: Tensor, mask: Tensor) -> Tensor:
     """Return the log-likelihood of each of a tree's names, nats, ``(queries, names)``.
 
-    All nodes are decoded in one pass, in which a node sees its ancestors only, at the distance of their depths: what
-    teacher forcing gives name by name, without decoding a common beginning twice.
+    All nodes are decoded in one pass, in which a node attends to its ancestors only, at the distance of their depths.
+    The result equals that of teacher forcing name by name, without decoding a common prefix twice.
 
     Args:
         net: a T5 of transformers.
@@ -113,7 +113,7 @@ def tree_log_likelihood(net: Any, tree: NameTree, states: Tensor, mask: Tensor) 
 
 
 def _decoded(net: Any, tree: NameTree, states: Tensor, mask: Tensor) -> Tensor:
-    """Return the logits of the token behind each node, ``(queries, nodes, tokens)``."""
+    """Return the logits of the token after each node, ``(queries, nodes, tokens)``."""
     decoder = net.decoder
     least = torch.finfo(states.dtype).min
     attention = decoder.block[0].layer[0].SelfAttention

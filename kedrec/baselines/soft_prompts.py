@@ -1,4 +1,4 @@
-"""Deep soft prompts for a frozen encoder: rows that take part in every layer beside those of a text."""
+"""Deep soft prompts for a frozen encoder: rows that each layer reads before those of a text."""
 
 from typing import Any, Self
 
@@ -10,13 +10,13 @@ from kedrec.sources.weights import encoder_folder
 
 
 class Prompter(nn.Module):
-    """Makes a row of entity or relation into prompts for each layer: two matrices, as CSProm-KG has it.
+    """Maps a row of an entity or relation to prompts for each layer by two matrices, as CSProm-KG does.
 
     Args:
         dim: of rows.
         hidden: width between the two.
         layers: of the encoder.
-        length: prompts a row and layer.
+        length: prompts per row and layer.
         width: of the encoder's hidden rows.
         dropout: of prompts in training.
     """
@@ -38,14 +38,14 @@ class Prompter(nn.Module):
 
 
 class PromptedEncoder(nn.Module):
-    """A BERT that does not learn and never drops out, read at its prompts.
+    """A frozen BERT without dropout whose outputs at the prompts are read.
 
     Args:
         model: ``minilm`` (bundled), a folder, or a hub name, in safetensors.
         layers: that are used, from the first; ``None`` uses all.
 
     Raises:
-        KedrecError: the encoder is not there, is no BERT, has fewer layers, or cannot be loaded.
+        KedrecError: the encoder is missing, not a BERT, has fewer layers, or cannot be loaded.
     """
 
     def __init__(self, model: str, layers: int | None) -> None:
@@ -62,7 +62,7 @@ class PromptedEncoder(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in eval mode: dropout would blur what does not learn to make up for it."""
+        """Stay in eval mode: a frozen encoder cannot learn to compensate for dropout."""
         return super().train(False)
 
     def tokenize(self, texts: list[str], others: list[str], tokens: int) -> dict[str, Tensor]:
@@ -71,7 +71,7 @@ class PromptedEncoder(nn.Module):
         Args:
             texts: the first of each pair.
             others: the second of each.
-            tokens: most of a pair, the special ones included; the longer text is cut.
+            tokens: most tokens of a pair, the special ones included; the longer text is cut off.
         """
         made = self.tokenizer(
             texts,
@@ -85,14 +85,14 @@ class PromptedEncoder(nn.Module):
         return {name: made[name] for name in ("input_ids", "token_type_ids", "attention_mask")}
 
     def forward(self, tokens: dict[str, Tensor], prompts: Tensor) -> Tensor:
-        """Return what the last layer makes of its prompts, ``(n, length, width)``.
+        """Return the outputs of the last layer at its prompts, ``(n, length, width)``.
 
         Args:
             tokens: what `tokenize` returns, on the prompts' device.
             prompts: ``(n, layers, length, width)``; they have no position.
         """
-        # Each layer reads prompts of its own in the place of what the last one made of its: an encoder of transformers
-        # takes no key/value prefixes, and CSProm-KG needs outputs at the prompts, which prefixes do not have.
+        # Each layer reads prompts of its own instead of the last layer's outputs at the prompts: an encoder of
+        # transformers takes no key/value prefixes, and CSProm-KG needs outputs at the prompts, which prefixes lack.
         length = prompts.shape[2]
         hidden: Tensor = self.net.embeddings(input_ids=tokens["input_ids"], token_type_ids=tokens["token_type_ids"])
         padding = torch.nn.functional.pad(tokens["attention_mask"] == 0, (length, 0))
@@ -112,7 +112,7 @@ def _loaded(model: str) -> tuple[Any, Any]:
     try:
         kind = AutoConfig.from_pretrained(folder, trust_remote_code=False).model_type
         if kind != "bert":
-            raise KedrecError(f"model.init_args.encoder: {model} is of the kind {kind!r}; expected a BERT")
+            raise KedrecError(f"model.init_args.encoder: {model} is of type {kind!r}; expected a BERT")
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         kind_of_net: Any = BertModel
         net, report = kind_of_net.from_pretrained(

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 
 def distinct_names(names: Sequence[str], entities: Sequence[str]) -> list[str]:
-    """Return the names, each told from those that are called the same by its ``Type::id`` in brackets.
+    """Return the names; a name that several entities share is followed by the ``Type::id`` in brackets.
 
     Args:
-        names: what people call each entity.
+        names: the preferred name of each entity.
         entities: ``Type::id`` of each, all different.
     """
     common = Counter(names)
@@ -19,7 +19,7 @@ def distinct_names(names: Sequence[str], entities: Sequence[str]) -> list[str]:
 
 
 def readable_relations(relations: Sequence[str]) -> list[str]:
-    """Return relations such as ``DRUGBANK::treats::Compound:Disease`` as words; equal ones keep their own spelling."""
+    """Return relations such as ``DRUGBANK::treats::Compound:Disease`` as words, unless two have equal words."""
     spoken = [" ".join(relation.replace(":", " ").replace("_", " ").split()) for relation in relations]
     common = Counter(spoken)
     return [words if common[words] == 1 else relation for words, relation in zip(spoken, relations, strict=True)]

@@ -1,4 +1,4 @@
-"""What entities are anchored in, brought to the width of their rows: LLaDR's name half and description half."""
+"""The vectors that entities are anchored in, projected to the width of entity rows, side by side as LLaDR has them."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -20,14 +20,15 @@ Projection = Literal["slice", "pca", "learned"]
 class Anchors(nn.Module):
     """Vectors of several modalities side by side, each in its block of an entity's row; zero where there is none.
 
-    The vectors are no part of a checkpoint: they follow from the data.
+    The vectors are not stored in checkpoints: they follow from the data.
 
     Args:
         modalities: at least one; their blocks are equally wide.
         width: of an entity's row.
-        projection: how a vector comes to its block's width: ``slice`` keeps its first coordinates (LLaDR's code),
-            ``pca`` its principal components over the known vectors, ``learned`` multiplies it by a trained matrix.
-        seed: of the matrices' first values.
+        projection: how a vector is brought to its block's width: ``slice`` takes its first coordinates (LLaDR's
+            code), ``pca`` its principal components over the known vectors, ``learned`` multiplies it by a trained
+            matrix.
+        seed: of the matrices' initial values.
 
     Raises:
         KedrecError: a vector is shorter than its block, and not projected by a learned matrix.
@@ -59,7 +60,7 @@ class Anchors(nn.Module):
         self.register_buffer("vectors", torch.from_numpy(vectors), persistent=False)
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return anchors and, as bool, which of their coordinates are known: ``(n, width)`` each, of ``(n,)`` rows."""
+        """Return the anchors of ``(n,)`` rows and, as bool, which coordinates are known: ``(n, width)`` each."""
         vectors = self.vectors[rows]
         if self.learned:
             parts = zip(torch.split(vectors, self.dims, dim=1), self.matrices, strict=True)
@@ -72,7 +73,7 @@ class Anchors(nn.Module):
         Args:
             table: coordinates without an anchor stay as they are.
             rho: share of the learned rows.
-            rows: how many are mixed at a time.
+            rows: number of rows that are mixed at a time.
         """
         for start in range(0, len(table), rows):
             part = table[start : start + rows]
@@ -81,19 +82,19 @@ class Anchors(nn.Module):
 
 
 @torch.no_grad()
-def settle_unseen(learned: Tensor, anchors: Anchors, kinds: Tensor, seen: Tensor, neighbours: int) -> None:
-    """Give the learned parts of entities that training has not seen those of entities that their anchors lie near.
+def initialise_unseen(learned: Tensor, anchors: Anchors, kinds: Tensor, seen: Tensor, neighbours: int) -> None:
+    """Give entities without a training triple the learned parts of entities whose anchors are nearest.
 
-    What an unseen entity starts from is random, and as a corruption it is only ever pushed away, so that it is never
-    found. It gets the mean of its neighbours', of its own kind, at their mean length: a mean is shorter than what it is
-    of, and an entity near the centre would be near to every query.
+    The initial values of such an entity are random, and as a corruption it is only ever pushed away, so that no query
+    would rank it high. It gets the mean of the learned parts of its neighbours of the same type, scaled to their mean
+    length: a mean is shorter than its terms, and an entity near the centre would be near to every query.
 
     Args:
         learned: ``(entities, width)``, changed in place.
         anchors: of these entities; one without any stays as it is.
         kinds: ``(entities,)`` code of each entity's type.
-        seen: ``(entities,)`` bool.
-        neighbours: how many, by cosine.
+        seen: ``(entities,)`` bool, whether a training triple has the entity.
+        neighbours: number of neighbours, by cosine.
     """
     anchored = anchors.known.any(1)
     unit = functional.normalize(anchors.vectors, dim=1)
@@ -112,9 +113,9 @@ def _projected(modality: Modality, width: int, projection: Projection) -> NDArra
     """Return ``(entities, width)``."""
     if modality.vectors.shape[1] < width:
         raise KedrecError(
-            f"model.init_args.projection: {projection} cannot bring the {modality.vectors.shape[1]} dimensions of "
-            f"{modality.name!r} to the {width} of its share of an entity's row; choose `learned`, a smaller dim, or "
-            "an encoder with more dimensions"
+            f"model.init_args.anchor.projection: {projection} cannot project the {modality.vectors.shape[1]} "
+            f"dimensions of {modality.name!r} to the {width} of its block of an entity's row; choose `learned`, a "
+            "smaller dim, or an encoder with more dimensions"
         )
     if projection == "slice":
         return modality.vectors[:, :width]

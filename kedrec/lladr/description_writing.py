@@ -29,7 +29,7 @@ _ASKED: dict[Style, str] = {
     ),
     "structured": (
         "Describe the {kind} {name} in plain text without markdown, in three parts that begin with these words:\n"
-        "Background: what it is, how it was found or named, and what it belongs to.\n"
+        "Background: what it is, how it was parts or named, and what it belongs to.\n"
         "Appearance: its structure, form or signs.\n"
         "Clinical: its part in health, disease and treatment.\n"
         "Write N/A for a part of which nothing is known."
@@ -55,13 +55,13 @@ _NOTHING = re.compile(r"(?:(?:background|appearance|clinical)\s?:?\s?|n/?a\b\.?\
 
 @dataclass(frozen=True)
 class DescriptionSettings:
-    """How descriptions are asked for.
+    """How the model is asked for descriptions.
 
     Attributes:
         style: ``none`` asks what it is; ``uses`` for background and uses (the paper's first prompt); ``structured`` for
             background, appearance and clinical part (its best).
-        temperature: of the sampling; 0.7 is the paper's. ``None`` leaves it to the model.
-        max_tokens: bound of a description, tokens; one that is cut ends with its last whole sentence.
+        temperature: of the sampling; the paper's is 0.7. ``None`` leaves it to the model.
+        max_tokens: most tokens of a description; one that is cut off ends with its last whole sentence.
         seed: of the sampling.
     """
 
@@ -73,11 +73,11 @@ class DescriptionSettings:
 
 @dataclass(frozen=True)
 class DescriptionReport:
-    """What became of the entities.
+    """The outcomes for the entities.
 
     Attributes:
-        described: with a description in the file.
-        reasons: how many have none, and why.
+        described: number with a description in the file.
+        reasons: reason -> number of entities without one.
     """
 
     described: int
@@ -89,8 +89,8 @@ def description_request(entity: str, name: str, settings: DescriptionSettings) -
 
     Args:
         entity: ``Type::id``.
-        name: what people call it.
-        settings: how it is asked.
+        name: its preferred name.
+        settings: prompt and sampling.
     """
     kind = entity_type(entity)
     asked = _ASKED[settings.style].format(kind=_KINDS.get(kind, quoted(kind).lower()), name=quoted(name)[:200])
@@ -99,7 +99,7 @@ def description_request(entity: str, name: str, settings: DescriptionSettings) -
 
 
 def description_requests(names: Mapping[str, str], settings: DescriptionSettings) -> dict[str, Request]:
-    """Return the questions by entity, of those that have a name; for `kedrec.llm.batch_runner.plan`."""
+    """Return entity -> question, for the entities with a name; for `kedrec.llm.batch_runner.plan`."""
     return {entity: description_request(entity, name, settings) for entity, name in names.items() if name.strip()}
 
 
@@ -108,15 +108,15 @@ def write_descriptions(
 ) -> DescriptionReport:
     """Ask for each entity's description and write JSONL that `kedrec.lladr.entity_texts.load_descriptions` reads.
 
-    An entity without a name is not asked about: an id would be described by guessing. One whose answer says nothing
-    ("N/A") has no line. The same answers give the same bytes.
+    Entities without a name are left out: the model would guess from the id. An empty answer ("N/A") gives no line. The
+    same answers give the same bytes.
 
     Args:
         model: the teacher.
         names: the preferred name by entity, as the graph orders them.
-        path: the file, which appears whole.
-        log: keeps the answers.
-        settings: how it is asked.
+        path: the file, written atomically.
+        log: of the answers.
+        settings: prompt and sampling.
 
     Raises:
         KedrecError: from `answer_all`, or the file cannot be written.
@@ -136,7 +136,7 @@ def write_descriptions(
 
 
 def described(answer: Answer) -> str:
-    """Return the description in an answer, on one line; empty where it says nothing."""
+    """Return the description in an answer, on one line; empty where it has none."""
     if answer.finish == REFUSED:
         return ""
     line = " ".join(answer.spoken.split())
@@ -145,7 +145,7 @@ def described(answer: Answer) -> str:
     return "" if _NOTHING.fullmatch(line) else line
 
 
-def _whole_sentences(found: Sequence[str]) -> str:
-    """Return the sentences without a last one that was cut; a single one stays as it is."""
-    ended = bool(found) and found[-1].rstrip("\"'”’)]").endswith((".", "!", "?"))  # noqa: RUF001
-    return " ".join(found if ended or len(found) < 2 else found[:-1])
+def _whole_sentences(parts: Sequence[str]) -> str:
+    """Return the sentences without a last one that is cut off; a single one stays as it is."""
+    ended = bool(parts) and parts[-1].rstrip("\"'”’)]").endswith((".", "!", "?"))  # noqa: RUF001
+    return " ".join(parts if ended or len(parts) < 2 else parts[:-1])

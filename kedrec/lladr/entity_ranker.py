@@ -1,4 +1,4 @@
-"""What all models that rank entities share: their validation, their tests, and the compounds they name for diseases."""
+"""The base class of models that rank entities: validation, tests, and the compounds ranked for diseases."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ _SPLITS = ("training", "validation", "test")
 
 
 class Ranker(TrainableModule):
-    """A model that says how well each entity answers a query, an entity and a relation with one side missing.
+    """A model that scores how well each entity answers a query: an entity and a relation with one side missing.
 
     Args:
         seed: of the candidates that LLaDR's protocol draws.
@@ -54,7 +54,7 @@ class Ranker(TrainableModule):
         Args:
             entity: ``(queries,)`` rows of the entities given.
             relation: ``(queries,)`` rows of the relations given.
-            missing: the side that is asked for.
+            missing: the side whose entities are scored.
             entities: ``(entities,)`` rows that are scored; ``None`` scores all.
         """
         raise NotImplementedError
@@ -67,7 +67,7 @@ class Ranker(TrainableModule):
         """Return the vocabulary of the trainer's data.
 
         Raises:
-            KedrecError: the data have none.
+            KedrecError: the data have no vocabulary.
         """
         data: ExperimentData = self.trainer.datamodule  # type: ignore[attr-defined]
         if data.vocabulary is None:
@@ -107,20 +107,20 @@ class Ranker(TrainableModule):
             self._report.add(self.scores(batch), batch, sampled=kind == "Disease", matched=drugs)
 
     def on_test_epoch_end(self) -> None:
-        """Log the report, how few drugs are named, and how the choices between two went, where the data ask for it."""
-        found = self._report.metrics()
+        """Log the report, the concentration of recommendations, and the choices between two drugs, if there are any."""
+        metrics = self._report.metrics()
         self.records = {"ranks": self._report.records()}
         named = {row["id"]: row for row in gathered(self.predictions)}
         self.predictions = [named[entity] for entity in self.vocabulary.entities if entity in named]
-        found |= {f"repurposing/{name}": value for name, value in concentration_metrics(self.predictions).items()}
+        metrics |= {f"repurposing/{name}": value for name, value in concentration_metrics(self.predictions).items()}
         if choices := dict(gathered(list(self._choices.items()))):
-            found |= _choice_metrics(choices)
-        self.log_dict({f"test/{name}": value for name, value in found.items()})
+            metrics |= _choice_metrics(choices)
+        self.log_dict({f"test/{name}": value for name, value in metrics.items()})
 
     def _choose(self, batch: ChoiceBatch) -> dict[str, float]:
-        """Return for each pair whether the right drug is scored higher, 1/2 for a tie."""
-        drugs, place = torch.unique(batch.drugs, return_inverse=True)
-        best = self._best(batch.disease, batch.relation, batch.missing, drugs)[0].gather(1, place)
+        """Return for each pair whether the relevant drug is scored higher, 1/2 for a tie."""
+        drugs, rows = torch.unique(batch.drugs, return_inverse=True)
+        best = self._best(batch.disease, batch.relation, batch.missing, drugs)[0].gather(1, rows)
         right = (best[:, 0] > best[:, 1]).double() + (best[:, 0] == best[:, 1]).double() / 2
         return dict(zip(batch.pair, right.tolist(), strict=True))
 
@@ -138,32 +138,32 @@ class Ranker(TrainableModule):
         best, by = self._best(batch.disease, batch.relation, batch.missing, batch.compounds)
         top = best.topk(min(shown, best.shape[1]), dim=1)
         places = zip(batch.known_disease.tolist(), batch.known.tolist(), batch.known_split.tolist(), strict=True)
-        told: dict[tuple[int, int], str] = {}
+        split_of: dict[tuple[int, int], str] = {}
         for disease, compound, split in places:
-            told.setdefault((disease, compound), _SPLITS[split])
+            split_of.setdefault((disease, compound), _SPLITS[split])
         rows = []
-        for place, disease in enumerate(batch.disease.tolist()):
+        for at, disease in enumerate(batch.disease.tolist()):
             candidates = [
                 {
-                    **self._called(int(batch.compounds[compound])),
+                    **self._named(int(batch.compounds[compound])),
                     "score": round(score, 5),
-                    "relation": self.vocabulary.relations[int(batch.relation[by[place, compound]])],
-                    "known": told.get((place, compound)),
+                    "relation": self.vocabulary.relations[int(batch.relation[by[at, compound]])],
+                    "known": split_of.get((at, compound)),
                 }
-                for score, compound in zip(top.values[place].tolist(), top.indices[place].tolist(), strict=True)
+                for score, compound in zip(top.values[at].tolist(), top.indices[at].tolist(), strict=True)
             ]
-            rows.append({**self._called(disease), "compounds": candidates})
+            rows.append({**self._named(disease), "compounds": candidates})
         return rows
 
-    def _called(self, entity: int) -> dict[str, str]:
+    def _named(self, entity: int) -> dict[str, str]:
         return {"id": self.vocabulary.entities[entity], "name": self.vocabulary.names[entity]}
 
 
 def _choice_metrics(choices: Mapping[str, float]) -> dict[str, float]:
     """Return the F1 of the choice between two drugs, with its interval, diseases resampled whole.
 
-    What is chosen does not depend on the order of the drugs: over both orders the macro F1 of a position is the share
-    of right choices.
+    The choice does not depend on the order of the drugs: over both orders the macro F1 of a position is the share of
+    right choices.
     """
     diseases = [pair.partition("|")[0] for pair in choices]
     totals = cluster_sums(diseases, [(right, 1) for right in choices.values()])

@@ -1,4 +1,4 @@
-"""What words say of each entity, for embedding: its name and its description."""
+"""The names and descriptions of entities, for embedding."""
 
 import functools
 import hashlib
@@ -21,15 +21,15 @@ HEADER = ("entity", "description")
 
 @dataclass(frozen=True, eq=False)
 class EntityTexts:
-    """Names and descriptions, one an entity, in the order of the entities; empty where there is none.
+    """Names and descriptions, one per entity, in the order of the entities; empty where there is none.
 
     Attributes:
         names: the preferred name.
-        descriptions: prose; empty, too, where it is masked.
-        masked: the descriptions that masking took away, empty elsewhere. They are embedded together with the others,
-            so that one artefact of the store serves every share of an ablation, and are used for nothing else.
+        descriptions: prose; empty where it is masked.
+        masked: the masked descriptions, empty elsewhere. They are embedded together with the others, so that one
+            artefact of the store serves every share of an ablation, and are used for nothing else.
         counts: entities that are ``named`` and ``described`` after masking, ``name_only`` and ``neither`` of the two,
-            ``masked``, and ``unknown``, those in the descriptions' file that the graph lacks.
+            ``masked``, and ``unknown``: those of the file of descriptions that the graph lacks.
     """
 
     names: list[str]
@@ -46,21 +46,21 @@ def entity_texts(
     Args:
         entities: of the graph, by row.
         entities_file: names and human-written descriptions, as `load_entity_info` reads them.
-        descriptions: further descriptions, as `load_descriptions` reads them; they win over the other file's.
-        masked: share of the described entities, 0 to 1, whose description is withheld. Which ones depends on their
-            ids and the seed only; a larger share holds a smaller one.
+        descriptions: further descriptions, as `load_descriptions` reads them; they take precedence.
+        masked: share of the described entities, 0 to 1, whose description is masked. Their ids and the seed decide
+            which; a larger share includes a smaller one.
         seed: of the masking.
 
     Raises:
-        KedrecError: a file is not of its form, the share is none, or no entity has a name or description.
+        KedrecError: a file is malformed, the share is out of range, or no entity has a name or description.
     """
     if not 0 <= masked <= 1:
-        raise KedrecError(f"masked, the share of descriptions withheld, must be from 0 to 1, not {masked}")
+        raise KedrecError(f"data.init_args.anchors.masked: {masked}; expected a share, 0 to 1")
     infos = load_entity_info(entities_file) if entities_file else {}
     added = load_descriptions(descriptions) if descriptions else {}
     nothing = EntityInfo("", (), "")
     names = [infos.get(entity, nothing).name for entity in entities]
-    # an empty answer of an LLM does not win
+    # an empty answer of an LLM has no precedence
     whole = [added.get(entity) or infos.get(entity, nothing).description for entity in entities]
     if not any(names) and not any(whole):
         raise KedrecError(
@@ -69,18 +69,18 @@ def entity_texts(
             "their ids must be those of the graph"
         )
     described = [entity for entity, text in zip(entities, whole, strict=True) if text]
-    withheld = _withheld(described, masked, seed)
-    shown = ["" if entity in withheld else text for entity, text in zip(entities, whole, strict=True)]
+    masked_entities = _masked(described, masked, seed)
+    shown = ["" if entity in masked_entities else text for entity, text in zip(entities, whole, strict=True)]
     counts = {
         "named": sum(map(bool, names)),
         "described": sum(map(bool, shown)),
         "name_only": sum(bool(name) and not text for name, text in zip(names, shown, strict=True)),
         "neither": sum(not name and not text for name, text in zip(names, shown, strict=True)),
-        "masked": len(withheld),
+        "masked": len(masked_entities),
         "unknown": len(added.keys() - set(entities)),
     }
-    hidden = [text if entity in withheld else "" for entity, text in zip(entities, whole, strict=True)]
-    return EntityTexts(names, shown, hidden, counts)
+    masked_texts = [text if entity in masked_entities else "" for entity, text in zip(entities, whole, strict=True)]
+    return EntityTexts(names, shown, masked_texts, counts)
 
 
 def name_each_other(
@@ -89,9 +89,9 @@ def name_each_other(
     """Return for each pair of entities whether the description of one names the other.
 
     Args:
-        pairs: places of entities.
-        names: the preferred name of each entity, or nothing.
-        descriptions: of each entity, or nothing.
+        pairs: rows of entities.
+        names: the preferred name of each entity, maybe empty.
+        descriptions: of each entity, maybe empty.
     """
     lower = functools.cache(lambda entity: descriptions[entity].lower())
 
@@ -106,24 +106,24 @@ def name_each_other(
 def load_descriptions(path: str | Path) -> dict[str, str]:
     r"""Read descriptions: JSONL with the keys ``entity`` and ``description``, else a TSV with these as its header.
 
-    Plain, .gz or .zst; further keys of a JSONL are ignored. Blank descriptions are kept as empty ones.
+    Plain, .gz or .zst; further keys of a JSONL are ignored. A blank description counts as empty.
 
     Raises:
-        KedrecError: a missing or damaged file, a line that is not of the form, an entity that is not ``Type::id`` or
-            comes twice; with the file and the line.
+        KedrecError: a missing or damaged file, a malformed line, an entity that is not ``Type::id`` or is
+            repeated; with the file and the line.
     """
     path = Path(path)
-    found: dict[str, str] = {}
+    description_of: dict[str, str] = {}
     plain = path.name.removesuffix(".gz").removesuffix(".zst")
     for line, entity, description in (_json_rows if plain.endswith(".jsonl") else _table_rows)(path):
         if not is_entity(entity):
             raise KedrecError(f"{path}:{line}: {entity!r} is not an entity; expected Type::id")
-        if entity in found:
-            raise KedrecError(f"{path}:{line}: {entity!r} comes a second time; keep one description of each entity")
-        found[entity] = description.strip()
-    if not found:
+        if entity in description_of:
+            raise KedrecError(f"{path}:{line}: {entity!r} is repeated; keep one description of each entity")
+        description_of[entity] = description.strip()
+    if not description_of:
         raise KedrecError(f"{path}: no descriptions in it; expected one line for each entity")
-    return found
+    return description_of
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, str, str]]:
@@ -155,8 +155,8 @@ def _table_rows(path: Path) -> Iterator[tuple[int, str, str]]:
         yield line, entity, description
 
 
-def _withheld(described: Collection[str], share: float, seed: int) -> set[str]:
-    """Return the first of the shuffled entities, so that a larger share holds a smaller one."""
+def _masked(described: Collection[str], share: float, seed: int) -> set[str]:
+    """Return the first of the shuffled entities, so that a larger share includes a smaller one."""
 
     def chance(entity: str) -> tuple[bytes, str]:
         return hashlib.blake2b(f"{seed}\x1fmask\x1f{entity}".encode(), digest_size=8).digest(), entity

@@ -14,7 +14,7 @@ from kedrec.graph.entity_types import type_codes
 from kedrec.graph.scorer import Scorer
 from kedrec.graph.scorers import ScorerName
 from kedrec.graph.vocabulary import Modality
-from kedrec.lladr.anchor_projection import Anchors, settle_unseen
+from kedrec.lladr.anchor_projection import Anchors, initialise_unseen
 from kedrec.lladr.kge_settings import AnchorLossSettings, OptimizerSettings
 from kedrec.lladr.link_losses import anchor_loss
 from kedrec.lladr.link_predictor import LinkPredictor
@@ -26,10 +26,10 @@ from kedrec.training.base_classes import ExperimentData
 class KGE(LinkPredictor):
     """A scorer of triples over learned rows of entities and relations (LLaDR, arXiv 2510.12181).
 
-    With anchors an entity's row is ``rho * learned + (1 - rho) * anchor``, and this mixed row is what is scored, what
-    is pulled to the anchor, what is stored and what is exported; ``learned`` is never kept on its own. Where the
-    anchors are fixed, the rate of the mixed row is ``rho`` times the learning rate: what Adam and Adagrad, which do not
-    heed a gradient's scale, would do to the learned part. Rows without an anchor are learned alone, at the same rate.
+    With anchors an entity's row is ``rho * learned + (1 - rho) * anchor``. This mixed row is scored, pulled to the
+    anchor, stored and exported; ``learned`` is not stored on its own. Where the anchors are fixed, the mixed row has
+    ``rho`` times the learning rate: Adam and Adagrad, whose steps do not depend on a gradient's scale, would move the
+    learned part by as much. Rows without an anchor are learned alone, at the same learning rate.
 
     Args:
         scorer: transe_l1, transe_l2, distmult, complex, rotate, protate or hake; or ``class_path`` and ``init_args``
@@ -75,7 +75,7 @@ class KGE(LinkPredictor):
         self.anchors: Anchors | None = None
 
     def configure_model(self) -> None:
-        """Make the tables, once the data say how many rows they have and what anchors them."""
+        """Make the tables, once the data are there."""
         if self.entity is not None:
             return
         self.vocabulary = self.read_vocabulary()
@@ -92,7 +92,7 @@ class KGE(LinkPredictor):
             self._mixed_in.mix_into(entity, self.anchor.rho)
         relation = torch.empty(relations, self.scorer.relation_width)
         self.scorer.initialise_relations(relation, generator)
-        # Embeddings that say they are sparse: DDP then reduces the rows of the batch alone.
+        # Sparse embeddings: DDP then reduces the rows of the batch alone.
         sparse = self.optimizer.name != "adam"
         self.entity, self.relation = (
             nn.Embedding(len(table), table.shape[1], sparse=sparse, _weight=table) for table in (entity, relation)
@@ -110,7 +110,7 @@ class KGE(LinkPredictor):
         return (RowAdagrad if self.optimizer.name == "adagrad" else LazyAdam)(groups, lr=self.optimizer.learning_rate)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The chosen optimiser, at a tenth of the rate after the given share of the steps."""
+        """Return the chosen optimizer, and a learning rate that drops to a tenth after the given share of the steps."""
         if self.optimizer.name != "adam" and self.trainer.gradient_clip_val:
             raise KedrecError(
                 f"trainer.gradient_clip_val: {self.optimizer.name} moves the rows of a batch and cannot clip; leave it "
@@ -124,10 +124,10 @@ class KGE(LinkPredictor):
     def training_step(self, batch: TripleBatch, _: int) -> Tensor:
         """Return the weighted sum of the links' and the anchors' loss."""
         losses = self.losses(batch)
-        # The steps whose numbers Lightning writes: it counts the one at hand as done.
+        # The steps that Lightning logs: it counts the present one as done.
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            shown = {f"train/{name}_loss": loss.detach() for name, loss in losses.items()}
-            self.log_dict(shown, prog_bar=True, batch_size=len(batch.head))
+            logged = {f"train/{name}_loss": loss.detach() for name, loss in losses.items()}
+            self.log_dict(logged, prog_bar=True, batch_size=len(batch.head))
         weights = {"link": self.zeta_link, "anchor": self.anchor.zeta}
         return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
@@ -139,20 +139,20 @@ class KGE(LinkPredictor):
         head, tail, negatives = self._rows(batch.head, batch.tail, batch.negatives.flatten())
         (relation,) = gather_rows(self.relation.weight, batch.relation, sparse=self.relation.sparse)
         losses = {"link": self.link_loss(batch, head, relation, tail, negatives)}
-        ids, kept = (batch.tail, tail) if batch.side == "head" else (batch.head, head)
+        ids, rows = (batch.tail, tail) if batch.side == "head" else (batch.head, head)
         if self.anchor.distance is not None and self.anchors is not None:
-            losses["anchor"] = anchor_loss(self.anchor.distance, kept, *self.anchors(ids))
+            losses["anchor"] = anchor_loss(self.anchor.distance, rows, *self.anchors(ids))
         return losses
 
     def on_test_epoch_start(self) -> None:
-        """Begin a report, and settle the entities that training has not seen."""
+        """Begin a report, and give rows to the entities without a training triple."""
         super().on_test_epoch_start()
         data: ExperimentData = self.trainer.datamodule  # type: ignore[attr-defined]
         if self.unseen_neighbours and self.anchors is not None and data.training_triples is not None:
-            self.settle_unseen(data.training_triples)
+            self.initialise_unseen(data.training_triples)
 
-    def settle_unseen(self, triples: NDArray[np.int32]) -> None:
-        """Give rows to the entities that none of ``(n, 3)`` triples touches; again changes nothing more."""
+    def initialise_unseen(self, triples: NDArray[np.int32]) -> None:
+        """Give rows to the entities that are in none of ``(n, 3)`` triples; repeating it changes nothing."""
         assert self.entity is not None
         assert self.anchors is not None
         table = self.entity.weight.detach()
@@ -164,7 +164,7 @@ class KGE(LinkPredictor):
             anchor, known = self.anchors(torch.arange(len(table), device=table.device))
             stored = torch.where(known, (1 - self.anchor.rho) * anchor, 0.0)
         learned = table - stored
-        settle_unseen(learned, self.anchors, kinds, seen, self.unseen_neighbours)
+        initialise_unseen(learned, self.anchors, kinds, seen, self.unseen_neighbours)
         table[~seen] = (learned + stored)[~seen]
 
     @property

@@ -1,4 +1,4 @@
-"""LLaDR's two losses (arXiv 2510.12181): of the links, and of the distance between entities and their anchors."""
+"""LLaDR's two losses (arXiv 2510.12181): of links, and of the distance between entities and their anchors."""
 
 from typing import Literal
 
@@ -25,7 +25,7 @@ def link_loss(
         negative: ``(chunks, batch / chunks, negatives)`` scores of corrupted ones.
         weight: ``(batch,)`` subsampling weights.
         temperature: self-adversarial: ``p`` is the softmax of the negatives' scores times this (Sun et al., eq. 5);
-            ``None`` weighs them alike.
+            ``None`` weighs them equally.
         false: like ``negative``; where it is false the corruption is a true triple and does not count.
     """
     logits = torch.zeros_like(negative) if temperature is None else negative.detach() * temperature
@@ -33,7 +33,7 @@ def link_loss(
         logits = logits.masked_fill(~false, torch.finfo(logits.dtype).min)
     share = logits.softmax(2)
     if false is not None:
-        share = share * false  # a row of true triples only has none to tell apart
+        share = share * false  # a row of true triples only has no negative
     of_negatives = (share * functional.logsigmoid(-negative)).sum(2).flatten()
     rows = functional.logsigmoid(positive) + of_negatives
     return -(weight * rows).sum() / weight.sum() / 2
@@ -47,7 +47,7 @@ def anchor_loss(kind: AnchorDistance, entity: Tensor, anchor: Tensor, known: Ten
             KL(softmax(anchor) || softmax(entity)).
         entity: ``(n, width)`` rows that are scored.
         anchor: ``(n, width)``.
-        known: ``(n, width)`` or ``(n, 1)`` bool: the coordinates that are anchored; others do not count.
+        known: ``(n, width)`` or ``(n, 1)`` bool: the anchored coordinates; others do not count.
     """
     some = known.any(1)
     entity, anchor = entity * known, anchor * known
@@ -55,9 +55,9 @@ def anchor_loss(kind: AnchorDistance, entity: Tensor, anchor: Tensor, known: Ten
         distance = 1 - functional.cosine_similarity(entity, anchor, dim=1)
     elif kind == "kl":
         blank = torch.finfo(entity.dtype).min
-        wanted = anchor.masked_fill(~known, blank).softmax(1)
+        target = anchor.masked_fill(~known, blank).softmax(1)
         given = entity.masked_fill(~known, blank).log_softmax(1)
-        distance = functional.kl_div(given, wanted, reduction="none").sum(1)
+        distance = functional.kl_div(given, target, reduction="none").sum(1)
     else:
         distance = torch.linalg.vector_norm(entity - anchor, ord=1 if kind == "l1" else 2, dim=1)
     return (distance * some).sum() / some.sum().clamp(min=1)

@@ -35,7 +35,7 @@ class LinkPredictor(Ranker):
         dim: of the scorer, as its paper counts it.
         gamma: margin of the distances.
         adversarial_temperature: of self-adversarial negatives; ``None`` weighs negatives alike.
-        compiled: distances in C++, or by inductor, where they can be had.
+        compiled: distances in C++, or by inductor, where the machine has a compiler.
         seed: of the candidates that LLaDR's protocol draws.
     """
 
@@ -86,11 +86,11 @@ class LinkPredictor(Ranker):
         return loss(positive, negative, batch.weight, self.adversarial_temperature, batch.false)
 
     def export(self, folder: Path) -> None:
-        """Write ``embeddings/``: float32 rows that are scored, ids in their order, the scorer, what was held out."""
+        """Write ``embeddings/``: the scored rows in float32, their ids, the scorer, and the held-out triples."""
         from safetensors.torch import save_file
 
-        place = folder / "embeddings"
-        place.mkdir()
+        target = folder / "embeddings"
+        target.mkdir()
         tables = {
             "entity": self.entity_table().float().contiguous(),
             "relation": self.relation_table().float().contiguous(),
@@ -99,16 +99,16 @@ class LinkPredictor(Ranker):
             **{f"scorer.{name}": value.detach().float() for name, value in self.scorer.named_parameters()},
         }
         # One entry: safetensors writes several in an order that changes from process to process.
-        save_file(tables, place / "embeddings.safetensors", {"scorer": recorded_name(self.formula)})
+        save_file(tables, target / "embeddings.safetensors", {"scorer": recorded_name(self.formula)})
         for name, ids in (("entities", self.vocabulary.entities), ("relations", self.vocabulary.relations)):
-            (place / f"{name}.tsv").write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
+            (target / f"{name}.tsv").write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
         entities, relations = self.vocabulary.entities, self.vocabulary.relations
         held = [(entities[head], relations[kind], entities[tail]) for head, kind, tail in self.vocabulary.held_out]
-        (place / "held_out.tsv").write_text("".join("\t".join(one) + "\n" for one in held), encoding="utf-8")
+        (target / "held_out.tsv").write_text("".join("\t".join(one) + "\n" for one in held), encoding="utf-8")
 
     def answer_scores(self, entity: Tensor, relation: Tensor, missing: Side, entities: Tensor | None = None) -> Tensor:
         """Return ``(queries, entities)`` scores of some entities, or of all."""
         table = self.entity_table()
         query = self.scorer.query(table[entity], self.relation_table()[relation], missing)
-        asked = table if entities is None else table[entities]
-        return self.scorer.tiles(query.unsqueeze(0), asked.unsqueeze(0)).squeeze(0)
+        candidates = table if entities is None else table[entities]
+        return self.scorer.tiles(query.unsqueeze(0), candidates.unsqueeze(0)).squeeze(0)

@@ -1,4 +1,4 @@
-"""The C++ of this folder, compiled for the processor at hand when it is first needed, and kept in the store."""
+"""The C++ of this folder, compiled for the present processor on first use; the store holds the library."""
 
 import ctypes
 import functools
@@ -48,7 +48,7 @@ class _Gradients(ctypes.Structure):
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """Return the compiled functions; ``None``, with one warning if there is a compiler, where they cannot be had."""
+    """Return the compiled functions; ``None`` without a compiler or, with a warning, where it fails."""
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     if compiler is None:
         return None
@@ -106,15 +106,15 @@ def tile_gradients(kind: str, weights: Tensor, queries: Tensor, candidates: Tens
 def update_rows(
     kind: str, table: Tensor, states: Sequence[Tensor], rows: Tensor, grad: Tensor, numbers: Sequence[float]
 ) -> None:
-    """Update a table and the state of an optimiser in place, the rows that have gradients alone.
+    """Update in place the rows of a table and of an optimizer's state that have gradients.
 
     Args:
         kind: ``adagrad`` or ``adam``.
         table: ``(rows, width)``, contiguous, float32, on the CPU.
-        states: what rows.cpp takes beside the table, in its order; the same.
-        rows: ``(n,)`` row numbers; those of a row that comes several times are summed.
-        grad: ``(n, width)``, the gradients; the same.
-        numbers: what rows.cpp takes after the gradients.
+        states: the further tables of rows.cpp, in its order; likewise.
+        rows: ``(n,)`` row numbers; the gradients of a repeated row are summed.
+        grad: ``(n, width)``, the gradients; likewise.
+        numbers: the arguments of rows.cpp after the gradients.
     """
     assert grad.shape == (len(rows), table.shape[1])
     assert all(len(state) == len(table) for state in states)
@@ -124,7 +124,7 @@ def update_rows(
 
 
 def usable(*tensors: Tensor) -> bool:
-    """Whether the compiled functions can work on all of these tensors."""
+    """Return whether the compiled functions take all of these tensors."""
     fit = all(tensor.is_cpu and tensor.dtype == torch.float32 and tensor.is_contiguous() for tensor in tensors)
     return fit and library() is not None
 
@@ -136,17 +136,17 @@ def _shape(kind: str, queries: Tensor, candidates: Tensor) -> _Shape:
 
 
 def _call(name: str, tensors: Sequence[Tensor], *others: Any, also: Sequence[Tensor] = ()) -> None:
-    """Call a function of the library; memory that it could not read rightly is a fault of this package."""
-    found = library()
-    assert found is not None
+    """Call a function of the library; assert that it can read the tensors' memory."""
+    functions = library()
+    assert functions is not None
     assert usable(*tensors, *also), name
-    function = getattr(found, name)
+    function = getattr(functions, name)
     function.restype = None
     function(*(ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors), *others)
 
 
 def _processor() -> str:
-    """Return what tells this processor's instructions from those of another node that shares the store."""
+    """Return the processor's instruction sets, which may differ among nodes that share a store."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Batches of true triples with corrupted entities, drawn as whole tensors, in an order that seed and epoch decide."""
+"""Batches of true triples with corrupted entities, drawn as whole tensors; seed and epoch decide the order."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,12 +14,12 @@ from kedrec.graph.vocabulary import Side
 from kedrec.lladr.triple_batches import TripleBatch
 from kedrec.lladr.triple_settings import NegativeSettings
 
-_FIRST_COUNT = 4  # of RotatE's code: what an (entity, relation) that comes once is counted
+_FIRST_COUNT = 4  # of RotatE's code: the count of an (entity, relation) that occurs once
 _ODD = -7046029254386353131  # 2**64 / golden ratio: multiplication spreads packed triples over the table's high bits
 
 
 class TrueTriples:
-    """Tells whether triples are true: a table of bits says no for most, a binary search settles the rest.
+    """Looks up whether triples are true: a table of bits rules most out, a binary search decides the rest.
 
     Args:
         triples: ``(n, 3)`` rows of head, relation, tail.
@@ -38,11 +38,11 @@ class TrueTriples:
     def contains(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
         """Return a bool for each triple; the three shapes may broadcast."""
         keys = self._pack(head, relation, tail)
-        found = self.maybe[self._hash(keys)]
-        suspects = keys[found]
-        place = torch.searchsorted(self.sorted, suspects).clamp(max=len(self.sorted) - 1)
-        found[found.clone()] = self.sorted[place] == suspects
-        return found
+        maybe_true = self.maybe[self._hash(keys)]
+        suspects = keys[maybe_true]
+        position = torch.searchsorted(self.sorted, suspects).clamp(max=len(self.sorted) - 1)
+        maybe_true[maybe_true.clone()] = self.sorted[position] == suspects
+        return maybe_true
 
     def _pack(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
         return (head.long() * self.relations + relation) * self.entities + tail
@@ -52,36 +52,36 @@ class TrueTriples:
 
 
 def subsampling_weights(triples: NDArray[np.int32], relations: int) -> NDArray[np.float32]:
-    """Return a weight a triple, ``(n,)``: the inverse root of how often its two questions are asked (Sun et al., 2019).
+    """Return a weight per triple, ``(n,)``: the inverse root of the count of its two queries (Sun et al., 2019).
 
-    The questions are (head, relation, ?) and (?, relation, tail).
+    The queries are (head, relation, ?) and (?, relation, tail).
     """
     total = np.full(len(triples), 2 * (_FIRST_COUNT - 1), dtype=np.uint32)
     for side in (0, 2):
-        asked = pl.Series("asked", triples[:, side].astype(np.int64) * relations + triples[:, 1])
-        total += asked.to_frame().select(pl.len().over("asked")).to_series().to_numpy()
+        queries = pl.Series("query", triples[:, side].astype(np.int64) * relations + triples[:, 1])
+        total += queries.to_frame().select(pl.len().over("query")).to_series().to_numpy()
     return (1 / np.sqrt(total)).astype(np.float32)
 
 
 class TripleBatches:
-    """Epochs of batches; each iteration goes on where the last one ended, to the end of the epoch.
+    """Epochs of batches; each iteration continues where the last one ended, to the end of the epoch.
 
-    Sides take turns from batch to batch. Triples that do not fill a batch wait for another epoch's order.
+    The corrupted side alternates from batch to batch. Triples that do not fill a batch are left out of the epoch.
 
     Attributes:
-        done: batches given so far, of all epochs: the place to go on from.
+        done: number of batches so far, of all epochs: the position to continue from.
 
     Args:
         triples: ``(n, 3)``.
         weight: ``(n,)`` subsampling weights.
-        types: ``(entities,)`` code of each entity's type: corruptions then have the type of what they replace, and the
-            triples of a chunk all ask for the same types; ``None`` draws from all entities.
+        types: ``(entities,)`` code of each entity's type: corruptions then have the type of the entity that they
+            replace, and all triples of a chunk have ends of the same types; ``None`` draws from all entities.
         entities: size of the vocabulary.
-        negatives: how many corruptions there are, and how many runs of a batch share theirs.
+        negatives: number of corruptions, and of the runs of a batch that share theirs.
         batch_size: triples a batch.
-        true: what is true, to leave it out of the corruptions: drawn again where they are independent, marked where
-            they are shared; ``None`` does not look.
-        seed: decides orders and corruptions together with the place; no global state does.
+        true: the true triples, which are left out of the corruptions: drawn again where these are independent, marked
+            where they are shared; ``None`` keeps them.
+        seed: decides orders and corruptions together with the position; global state has no effect.
         rank: of this process.
         world: processes; each takes its own batches of the common order.
     """
@@ -117,9 +117,9 @@ class TripleBatches:
     def __iter__(self) -> Iterator[TripleBatch]:
         epoch, first = divmod(self.done, len(self))
         order = self._order(epoch)
-        for place in range(first, len(self)):
-            begin = (place * self.world + self.rank) * self.batch_size
-            generator = torch.Generator().manual_seed(_mixed(self.seed, epoch, place, self.rank))
+        for position in range(first, len(self)):
+            begin = (position * self.world + self.rank) * self.batch_size
+            generator = torch.Generator().manual_seed(_mixed(self.seed, epoch, position, self.rank))
             side: Side = "head" if self.done % 2 else "tail"
             self.done += 1
             yield self._batch(order[begin : begin + self.batch_size], side, generator)
@@ -154,7 +154,7 @@ class TripleBatches:
     def _drawn_again(
         self, head: Tensor, relation: Tensor, tail: Tensor, side: Side, drawn: Tensor, false: Tensor, generator: Any
     ) -> Tensor:
-        """Replace what is true until nothing is, or, where an entity is true of nearly all, a hundred times."""
+        """Draw true corruptions again until none is left, a hundred times at most: some queries have few others."""
         for _ in range(100):
             wrong = ~false.squeeze(1)
             if not wrong.any():
@@ -185,7 +185,7 @@ class _Types:
         self.groups = [torch.nonzero(ends == int(code)).squeeze(1) for code in np.unique(ends.numpy())]
 
     def rows(self, chunk: int) -> int:
-        """Return the length of an order: what fills up chunks counts."""
+        """Return the length of an order, triples that fill up chunks included."""
         return sum(-(-len(group) // chunk) * chunk for group in self.groups)
 
     def order(self, chunk: int, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a test asks of a link predictor: distinct queries with all their true answers, in batches that fit in memory."""
+"""The queries of link-prediction tests, with all their true answers, in batches that fit in memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -36,16 +36,16 @@ class KnownAnswers:
             self._answers[side] = triples[order, 0 if side == "head" else 2]
 
     def of(self, queries: NDArray[np.int64], missing: Side) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Return the answers of ``(queries,)`` keys: the places, ascending, and the entities, ``(known,)`` each."""
+        """Return the answers of ``(queries,)`` keys: ascending rows of the queries, and entities, ``(known,)`` each."""
         begin = np.searchsorted(self._keys[missing], queries, side="left")
         count = np.searchsorted(self._keys[missing], queries, side="right") - begin
-        place = np.repeat(np.arange(len(queries)), count)
+        row = np.repeat(np.arange(len(queries)), count)
         within = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
-        return place, self._answers[missing][begin[place] + within]
+        return row, self._answers[missing][begin[row] + within]
 
 
 def query_keys(triples: Triples, missing: Side, relations: int) -> NDArray[np.int64]:
-    """Return one number a triple, ``(n,)``, for its query: the entity on the other side, and the relation."""
+    """Return one number per triple, ``(n,)``, for its query: the entity on the other side, and the relation."""
     given = triples[:, 2 if missing == "head" else 0].astype(np.int64)
     return given * relations + triples[:, 1]
 
@@ -72,13 +72,13 @@ def ranking_batches(
         targets = triples[:, 0 if side == "head" else 2]
         keys = query_keys(triples, side, known.relations)
         for kind in np.unique(types[targets]):
-            asked = np.flatnonzero(types[targets] == kind)
+            of_kind = np.flatnonzero(types[targets] == kind)
             candidates = torch.from_numpy(np.flatnonzero(types == kind))
-            distinct, place = np.unique(keys[asked], return_inverse=True)
+            distinct, query = np.unique(keys[of_kind], return_inverse=True)
             for start in range(0, len(distinct), queries):
                 part = distinct[start : start + queries]
-                mine = (place >= start) & (place < start + queries)
-                rows = asked[mine]
+                in_batch = (query >= start) & (query < start + queries)
+                rows = of_kind[in_batch]
                 known_query, answers = known.of(part, side)
                 yield RankingBatch(
                     name=name,
@@ -87,7 +87,7 @@ def ranking_batches(
                     relation=torch.from_numpy(part % known.relations),
                     candidates=candidates,
                     triple=torch.from_numpy(rows),
-                    query=torch.from_numpy(place[mine] - start),
+                    query=torch.from_numpy(query[in_batch] - start),
                     target=torch.from_numpy(targets[rows]).long(),
                     degree=torch.from_numpy(degrees[targets[rows]]),
                     known_query=torch.from_numpy(known_query),
@@ -99,18 +99,18 @@ def ranking_batches(
 def choice_batch(
     pairs: Sequence[Pair], row_of: Mapping[str, int], relations: Sequence[tuple[int, Side]]
 ) -> ChoiceBatch:
-    """Return the questions of a student's pairs, those whose three entities the graph has.
+    """Return the choices between the two drugs of a student's pairs, for pairs whose three entities the graph has.
 
     Args:
-        pairs: what is asked.
+        pairs: of the test.
         row_of: entity -> row.
         relations: therapeutic relations, each with the side on which the drug stands.
     """
-    asked = [one for one in pairs if {one.disease, one.relevant, one.irrelevant} <= row_of.keys()]
+    known = [one for one in pairs if {one.disease, one.relevant, one.irrelevant} <= row_of.keys()]
     return ChoiceBatch(
-        pair=tuple("|".join((one.disease, one.relevant, one.irrelevant)) for one in asked),
-        disease=torch.tensor([row_of[one.disease] for one in asked]),
-        drugs=torch.tensor([[row_of[one.relevant], row_of[one.irrelevant]] for one in asked]),
+        pair=tuple("|".join((one.disease, one.relevant, one.irrelevant)) for one in known),
+        disease=torch.tensor([row_of[one.disease] for one in known]),
+        drugs=torch.tensor([[row_of[one.relevant], row_of[one.irrelevant]] for one in known]),
         relation=torch.tensor([relation for relation, _ in relations]),
         missing=tuple(missing for _, missing in relations),
     )
@@ -130,15 +130,15 @@ def repurposing_batch(
         relations: therapeutic relations, each with the side on which the compound stands.
         splits: triples of training, validation and test, ``(n, 3)`` each.
     """
-    found: list[NDArray[np.int64]] = []
+    parts: list[NDArray[np.int64]] = []
     for split, triples in enumerate(splits):
         for relation, missing in relations:
-            told = triples[triples[:, 1] == relation]
-            sides = told[:, [2, 0]] if missing == "head" else told[:, [0, 2]]
-            asked = sides[np.isin(sides[:, 0], diseases) & np.isin(sides[:, 1], compounds)]
-            places = (np.searchsorted(diseases, asked[:, 0]), np.searchsorted(compounds, asked[:, 1]))
-            found.append(np.stack([*places, np.full(len(asked), split)], axis=1))
-    known = torch.from_numpy(np.unique(np.concatenate(found), axis=0))
+            stated = triples[triples[:, 1] == relation]
+            sides = stated[:, [2, 0]] if missing == "head" else stated[:, [0, 2]]
+            edges = sides[np.isin(sides[:, 0], diseases) & np.isin(sides[:, 1], compounds)]
+            rows = (np.searchsorted(diseases, edges[:, 0]), np.searchsorted(compounds, edges[:, 1]))
+            parts.append(np.stack([*rows, np.full(len(edges), split)], axis=1))
+    known = torch.from_numpy(np.unique(np.concatenate(parts), axis=0))
     return RepurposingBatch(
         disease=torch.from_numpy(diseases),
         relation=torch.tensor([relation for relation, _ in relations]),
@@ -170,7 +170,7 @@ def repurposing_batches(
     Args:
         graph: has the vocabularies.
         partition: of its triples, before noise, which does not change what is known.
-        relations: therapeutic relations, each with the side on which the compound stands; with none nothing is asked.
+        relations: therapeutic relations, each with the side on which the compound stands; maybe none.
         size: most diseases a batch.
     """
     if not relations:

@@ -1,4 +1,4 @@
-"""Optimisers of embedding tables that read and write only the rows of the batch; and the gather that tells which."""
+"""Optimizers of embedding tables that read and write only the rows of the batch, and the gathering of these rows."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, overload
@@ -18,20 +18,20 @@ def gather_rows(table: Tensor, *rows: Tensor, sparse: bool) -> tuple[Tensor, ...
 
     Args:
         table: ``(rows, width)``.
-        rows: one may come several times.
-        sparse: whether the table's gradient is sparse, or dense.
+        rows: may repeat.
+        sparse: whether the table's gradient is sparse.
     """
     gathered = functional.embedding(torch.cat(rows), table, sparse=sparse)
     return torch.split(gathered, [len(part) for part in rows])
 
 
 class RowOptimizer(torch.optim.Optimizer):
-    """Steps over the rows that have a gradient; a dense gradient has all of them. State is dense and made at once.
+    """Steps over the rows that have a gradient; a dense gradient has all rows. The state is dense and made at once.
 
     Args:
         params: two-dimensional tables, or vectors.
         lr: learning rate.
-        **defaults: of the optimiser.
+        **defaults: of the optimizer.
     """
 
     def __init__(self, params: Iterable[Any], lr: float, **defaults: Any) -> None:
@@ -49,7 +49,7 @@ class RowOptimizer(torch.optim.Optimizer):
         raise NotImplementedError
 
     def update_natively(self, table: Tensor, rows: Tensor, grad: Tensor, state: dict[str, Any], group: Any) -> None:
-        """Do the same in C++, in one pass; a row may come several times."""
+        """Do the same in C++, in one pass; rows may repeat."""
         raise NotImplementedError
 
     @overload
@@ -81,7 +81,7 @@ class RowOptimizer(torch.optim.Optimizer):
 
 
 class RowAdagrad(RowOptimizer):
-    """Adagrad with one accumulator a row, the mean square of its gradients, as DGL-KE and PyTorch-BigGraph have it.
+    """Adagrad with one accumulator per row, the mean square of its gradients, as DGL-KE and PyTorch-BigGraph have it.
 
     Args:
         params: tables.
@@ -93,7 +93,7 @@ class RowAdagrad(RowOptimizer):
         super().__init__(params, lr, eps=eps)
 
     def first_state(self, table: Tensor) -> dict[str, Any]:
-        """Return a zero a row."""
+        """Return a zero per row."""
         return {"sum": table.new_zeros(len(table))}
 
     def update(self, table: Tensor, rows: Tensor | slice, grad: Tensor, state: dict[str, Any], group: Any) -> None:
@@ -154,7 +154,7 @@ class LazyAdam(RowOptimizer):
         native.update_rows("adam", table, [state["mean"], state["square"]], rows, grad, numbers)
 
     def _unbiased(self, state: dict[str, Any], group: Any) -> tuple[float, float]:
-        """Count a step; return the rate and the root of the second moment's correction that its bias asks for."""
+        """Count a step; return the corrected learning rate and the root of the second moment's bias correction."""
         state["step"] += 1
         first, second = group["betas"]
         return group["lr"] / (1 - first ** state["step"]), (1 - second ** state["step"]) ** 0.5

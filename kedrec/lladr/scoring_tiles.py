@@ -1,7 +1,7 @@
-"""Tiles: each of a chunk's queries against each of its candidates, at the cost of one pass and no large temporary.
+"""Tiles: each query of a chunk against each of its candidates, in one pass and without a large temporary.
 
-Distances that torch has no fast kernel for are C++ on a CPU (tiles.cpp), and compiled by inductor on a GPU. Where there
-is no compiler, the formulas below run in blocks.
+Distances without a fast kernel in torch are C++ on a CPU (tiles.cpp), and compiled by inductor on a GPU. Without a
+compiler, the formulas below run in blocks.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def distance(kind: Distance, queries: Tensor, candidates: Tensor, compiled: bool
             of the coordinates; ``sine`` sums ``|sin((q - e) / 2)|``.
         queries: ``(chunks, queries, dim)``.
         candidates: ``(chunks, candidates, dim)``.
-        compiled: use the compiled functions where they can be had and are worth it.
+        compiled: use the compiled functions where the machine has a compiler and the tile is large enough.
     """
     compiled = compiled and queries.numel() * candidates.shape[1] >= _WORTH
     if compiled and queries.is_cpu and queries.dtype == torch.float32 and native.usable():

@@ -1,4 +1,4 @@
-"""Vectors of a graph's entities that are not text: molecular structure, and matrices of a user's own."""
+"""Vectors of entities from other sources than text: molecular structure, and matrices of the user."""
 
 import logging
 from collections import Counter
@@ -16,7 +16,7 @@ from kedrec.storage.compressed_text import text_lines
 
 log = logging.getLogger(__name__)
 
-_LISTED = 20  # compounds that a log line names
+_LISTED = 20  # compounds that a log line lists
 
 
 def fingerprint_modality(
@@ -33,14 +33,14 @@ def fingerprint_modality(
         bits: length of a fingerprint.
 
     Raises:
-        KedrecError: RDKit is not installed, or the file is not of the form.
+        KedrecError: RDKit is not installed, or the file is malformed.
     """
     smiles = load_smiles(smiles_file)
     rows = [row for row, entity in enumerate(entities) if entity in smiles]
     prints, valid = morgan_fingerprints([smiles[entities[row]] for row in rows], radius, bits)
     known = np.zeros(len(entities), bool)
     known[rows] = valid
-    # most entities are no compounds: their rows are pages that the system never has to find memory for
+    # most entities are not compounds: their rows are pages that never take memory
     vectors = np.zeros((len(entities), bits), np.float32)
     vectors[rows] = prints
     log.info("%s: fingerprints of %d of %d entities", smiles_file, known.sum(), len(entities))
@@ -52,16 +52,16 @@ def fingerprint_modality(
 
 
 def matrix_modality(path: str | Path, entities: Sequence[str]) -> Modality:
-    """Return a matrix of the user's own, named after its file.
+    """Return a matrix of the user, named after its file.
 
     Args:
         path: a safetensors file with the tensor ``vectors``, ``(rows, dim)``; beside it ``<stem>.tsv`` with the entity
             of each row, one a line, without a header.
-        entities: of the graph, by row; those that the matrix lacks are not known in it.
+        entities: of the graph, by row; those that the matrix lacks are unknown.
 
     Raises:
-        KedrecError: a file is missing or not of the form, the rows are not as many as the lines, an entity comes twice
-            or is not the graph's, or a vector holds NaN or infinity.
+        KedrecError: a file is missing or malformed, rows and lines differ in number, an entity is repeated or not in
+            the graph, or a vector holds NaN or infinity.
     """
     path = Path(path)
     vectors, names = _tensor(path), path.with_suffix(".tsv")
@@ -79,7 +79,7 @@ def matrix_modality(path: str | Path, entities: Sequence[str]) -> Modality:
         )
     entity, times = max(Counter(listed).items(), key=itemgetter(1), default=("", 0))
     if times > 1:
-        raise KedrecError(f"{names}: {entity!r} comes {times} times; keep one row of each entity")
+        raise KedrecError(f"{names}: {entity!r} is on {times} lines; keep one row of each entity")
     if (broken := np.flatnonzero(~np.isfinite(vectors).all(axis=1))).size:
         raise KedrecError(
             f"{path}: {broken.size} rows hold NaN or infinity, the first that of {listed[broken[0]]!r}; "

@@ -18,21 +18,21 @@ from kedrec.storage.artifact_store import Store
 
 log = logging.getLogger(__name__)
 
-_EMBEDDING = 1  # raise when texts are embedded differently: vectors kept in stores are then made anew
-_SLICE = 4096  # texts whose vectors are kept together
+_EMBEDDING = 1  # raise it when texts are embedded differently: vectors in stores are then computed again
+_SLICE = 4096  # texts whose vectors are stored together
 
 
 def text_modalities(texts: EntityTexts, encoder: str, store: Store) -> list[Modality]:
     """Return the modalities ``name`` and ``description``, each ``(entities, dim)``; LLaDR puts them side by side.
 
-    An entity without a description has its name's vector in that place, and neither where it has no name either. A
-    text longer than the encoder's limit is cut.
+    An entity without a description has its name's vector as its description too; one without a name has neither. A
+    text longer than the encoder's limit is cut off.
 
     Args:
         texts: of the entities.
         encoder: as `text_encoder` takes it: ``minilm``, a folder, a hub name, or a server's address and model.
-        store: keeps the vectors of each distinct text, names and descriptions apart: other descriptions do not embed
-            the names again, nor does another masking embed any.
+        store: holds the vectors of each distinct text, names and descriptions separately: other descriptions do not
+            embed the names again, nor does another masking embed any text again.
 
     Raises:
         KedrecError: the encoder cannot be loaded or gives NaN, or the store cannot be written.
@@ -41,14 +41,19 @@ def text_modalities(texts: EntityTexts, encoder: str, store: Store) -> list[Moda
     names = _embedded("names", texts.names, (), model, store)
     descriptions = _embedded("descriptions", texts.descriptions, texts.masked, model, store)
     named, described = (np.array([bool(text) for text in column]) for column in (texts.names, texts.descriptions))
-    lent = named & ~described
-    descriptions[lent] = names[lent]
-    log.info("anchors of %d entities: %s; %d names stand in for descriptions", len(named), texts.counts, lent.sum())
+    without = named & ~described
+    descriptions[without] = names[without]
+    log.info(
+        "anchors of %d entities: %s; %d names are used for missing descriptions",
+        len(named),
+        texts.counts,
+        without.sum(),
+    )
     return [Modality("name", names, named), Modality("description", descriptions, named | described)]
 
 
 def _embedded(what: str, texts: Sequence[str], extra: Sequence[str], encoder: TextEncoder, store: Store) -> Vectors:
-    """Return the vectors, ``(texts, dim)``, zero for empty texts; ``extra`` is embedded for the store alone."""
+    """Return the vectors, ``(texts, dim)``, zero for empty texts; ``extra`` is embedded for the store only."""
     distinct = sorted({*texts, *extra} - {""})
     numbers = {text: number for number, text in enumerate(distinct)}
     places = np.array([numbers.get(text, -1) for text in texts])
@@ -61,11 +66,14 @@ def _embedded(what: str, texts: Sequence[str], extra: Sequence[str], encoder: Te
         def build(folder: Path, part: Sequence[str] = part) -> None:
             made = encoder.encode(part)
             if not np.isfinite(made).all():
-                raise KedrecError(f"the encoder gave NaN or infinity for some of the entities' {what}; take another")
+                raise KedrecError(
+                    f"data.init_args.anchors.encoder: NaN or infinity in the vectors of the entities' {what}; choose "
+                    "another encoder"
+                )
             np.save(folder / "vectors.npy", made, allow_pickle=False)
 
-        kept = np.load(store.get("vectors", key, build) / "vectors.npy", allow_pickle=False)
+        stored = np.load(store.get("vectors", key, build) / "vectors.npy", allow_pickle=False)
         tell(f"{what} embedded", start + len(part), len(distinct))
         rows = np.flatnonzero((places >= start) & (places < start + len(part)))
-        vectors[rows] = kept[places[rows] - start]
+        vectors[rows] = stored[places[rows] - start]
     return vectors

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TripleBatch(Batch):
-    """True triples, and the entities that are put in place of one side of each.
+    """True triples, and the entities that replace one side of each.
 
     The triples are cut into ``chunks`` runs of equal length; all triples of one run share its negatives. With as many
     chunks as triples the negatives are independent.
@@ -26,8 +26,8 @@ class TripleBatch(Batch):
         side: which side the negatives replace.
         negatives: (chunks, negatives) entity rows.
         weight: (batch,) subsampling weights; only their ratios matter.
-        false: (chunks, batch / chunks, negatives) bool, or ``None`` where nobody looked: whether the corrupted triple
-            is known to be none of the true ones.
+        false: (chunks, batch / chunks, negatives) bool, or ``None`` where true triples are not filtered: whether the
+            corrupted triple is none of the true ones.
     """
 
     head: Tensor
@@ -48,9 +48,9 @@ class RepurposingBatch(Batch):
         relation: (relations,) rows of the therapeutic relations.
         missing: for each of these the side on which the compound stands.
         compounds: (compounds,) entity rows.
-        known_disease: (known,) places in ``disease``.
-        known: (known,) places in ``compounds`` of the compounds known to treat that disease.
-        known_split: (known,) where that is told: 0 in training, 1 in validation, 2 in the test.
+        known_disease: (known,) rows of ``disease``.
+        known: (known,) rows of ``compounds``: compounds known to treat that disease.
+        known_split: (known,) the split that states it: 0 training, 1 validation, 2 test.
     """
 
     disease: Tensor

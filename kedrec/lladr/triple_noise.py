@@ -16,7 +16,7 @@ from kedrec.splits.seeded_split import seeded_number
 from kedrec.splits.treatment_split import TreatmentSplit
 
 BLOCK = 1 << 20
-"""Random triples drawn at a time; another number may draw others under the same seed."""
+"""Random triples drawn at a time; another number draws other triples under the same seed."""
 
 
 def with_noise(
@@ -46,7 +46,7 @@ def with_noise(
 def delete_triples(train: npt.NDArray[np.int32], share: float, seed: int) -> npt.NDArray[np.int32]:
     """Return ``train`` without a random share of it, in its order: ``(n - round(share * n), 3)``.
 
-    What a larger share deletes under the same seed includes what a smaller one deletes.
+    Under one seed, a larger share deletes all triples that a smaller share deletes.
 
     Args:
         train: ``(n, 3)``; its order decides, beside the seed.
@@ -57,19 +57,21 @@ def delete_triples(train: npt.NDArray[np.int32], share: float, seed: int) -> npt
         KedrecError: another share.
     """
     if not 0 <= share < 1:
-        raise KedrecError(f"the share of deleted triples is {share}; expected 0 or more and below 1")
+        raise KedrecError(
+            f"data.init_args.noise.delete: {share}; expected the share of deleted triples, 0 or more and below 1"
+        )
     shuffled = np.random.default_rng(seeded_number(seed, "deleted triples")).permutation(len(train))
-    kept = np.ones(len(train), dtype=np.bool_)
-    kept[shuffled[: round(share * len(train))]] = False
-    return train[kept]
+    remains = np.ones(len(train), dtype=np.bool_)
+    remains[shuffled[: round(share * len(train))]] = False
+    return train[remains]
 
 
 def add_triples(train: npt.NDArray[np.int32], share: float, graph: KnowledgeGraph, seed: int) -> npt.NDArray[np.int32]:
     """Return ``train`` and after it random triples: ``(n + round(share * n), 3)``.
 
     Head and tail are drawn uniformly among all entities, the relation among all relations, as LLaDR's "random triples"
-    are; all are distinct, and none is in the graph, held out or not. What a larger share adds under the same seed
-    begins with what a smaller one adds.
+    are; all are distinct, and none is in the graph, held out or not. Under one seed, a larger share
+    adds all triples that a smaller share adds, in the same order.
 
     Args:
         train: ``(n, 3)``.
@@ -78,31 +80,31 @@ def add_triples(train: npt.NDArray[np.int32], share: float, graph: KnowledgeGrap
         seed: of the experiment.
 
     Raises:
-        KedrecError: another share, or more than there are triples to add.
+        KedrecError: another share, or more than there are unknown triples.
     """
     if not 0 <= share < math.inf:
-        raise KedrecError(f"the share of added triples is {share}; expected a number from 0 on")
-    entities, relations, wanted = len(graph.entities), len(graph.relations), round(share * len(train))
+        raise KedrecError(f"data.init_args.noise.add: {share}; expected the share of added triples, 0 or more")
+    entities, relations, number = len(graph.entities), len(graph.relations), round(share * len(train))
     known = np.concatenate([graph.triples, train])
     free = entities**2 * relations - int(_first_distinct(known, entities, relations).sum())
-    if wanted > free:
+    if number > free:
         raise KedrecError(
-            f"{wanted} random triples cannot be added: {entities} entities and {relations} relations leave {free} that "
-            "are not known; add a smaller share"
+            f"data.init_args.noise.add: {number} random triples cannot be added, as {entities} entities and "
+            f"{relations} relations leave only {free} unknown ones; choose a smaller share"
         )
     draw = np.random.default_rng(seeded_number(seed, "added triples"))
-    found = np.empty((0, 3), dtype=np.int32)
-    while (missing := wanted - len(found)) > 0:
-        # Whole blocks, so that what is drawn does not depend on how much is wanted.
+    drawn = np.empty((0, 3), dtype=np.int32)
+    while (missing := number - len(drawn)) > 0:
+        # Whole blocks, so that the drawn triples do not depend on their number.
         blocks = [
             draw.integers(0, [entities, relations, entities], size=(BLOCK, 3), dtype=np.int32)
             for _ in range(math.ceil(missing / BLOCK))
         ]
-        rows = np.concatenate([known, found, *blocks])
-        found = rows[len(known) :][_first_distinct(rows, entities, relations)[len(known) :]]
-    return np.concatenate([train, found[:wanted]])
+        rows = np.concatenate([known, drawn, *blocks])
+        drawn = rows[len(known) :][_first_distinct(rows, entities, relations)[len(known) :]]
+    return np.concatenate([train, drawn[:number]])
 
 
 def _first_distinct(triples: npt.NDArray[np.int32], entities: int, relations: int) -> npt.NDArray[np.bool_]:
-    """Return which triples repeat none before them, ``(n,)``; at DRKG's size numpy takes a minute for it."""
+    """Return which triples repeat none before them, ``(n,)``; numpy takes a minute for it at DRKG's size."""
     return pl.Series(pack_triples(triples, entities, relations)).is_first_distinct().to_numpy()

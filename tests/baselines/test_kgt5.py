@@ -61,14 +61,14 @@ def test_scores_are_the_likelihoods_of_teacher_forcing(missing, memory):
 def test_names_score_the_same_however_the_tree_is_cut(nodes):
     model = made()
     trees = name_trees(model._tokens, 0, nodes)
-    assert sorted(place for tree in trees for place in tree.place.tolist()) == list(range(ENTITIES))
-    assert all(len(tree.read) <= nodes or len(tree.place) == 1 for tree in trees)
+    assert sorted(place for tree in trees for place in tree.name.tolist()) == list(range(ENTITIES))
+    assert all(len(tree.read) <= nodes or len(tree.name) == 1 for tree in trees)
     query = model._queries(torch.tensor([4, 9]), torch.tensor([1, 1]), "tail")
     found = torch.empty(2, ENTITIES)
     with torch.no_grad():
         states = model.net.encoder(**query).last_hidden_state
         for tree in trees:
-            found[:, tree.place] = tree_log_likelihood(model.net, tree, states, query["attention_mask"])
+            found[:, tree.name] = tree_log_likelihood(model.net, tree, states, query["attention_mask"])
     wanted = model.answer_scores(torch.tensor([4, 9]), torch.tensor([1, 1]), "tail")
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=0)
 
@@ -78,7 +78,7 @@ def test_a_common_beginning_is_one_node():
     assert tree.read.tolist() == [0, 5, 6, 8, 7]
     assert tree.depth.tolist() == [0, 1, 2, 3, 2]
     assert tree.sees[4].tolist() == [True, True, False, False, True]
-    assert tree.place.tolist() == [0, 3, 2, 1]
+    assert tree.name.tolist() == [0, 3, 2, 1]
     assert tree.token[tree.inside].tolist() == [5, 6, 1, 5, 6, 1, 5, 6, 8, 1, 5, 7, 1]
 
 

@@ -6,7 +6,7 @@ import torch
 
 from kedrec.errors import KedrecError
 from kedrec.graph.vocabulary import Modality
-from kedrec.lladr.anchor_projection import Anchors, settle_unseen
+from kedrec.lladr.anchor_projection import Anchors, initialise_unseen
 from kedrec.lladr.link_losses import anchor_loss
 
 ENTITIES = 12
@@ -146,7 +146,7 @@ def _settled(neighbours, seen, kinds=(0,) * 6):
     known = np.array([True] * 5 + [False])
     anchors = Anchors([Modality("name", vectors * known[:, None], known)], 2, "slice", seed=0)
     learned = torch.tensor([[4.0, 0], [0, 2], [2, 0], [0, 6], [8, 0], [0, 10]])
-    settle_unseen(learned, anchors, torch.tensor(kinds), torch.tensor(seen, dtype=torch.bool), neighbours)
+    initialise_unseen(learned, anchors, torch.tensor(kinds), torch.tensor(seen, dtype=torch.bool), neighbours)
     return learned.tolist()
 
 

@@ -82,7 +82,7 @@ def test_masking_is_exact_nested_seeded_and_blind_to_order(many):
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_that_is_none_is_refused(info, share):
-    with pytest.raises(KedrecError, match="from 0 to 1"):
+    with pytest.raises(KedrecError, match="expected a share, 0 to 1"):
         entity_texts(ENTITIES, info, None, share, 0)
 
 
@@ -99,7 +99,7 @@ def test_a_graph_without_any_text_is_refused(info):
         ("d.tsv", "name\ttext\nGene::1\ta\n", ":1: the header must be"),
         ("d.tsv", "entity\tdescription\nGene::1\n", ":2: 1 columns"),
         ("d.tsv", "entity\tdescription\ngene\ta\n", ":2: 'gene' is not an entity"),
-        ("d.tsv", "entity\tdescription\nGene::1\ta\nGene::1\tb\n", ":3: 'Gene::1' comes a second time"),
+        ("d.tsv", "entity\tdescription\nGene::1\ta\nGene::1\tb\n", ":3: 'Gene::1' is repeated"),
         ("d.tsv", "entity\tdescription\n", ": no descriptions"),
         ("d.jsonl", '{"entity": "Gene::1"}', ":1: expected an object"),
         ("d.jsonl", '\n["Gene::1", "a"]', ":2: expected an object"),

@@ -251,11 +251,11 @@ def test_entities_that_training_has_not_seen_are_settled_for_the_test(projection
     model.vocabulary = Graph().vocabulary
     before = model.entity_table().clone()
     seen = np.array([[row, 0, row] for row in range(ENTITIES) if row not in (4, 9)])
-    model.settle_unseen(seen)
+    model.initialise_unseen(seen)
     after = model.entity_table().clone()
     moved = (after - before).abs().amax(1) > 1e-6
     assert moved.nonzero().flatten().tolist() == [4, 9]
-    model.settle_unseen(seen)
+    model.initialise_unseen(seen)
     torch.testing.assert_close(model.entity_table(), after)
     anchor, known = model.anchors(torch.tensor([4]))
     learned = (after[4] - (1 - model.anchor.rho) * anchor[0] * known[0]) / model.anchor.rho

@@ -55,7 +55,7 @@ def test_a_matrix_is_spread_over_the_rows_of_its_entities(matrix):
     [
         ({"listed": ["Compound::B"]}, "safetensors", "has 2 rows and .*images.tsv 1 lines; write"),
         ({"listed": ["Compound::B", "Gene::7"]}, "tsv", "1 of 2 entities are not in the graph, e.g. 'Gene::7'; write"),
-        ({"listed": ["Gene::1", "Gene::1"]}, "tsv", "'Gene::1' comes 2 times; keep"),
+        ({"listed": ["Gene::1", "Gene::1"]}, "tsv", "'Gene::1' is on 2 lines; keep"),
         ({"vectors": VECTORS * [1, np.nan, 1]}, "safetensors", "2 rows hold NaN .*'Compound::B'; leave out"),
         ({"vectors": VECTORS[0]}, "safetensors", r"is \(3,\) of torch.float32; expected"),
         ({"vectors": VECTORS.astype(int)}, "safetensors", "of torch.int64; expected"),
