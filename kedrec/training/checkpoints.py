@@ -1,4 +1,4 @@
-"""What a run keeps as it goes: the last and the best checkpoint, each with the settings that made it."""
+"""The last and the best checkpoint of a run, each with the settings of the run."""
 
 import math
 import shutil
@@ -23,10 +23,10 @@ from kedrec.training.sharded_weights import whole_state
 
 
 class Settings(Callback):
-    """Puts the resolved settings and the random states into each checkpoint, and takes the random state back.
+    """Stores settings and random states in each checkpoint, and restores the random state on resuming.
 
     Args:
-        settings: the resolved settings as YAML.
+        settings: of the experiment, as YAML.
     """
 
     def __init__(self, settings: str) -> None:
@@ -38,11 +38,11 @@ class Settings(Callback):
         checkpoint["kedrec"] = {"settings": self.settings, "random_states": gathered([_random_state()])}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Note the random state of this process."""
+        """Remember the random state of this process."""
         self._random_state = checkpoint["kedrec"]["random_states"][trainer.global_rank]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on with the random numbers that would have come next; not before: loaders draw some as they are made."""
+        """Restore the random state; not earlier, because data loaders draw random numbers when they are created."""
         state, self._random_state = self._random_state, None
         if state is not None:
             torch.set_rng_state(state["cpu"].cpu())
@@ -51,16 +51,16 @@ class Settings(Callback):
 
 
 class KeepLast(Checkpoint):
-    """Keeps ``last.ckpt``, from which a stopped run goes on; written whole or not at all.
+    """Writes ``last.ckpt``, from which a stopped run resumes, completely or not at all.
 
-    Where a strategy writes folders, as DeepSpeed's does, ``last.ckpt`` is a link to the newest whole one.
-    Where a validation is due at the same step, it is saved behind it: a run that goes on from there does not validate
-    again, and must know which checkpoint is best. Behind an epoch's last batch it is saved with the next one: Lightning
+    If the strategy writes folders, as DeepSpeed's does, ``last.ckpt`` is a link to the newest complete one.
+    If a validation is due at the same step, the checkpoint is saved after it: the resumed run does not validate again,
+    and must know which checkpoint is best. After the last batch of an epoch it is saved with the next batch: Lightning
     would count that epoch twice.
 
     Args:
-        folder: where it is kept.
-        every: optimizer steps from one to the next: what a kill can cost.
+        folder: of the checkpoints.
+        every: optimizer steps between two checkpoints, which are lost at most by a kill.
     """
 
     def __init__(self, folder: str, every: int = 25) -> None:
@@ -69,7 +69,7 @@ class KeepLast(Checkpoint):
         self._saved = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count from the step that training goes on from."""
+        """Count from the step at which training starts or resumes."""
         self._saved = trainer.global_step
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
@@ -80,7 +80,7 @@ class KeepLast(Checkpoint):
             self._save_if_due(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save what was put off."""
+        """Save a checkpoint that waited for the validation."""
         if not trainer.sanity_checking:
             self._save_if_due(trainer)
 
@@ -90,7 +90,7 @@ class KeepLast(Checkpoint):
             self.save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save what training ended with, so that a test that is stopped is not preceded by training again."""
+        """Save the end of the training, so that after a stopped test training is not repeated."""
         if not trainer.interrupted:
             self.save(trainer)
 
@@ -111,12 +111,12 @@ class KeepLast(Checkpoint):
 
 
 class KeepBest(Checkpoint):
-    """Keeps ``best.ckpt``, the weights of the best validation so far, in one file whatever the strategy.
+    """Writes ``best.ckpt``, the weights of the best validation so far, in one file with any strategy.
 
     Args:
-        folder: where it is kept.
+        folder: of the checkpoints.
         monitor: metric of the validation.
-        mode: whether its least or its greatest value is best.
+        mode: whether the least or the greatest value is best.
     """
 
     def __init__(self, folder: Path, monitor: str, mode: Literal["min", "max"]) -> None:
@@ -126,11 +126,14 @@ class KeepBest(Checkpoint):
         self.best: float | None = None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save where this validation is the best so far."""
+        """Save if this validation is the best so far."""
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         if self.monitor not in trainer.callback_metrics:
-            raise KedrecError(f"model: its best checkpoint is by {self.monitor!r}, which its validation does not log")
+            raise KedrecError(
+                f"model: the best checkpoint is chosen by {self.monitor!r}, which the validation does not log; "
+                "set `monitor` of the model to a metric that it logs"
+            )
         value = float(trainer.callback_metrics[self.monitor])
         if math.isnan(value) or not self._beats(value):
             return
@@ -149,16 +152,16 @@ class KeepBest(Checkpoint):
         return self.best is None or (value < self.best if self.mode == "min" else value > self.best)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is to be beaten."""
+        """Return the best value so far."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with what is to be beaten."""
+        """Restore the best value so far."""
         self.best = state_dict["best"]
 
 
 def checkpoint_callbacks(experiment: Experiment, run: RunFolder, model: TrainableModule) -> list[Callback]:
-    """Return the callbacks of every run: settings in checkpoints, and ``best.ckpt`` by the model's own measure."""
+    """Return the callbacks of every run: settings in checkpoints, and ``best.ckpt`` by the model's metric."""
     return [Settings(experiment.yaml()), KeepBest(run.checkpoints, *model.monitor)]
 
 
@@ -168,7 +171,7 @@ def _random_state() -> dict[str, torch.Tensor]:
 
 
 def _put_in_place(partial: Path, whole: Path, last: Path) -> None:
-    """Give a checkpoint that is whole its name, and remove those before it."""
+    """Rename a complete checkpoint to its final name, and remove earlier ones."""
     if partial.is_file():
         flush(partial)
         partial.replace(last)
@@ -185,7 +188,7 @@ def _put_in_place(partial: Path, whole: Path, last: Path) -> None:
 
 @contextmanager
 def _removed_on_failure(path: Path) -> Iterator[None]:
-    """Leave nothing half-written behind; a process that is killed leaves it to the next save."""
+    """Remove a partial file if the block fails; after a kill the next save removes it."""
     try:
         yield
     except BaseException:

@@ -1,4 +1,4 @@
-"""DeepSpeed's ZeRO under Lightning: what of the strategy is set for the batches of kedrec."""
+"""DeepSpeed's ZeRO under Lightning, with the batches of kedrec."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from lightning.pytorch.strategies import DeepSpeedStrategy
 
 
 class BatchesAsTheyAre(DeepSpeedPrecision):
-    """DeepSpeed's precision, which would cast what a batch holds, and refuses batches that cannot be changed."""
+    """DeepSpeed's precision plugin without casting of batches, which it refuses for frozen dataclasses."""
 
     def convert_input(self, data: Any) -> Any:
-        """Return the batch: models cast what they need."""
+        """Return the batch unchanged: models cast what they need."""
         return data
 
 
 def keep_batches(trainer: Trainer) -> None:
-    """Let a trainer with DeepSpeed's strategy hand batches on as they are; another trainer stays as it is."""
+    """Let a trainer with DeepSpeed's strategy pass batches on unchanged; other trainers are not affected."""
     strategy = trainer.strategy
     if isinstance(strategy, DeepSpeedStrategy):
         strategy.precision_plugin = BatchesAsTheyAre(trainer.precision)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What every command does that tests a model: the trainer for it, its numbers, and showing them."""
+"""The trainer of a test, its metrics, and printing them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,23 +11,23 @@ from kedrec.training.run_card import tables
 if TYPE_CHECKING:
     from lightning import Callback, Trainer
 
-_ASKED_OF_TESTS = ("accelerator", "devices", "precision", "enable_progress_bar", "limit_test_batches")
+_TEST_SETTINGS = ("accelerator", "devices", "precision", "enable_progress_bar", "limit_test_batches")
 
 
 def trainer_for_tests(settings: Mapping[str, Any], callbacks: Sequence["Callback"] = ()) -> "Trainer":
     """Return a trainer that only tests: nothing is logged and no checkpoint is written.
 
     Args:
-        settings: of an experiment's trainer, complete; those of a test are taken.
+        settings: of the experiment's trainer, complete; only those of a test are used.
         callbacks: of the test.
     """
     from lightning import Trainer
 
     from kedrec.training.preemption import slurm_plugins
 
-    asked: dict[str, Any] = {name: settings[name] for name in _ASKED_OF_TESTS}
+    used: dict[str, Any] = {name: settings[name] for name in _TEST_SETTINGS}
     return Trainer(
-        **asked,
+        **used,
         logger=False,
         callbacks=list(callbacks),
         enable_checkpointing=False,
@@ -37,13 +37,13 @@ def trainer_for_tests(settings: Mapping[str, Any], callbacks: Sequence["Callback
 
 
 def numbers_of(trainer: "Trainer") -> dict[str, float]:
-    """Return the numbers of the trainer's last test, ``test/NAME`` -> number; without those that are not defined."""
+    """Return the metrics of the trainer's last test, ``test/NAME`` -> number, without undefined ones (NaN)."""
     numbers = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
     return {name: value for name, value in numbers.items() if not math.isnan(value)}
 
 
-def show(metrics: Mapping[str, float], place: Path, called: str = "run folder") -> None:
-    """Print the tables of metrics that people read, and where the rest lies."""
+def show(metrics: Mapping[str, float], folder: Path, label: str = "run folder") -> None:
+    """Print the tables of the main metrics, and the folder with the rest."""
     for header, rows in tables(metrics):
         print_table(header, rows)
-    print(f"{called}: {place}")
+    print(f"{label}: {folder}")

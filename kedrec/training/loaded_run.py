@@ -1,4 +1,4 @@
-"""A finished run, read back: its settings, with what is to be different in them, its numbers and its best weights."""
+"""A loaded run: the settings of a finished run, with overrides for another test, its metrics and its best weights."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from kedrec.training.weight_names import check_weight_names
 if TYPE_CHECKING:
     from lightning import LightningDataModule, LightningModule
 
-# What of a model is no part of what was trained, and so may be another in a test; of a trainer, what a test asks for.
+# Arguments of models that change no weight, and so can be overridden in a test; and settings of a test's trainer.
 TESTED_WITH = (
     "compiled",
     "dtype",
@@ -31,7 +31,7 @@ TESTED_WITH = (
     "unseen_neighbours",
 )
 TRAINER = ("accelerator", "precision", "enable_progress_bar", "limit_test_batches")
-_SILENT = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "."}}  # nobody logs to it
+_SILENT = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "."}}  # never used
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class FinishedRun:
 
     Attributes:
         path: the folder.
-        metrics: of its tests, name -> number.
-        experiment: its settings, with the overrides; one process, no logger, no callbacks.
-        overrides: what was overridden, nested.
-        original: its settings as they were trained with, likewise.
+        metrics: of its test, name -> number.
+        experiment: its settings with the overrides; one process, no logger, no callbacks.
+        overrides: the overrides, nested.
+        original: its settings without the overrides, otherwise alike.
     """
 
     path: Path
@@ -58,14 +58,14 @@ class FinishedRun:
         return key_hash(self.overrides)[:10]
 
     def predictions(self) -> list[dict[str, Any]]:
-        """Return what the run answered in its test, one row an example.
+        """Return the predictions of the run's test, one row an example.
 
         Raises:
-            KedrecError: the file is gone.
+            KedrecError: the file is missing.
         """
         path = self.path / "predictions.jsonl"
         if not path.is_file():
-            raise KedrecError(f"{path}: no such file; it is compared with what the weights answer now")
+            raise KedrecError(f"{path}: no such file; expected the predictions of the run, to compare with")
         return read_jsonl(path)
 
     @property
@@ -102,7 +102,7 @@ class FinishedRun:
             return unknown
 
     def provenance(self) -> dict[str, Any]:
-        """Return versions, hardware and data of the run; nothing where its file is gone."""
+        """Return versions, hardware and data of the run; empty if the file is missing."""
         path = self.path / "provenance.json"
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
@@ -112,8 +112,8 @@ def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> FinishedRun:
 
     Args:
         folder: as `kedrec.fit` prints it.
-        overrides: ``data.init_args.a=1`` and the like, or with ``--``: any of the data; of the model what changes no
-            weight; of the trainer what a test asks for.
+        overrides: such as ``data.init_args.a=1``, with or without ``--``: any of the data; of the model those that
+            change no weight; of the trainer those of a test.
 
     Raises:
         KedrecError: it is no folder of a finished run, a file of it is damaged, or a key cannot be overridden.
@@ -123,7 +123,7 @@ def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> FinishedRun:
     if not settings.is_file():
         raise KedrecError(f"{settings}: no such file; expected the folder of a run of kedrec.fit, runs/NAME/ID")
     if not numbers.is_file():
-        raise KedrecError(f"{numbers}: no such file: the run is not finished; the same kedrec.fit command goes on")
+        raise KedrecError(f"{numbers}: no such file: the run is not finished; the same kedrec.fit command resumes it")
     tree = _settings(settings)
     changed = _parsed(overrides)
     run_id = str(tree.get("run_id", ""))
@@ -142,10 +142,10 @@ def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> FinishedRun:
 
 
 def make_ready(data: "LightningDataModule") -> None:
-    """Prepare data and set them up, progress shown.
+    """Prepare data and set them up, and show progress.
 
     Raises:
-        KedrecError: data are absent or not of their form.
+        KedrecError: a file is missing or has another format.
     """
     from kedrec.runtime.progress import shown_as_bars
 
@@ -155,17 +155,17 @@ def make_ready(data: "LightningDataModule") -> None:
 
 
 def load_best(run: FinishedRun, model: "LightningModule") -> Path:
-    """Give a model the weights that the run was tested with: of ``best.ckpt``, else a student's ``adapter/``.
+    """Load the weights with which the run was tested: ``best.ckpt``, else what the model exported.
 
     Args:
-        run: whose weights.
-        model: with its parts made; a student that was wholly trained has ``model/`` in place of an adapter.
+        run: the run.
+        model: after ``configure_model``.
 
     Returns:
-        The file or folder that they are from.
+        The file or folder of the weights.
 
     Raises:
-        KedrecError: there are none, or they are of another model.
+        KedrecError: there are no weights, or they are of another model.
     """
     from kedrec.training.base_classes import TrainableModule
 
@@ -175,23 +175,23 @@ def load_best(run: FinishedRun, model: "LightningModule") -> Path:
         return _load_checkpoint(best, model)
     if isinstance(model, TrainableModule) and (exported := model.load_export(run.path)) is not None:
         return exported
-    if last.is_file():  # of a training that ended before its first validation
+    if last.is_file():  # the training ended before its first validation
         return _load_checkpoint(last, model)
-    raise KedrecError(f"{best}: no such file, and nothing else in {run.path} holds the weights; train the run again")
+    raise KedrecError(f"{best}: no such file, and no other weights in {run.path}; train the run again")
 
 
 def _load_checkpoint(path: Path, model: "LightningModule") -> Path:
     import torch
 
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    kept: dict[str, Any] = {"state_dict": model.state_dict()}
-    model.on_save_checkpoint(kept)
-    check_weight_names(path, set(kept["state_dict"]), set(state))
+    expected: dict[str, Any] = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(expected)
+    check_weight_names(path, set(expected["state_dict"]), set(state))
     try:
         model.load_state_dict(state, strict=False)
     except RuntimeError as fault:  # torch's report of sizes that differ
         reason = " ".join(str(fault).split()).partition(": ")[2]
-        raise KedrecError(f"{path}: the weights do not fit the model that these settings make: {reason}") from fault
+        raise KedrecError(f"{path}: the weights do not fit the model of these settings: {reason}") from fault
     return path
 
 
@@ -199,26 +199,26 @@ def _settings(path: Path) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        raise KedrecError(f"{path}: not YAML ({' '.join(str(fault).split())})") from fault
+        raise KedrecError(f"{path}: not valid YAML ({' '.join(str(fault).split())})") from fault
     for group in ("model", "data", "trainer"):
         if not isinstance(tree, dict) or not isinstance(tree.get(group), dict):
-            raise KedrecError(f"{path}: says nothing of {group!r}; expected the settings of a run of kedrec.fit")
+            raise KedrecError(f"{path}: {group}: missing; expected the settings of a run of kedrec.fit")
     if not isinstance(tree.get("seed", 0), int):
-        raise KedrecError(f"{path}: seed: {tree['seed']!r}; expected the whole number that a run of kedrec.fit has")
+        raise KedrecError(f"{path}: seed: {tree['seed']!r}; expected a whole number")
     return translated(tree)
 
 
 def _for_testing(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings without what only training has: logger, callbacks, strategy."""
+    """Return the settings without those of training alone: logger, callbacks, strategy."""
     trainer = {name: value for name, value in tree["trainer"].items() if name in TRAINER}
     return {**tree, "trainer": {**trainer, "devices": 1}, "logger": _SILENT}
 
 
-def _with(original: Experiment, origin: Path, changed: Mapping[str, Any]) -> Experiment:
+def _with(original: Experiment, origin: Path, overrides: Mapping[str, Any]) -> Experiment:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    layers = ((str(origin), OmegaConf.create(original.tree)), ("command line", OmegaConf.create(dict(changed))))
+    layers = ((str(origin), OmegaConf.create(original.tree)), ("command line", OmegaConf.create(dict(overrides))))
     try:
         tree: Any = OmegaConf.to_container(OmegaConf.merge(layers[0][1], layers[1][1]), resolve=True)
     except OmegaConfBaseException as fault:
@@ -240,10 +240,10 @@ def _parsed(overrides: Sequence[str]) -> dict[str, Any]:
             )
         _check_key(item.partition("=")[0])
     try:
-        found: Any = OmegaConf.to_container(OmegaConf.from_dotlist(plain))
+        tree: Any = OmegaConf.to_container(OmegaConf.from_dotlist(plain))
     except (OmegaConfBaseException, yaml.YAMLError) as fault:
         raise KedrecError(f"command line: {str(fault).strip().splitlines()[0]}") from fault
-    return dict(found)
+    return dict(tree)
 
 
 def _check_key(key: str) -> None:
@@ -252,15 +252,15 @@ def _check_key(key: str) -> None:
         return
     if group in ("model", "data") and rest not in {f"init_args.{name}" for name in TESTED_WITH}:
         raise KedrecError(
-            f"command line: {key}: the weights of a finished run belong to its own model; only "
-            f"{', '.join(TESTED_WITH)} of model.init_args can be set{nearest(key.rpartition('.')[2], TESTED_WITH)}"
+            f"command line: {key}: it cannot change after training; of model.init_args only {', '.join(TESTED_WITH)} "
+            f"can be set{nearest(key.rpartition('.')[2], TESTED_WITH)}"
         )
     if group == "trainer" and rest not in TRAINER:
         raise KedrecError(
-            f"command line: {key}: a test has no such setting{nearest(rest, TRAINER)}; there are {', '.join(TRAINER)}"
+            f"command line: {key}: no setting of a test{nearest(rest, TRAINER)}; expected one of {', '.join(TRAINER)}"
         )
     if group not in ("model", "data", "trainer"):
         raise KedrecError(
-            f"command line: {key}: a finished run's settings are resolved; expected data.init_args..., "
-            "model.init_args... or trainer..."
+            f"command line: {key}: it cannot be set for a finished run; expected data.init_args..., model.init_args... "
+            "or trainer..."
         )

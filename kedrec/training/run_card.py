@@ -1,4 +1,4 @@
-"""What people read of a run: its card in Markdown, and the tables of its metrics."""
+"""The card of a run in Markdown, and the tables of its main metrics."""
 
 import shlex
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[s
     lines = [
         f"# {experiment.name} ({experiment.run_id})",
         "",
-        "Research use, not medical advice: what is here is a model's.",
+        "Research use, not medical advice: the answers are a model's.",
         "",
         "## Numbers of the test set",
         "",
@@ -52,19 +52,19 @@ def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[s
         "",
         "## Limits",
         "",
-        "One test set and one seed: compare runs over several seeds. What agrees with the graph is not a finding about "
-        "a patient.",
+        "One test set and one seed: compare runs over several seeds. An answer that agrees with the graph is no "
+        "finding about a patient.",
         "",
     ]
     return "\n".join(lines)
 
 
 def tables(metrics: Mapping[str, float]) -> list[Table]:
-    """Return what people are shown of the metrics, as headers and rows.
+    """Return the tables of the main metrics, as headers and rows.
 
-    Of ``base/NAME`` and ``test/NAME`` a row a name and a column a model, ``NAME_low`` and ``NAME_high`` in brackets; of
-    ``test/SET/KIND/NAME`` a row a kind and a column a name, without the spreads and expectations. What is named more
-    finely stands in ``metrics.json`` only.
+    The first table has a row for each NAME of ``base/NAME`` and ``test/NAME``, a column for each model, and in brackets
+    the interval ``NAME_low`` to ``NAME_high``. The second has a row for each SET and KIND of ``test/SET/KIND/NAME``,
+    and a column for each NAME, without spreads and expectations. All other metrics are only in ``metrics.json``.
     """
     parts = {name: name.split("/") for name in metrics}
     plain = dict.fromkeys(path[1] for path in parts.values() if len(path) == 2 and not path[1].endswith(_BOUNDS))

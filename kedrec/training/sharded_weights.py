@@ -1,4 +1,4 @@
-"""Parameters that several processes hold in parts (ZeRO stage 3, FSDP): whole again, and back into their parts."""
+"""Parameters sharded over processes (ZeRO stage 3, FSDP): gathering them, and distributing them again."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def is_sharded(module: nn.Module) -> bool:
-    """Whether parameters are held in parts, so that each forward pass needs every process."""
+    """Whether parameters are sharded, so that each forward pass needs every process."""
     return any(hasattr(parameter, "ds_id") or _is_distributed(parameter) for parameter in module.parameters())
 
 
 def whole_state(module: nn.Module) -> dict[str, Tensor]:
-    """Return the state on the CPU: all of it, or, where parameters are in parts, those that are trained.
+    """Return the complete state on the CPU; of a module with shards, the trained parameters alone.
 
-    Where parameters are in parts, each process must call it, and one parameter after another is gathered.
+    With shards each process must call it; one parameter after another is gathered.
     """
     if not is_sharded(module):
         return {name: value.detach().cpu() for name, value in module.state_dict().items()}
@@ -33,10 +33,10 @@ def whole_state(module: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load_whole(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Put a state of `whole_state`, or a part of one, back; each process must call it with the same state.
+    """Load a state of `whole_state`, or a part of one; each process must call it with the same state.
 
     Raises:
-        KeyError: the module has nothing of a name.
+        KeyError: the module has no parameter of a name.
     """
     if not is_sharded(module):
         unknown = module.load_state_dict(state, strict=False).unexpected_keys
@@ -82,11 +82,11 @@ def _fill(parameter: Tensor, value: Tensor) -> None:
 
 
 def shard_layers(model: Any, mesh: "DeviceMesh") -> None:
-    """Spread a causal LM over processes layer by layer, by PyTorch's FSDP2; what is between the layers in one piece.
+    """Shard a causal LM over processes with PyTorch's FSDP2, layer by layer; the rest is one shard group.
 
     Args:
         model: a transformers model, or a PEFT model around one.
-        mesh: (nodes, processes of a node): parts lie within a node, and each node has all of them.
+        mesh: (nodes, processes of a node): shards are within a node, and each node has all of them.
     """
     from torch.distributed.fsdp import fully_shard
 
@@ -99,20 +99,20 @@ def shard_layers(model: Any, mesh: "DeviceMesh") -> None:
 
 @contextmanager
 def loaded_in_parts(config: dict[str, Any] | None) -> Iterator[None]:
-    """Let transformers spread a pretrained model over the processes as it reads it; not where there is no config."""
+    """Within the block transformers shards a pretrained model as it loads it; nothing happens without a config."""
     if config is None:
         yield
         return
     from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
-    told = HfDeepSpeedConfig(config)  # type: ignore[no-untyped-call]  # transformers asks for it as long as it lives
+    active = HfDeepSpeedConfig(config)  # type: ignore[no-untyped-call]  # transformers finds it as long as it lives
     yield
-    del told
+    del active
 
 
 @contextmanager
 def made_whole(config: dict[str, Any] | None) -> Iterator[None]:
-    """Let parameters be made whole where DeepSpeed would take them apart at once, unseen by who gives first values."""
+    """Within the block DeepSpeed shards no new parameters, so that their initialisation sees complete tensors."""
     if config is None:
         yield
         return
@@ -125,10 +125,10 @@ def made_whole(config: dict[str, Any] | None) -> Iterator[None]:
         restore_init_context()
 
 
-def adamw(trained: list[nn.Parameter], rate: float, decay: float, *, offloaded: bool) -> torch.optim.Optimizer:
-    """Return AdamW; DeepSpeed's for the CPU, compiled at its first use, where states are in the host's memory."""
+def adamw(trained: list[nn.Parameter], learning_rate: float, decay: float, *, offloaded: bool) -> torch.optim.Optimizer:
+    """Return AdamW; if states are offloaded to the host, DeepSpeed's for the CPU, compiled at first use."""
     if not offloaded:
-        return torch.optim.AdamW(trained, lr=rate, weight_decay=decay)
+        return torch.optim.AdamW(trained, lr=learning_rate, weight_decay=decay)
     from deepspeed.ops.adam import DeepSpeedCPUAdam
 
-    return cast(torch.optim.Optimizer, DeepSpeedCPUAdam(trained, lr=rate, weight_decay=decay, adamw_mode=True))
+    return cast(torch.optim.Optimizer, DeepSpeedCPUAdam(trained, lr=learning_rate, weight_decay=decay, adamw_mode=True))

@@ -1,4 +1,4 @@
-"""What Weights & Biases gets beside the curves: the final numbers, examples, and what was trained."""
+"""Weights & Biases: starting its run, and sending final metrics, examples and trained weights."""
 
 import json
 from collections.abc import Mapping
@@ -34,10 +34,10 @@ def start_wandb(logger: Logger) -> None:
 
 
 def report_to_wandb(logger: Logger, run: RunFolder, metrics: Mapping[str, float], *, private: bool) -> None:
-    """Send the finished run's summary, a table of examples and the adapter, if the logger is W&B's.
+    """Send the summary of a finished run, a table of examples and the exported weights, if the logger is W&B's.
 
-    With ``WANDB_MODE=offline`` all of it is kept in the run folder for ``wandb sync``. Of ``private`` data nothing but
-    the metrics is sent: neither examples nor weights, which may have learned them by heart.
+    With ``WANDB_MODE=offline`` all of it is written to the run folder for ``wandb sync``. With ``private`` data only
+    metrics are sent: no examples, and no weights, which may have memorised the data.
     """
     if not isinstance(logger, WandbLogger):
         return

@@ -106,9 +106,9 @@ def test_a_plan_counts_what_is_missing(tmp_path):
 def test_patients_text_is_for_local_models_only(tmp_path):
     texts = [*questions("a"), *questions("the patient", local_only=True)]
     far = Parrot(local=False)
-    with open_log(tmp_path / "a.jsonl") as log, pytest.raises(KedrecError, match=r"patients' text.*local model"):
+    with open_log(tmp_path / "a.jsonl") as log, pytest.raises(KedrecError, match=r"patient data.*local model"):
         answer_all(far, texts, log)
-    with pytest.raises(KedrecError, match="patients' text"):
+    with pytest.raises(KedrecError, match="patient data"):
         plan(far, texts, set())
     assert far.asked == []
     with open_log(tmp_path / "a.jsonl") as log:

@@ -94,7 +94,7 @@ def test_a_faulty_proxy_in_front_changes_nothing(served, folder, tmp_path, strea
 
 
 def test_a_model_that_the_server_does_not_have_is_a_clear_error(served, tmp_path):
-    with pytest.raises(KedrecError, match=r"refuses these questions.*pinned"):
+    with pytest.raises(KedrecError, match=r"refuses these requests.*pinned"):
         ask(served, "another", tmp_path / "a.jsonl")
 
 

@@ -69,7 +69,7 @@ def test_faults_in_and_around_processes_are_clear_errors(ask, lively, tmp_path, 
     shutil.copytree(lively, copy)
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(KedrecError, match=r"cannot be loaded.*fetch it again"):
+    with pytest.raises(KedrecError, match=r"cannot be loaded.*download it again"):
         ask(requests(), copy, devices=2)
     kept = []
 
@@ -140,7 +140,7 @@ def test_weights_that_are_damaged_are_one_clear_error(ask, tiny_base, tmp_path):
     shutil.copytree(tiny_base, copy)
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(KedrecError, match=r"cannot be loaded.*fetch it again"):
+    with pytest.raises(KedrecError, match=r"cannot be loaded.*download it again"):
         ask(requests(), copy)
 
 

@@ -1,4 +1,4 @@
-"""HTTP as the sources need it: polite, patient, and downloads that go on where they were cut.
+"""An HTTP client for text and graph sources: limited rate, retries, and downloads that resume.
 
 httpx speaks the protocol; `retry` decides when to try again, `responses` what counts as a fault, and `download` what a
 cut download is worth.
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 _OFFLINE = ("KEDREC_OFFLINE", "HF_HUB_OFFLINE")
 _REDIRECTS = 10  # of one request
-_LONG = 5.0  # seconds; a longer wait is told
+_LONG = 5.0  # seconds; a longer wait is logged
 
 
 class Web:
@@ -49,14 +49,14 @@ class Web:
 
     Args:
         rate: requests a second, at most.
-        tries: of one request, the first included; of a download, tries in a row that bring nothing new.
-        timeout: seconds without a byte before a try is given up.
+        tries: of one request, the first included; of a download, tries in a row without a new byte.
+        timeout: seconds without a byte after which a try has failed.
         patience: the longest wait between two tries, seconds; a server that asks for more ends the request.
         headers: sent with each request, but not to another host that the service redirects to.
 
     Raises:
-        KedrecError: from each method, after the last try, or at once for what another try cannot mend (a wrong
-            checksum, no network wanted; a status as a `StatusError`); the message names the address, not its query.
+        KedrecError: from each method, after the last try, or at once if another try cannot help (a wrong checksum,
+            offline mode; a status as a `StatusError`). The message names the address without its query.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class Web:
         self._made: httpx.Client | None = None
 
     def get(self, url: str, parse: Callable[[bytes], T], params: Mapping[str, str] | None = None) -> T:
-        """Return ``parse`` of the body; a body that it refuses by ``ValueError`` is asked for again."""
+        """Return ``parse`` of the body; if that raises ``ValueError``, the request is sent again."""
         return self._ask("GET", url, parse, params=dict(params) if params else None)
 
     def post(self, url: str, parse: Callable[[bytes], T], form: Mapping[str, str]) -> T:
-        """The same by POST: a long query, or one with a key, which then stands in no address."""
+        """The same by POST, for a long query, or for one with a key, which must not be in the address."""
         return self._ask("POST", url, parse, data=dict(form))
 
     def download(
@@ -94,19 +94,19 @@ class Web:
         starts: bytes = b"",
         progress: Progress | None = None,
     ) -> Path:
-        """Fetch a file to ``place``, going on with what an earlier call of the same address left beside it.
+        """Download a file to ``place``, and resume an earlier download of the same address.
 
-        One process at a time: what is beside ``place`` is not locked (`Store.get` locks what it builds).
+        Only one process may do so at a time: the partial file is not locked (`Store.get` locks what it builds).
 
         Args:
             url: the address.
-            place: where the whole, checked file appears.
-            sha256: of the file, in hex; ``None`` takes the length that the server states for a check.
-            starts: the bytes that such a file starts with; a page of HTML in its place is told even without.
-            progress: told the bytes so far and in all.
+            place: path of the complete, checked file.
+            sha256: of the file, in hex; ``None`` checks the length that the server states.
+            starts: the bytes with which such a file starts; a page of HTML is recognised even without.
+            progress: called with the bytes so far and in all.
         """
         _refuse_offline(url)
-        remedy = "free some space and start again: what came is kept, and the download goes on"
+        remedy = "free some space and start again: the download resumes"
         with disk_faults_named(place, remedy):
             place.parent.mkdir(parents=True, exist_ok=True)
             file = Unfinished(place, url, sha256, starts)
@@ -140,13 +140,13 @@ class Web:
 
     @contextmanager
     def _send(self, method: str, url: str, **request: Any) -> "Iterator[httpx.Response]":
-        """Send a request and follow where it is sent on to, without the keys where that is another host."""
+        """Send a request and follow redirects; another host gets no keys."""
         import httpx
 
         try:
             following: httpx.Request | None = self._client().build_request(method, url, **request)
         except httpx.InvalidURL:
-            raise KedrecError(f"{shown(url)!r}: not an address; check it") from None
+            raise KedrecError(f"{shown(url)!r}: not a valid address; check it") from None
         for _ in range(_REDIRECTS):
             assert following is not None
             self._wait_turn()
@@ -161,7 +161,7 @@ class Web:
         raise KedrecError(f"{shown(url)}: redirected more than {_REDIRECTS} times; check the address")
 
     def _strip(self, sent: "httpx.Request", following: "httpx.Request") -> None:
-        """Take what is meant for one host only out of a redirected request."""
+        """Remove headers for one host from a request that is redirected to another."""
         here, there = sent.url, following.url
         upgraded = here.scheme == "http" and there.scheme == "https" and (here.port, there.port) == (None, None)
         if here.host == there.host and (upgraded or (here.scheme, here.port) == (there.scheme, there.port)):
@@ -171,12 +171,12 @@ class Web:
                 following.headers.pop(name, None)
         if following.method not in ("GET", "HEAD") or holds_any(str(there), secrets_of(str(here))):
             raise KedrecError(
-                f"{shown(str(here))}: redirects to another host, {there.host}, with what was sent here, which may "
-                "hold a key; refused: check the address"
+                f"{shown(str(here))}: it redirects to another host, {there.host}, which would receive the request and "
+                "its key; refused: check the address"
             )
 
     def _patiently(self, url: str, once: Callable[[], T], grown: Callable[[], int] = lambda: 0) -> T:
-        """Return what ``once`` returns; tries after which ``grown`` gives more than ever are not counted."""
+        """Return what ``once`` returns, with retries; a try after which ``grown`` has increased does not count."""
         import httpx
         import tenacity
 
@@ -188,7 +188,7 @@ class Web:
                 return once()
             except (httpx.LocalProtocolError, httpx.UnsupportedProtocol):  # their messages may show a key
                 raise KedrecError(
-                    f"{shown(url)}: cannot be asked; check that the address starts with http:// or https:// "
+                    f"{shown(url)}: no request can be sent; check that the address starts with http:// or https:// "
                     "and that no key holds a line end"
                 ) from None
             except faults:
@@ -209,15 +209,15 @@ class Web:
         except faults as fault:
             tried = retrying.statistics.get("attempt_number", 1)
             after = requested_wait(fault)
-            asks = f" (the server asks to wait {after:,.0f} s)" if after and after > self.patience else ""
-            kept = ": what came is kept" if most else ""
+            requested = f" (the server asks to wait {after:,.0f} s)" if after and after > self.patience else ""
+            resumed = ": the download then resumes" if most else ""
             raise KedrecError(
-                f"{shown(url)}: {_said(fault)}{asks}, after {tried} {'try' if tried == 1 else 'tries'}; check the "
-                f"network and the address, or start again later{kept}"
+                f"{shown(url)}: {_said(fault)}{requested}, after {tried} {'try' if tried == 1 else 'tries'}; check the "
+                f"network and the address, or start again later{resumed}"
             ) from fault
 
     def _wait_turn(self) -> None:
-        """Return when the next request may start."""
+        """Wait until the next request may start."""
         with self._turn:
             now = time.monotonic()
             pause = self._next - now
@@ -231,32 +231,32 @@ class Web:
 
         with self._turn:
             if self._made is None:
-                logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request is too much
+                logging.getLogger("httpx").setLevel(logging.WARNING)  # no line for each request
                 logging.getLogger("httpx").addFilter(hide_query)
                 always = {"User-Agent": "kedrec (research; https://pypi.org/project/kedrec)", "Accept-Encoding": "gzip"}
                 try:
                     self._made = httpx.Client(timeout=self.timeout, headers={**always, **self.headers})
                 except UnicodeEncodeError:
                     names = ", ".join(name for name, value in self.headers.items() if not value.isascii())
-                    raise KedrecError(f"the header {names} holds a letter that is not ASCII; check the key") from None
+                    raise KedrecError(f"the header {names}: a character is not ASCII; check the key") from None
             return self._made
 
 
 def offline() -> bool:
-    """Whether the user wants no network: ``KEDREC_OFFLINE`` or ``HF_HUB_OFFLINE`` is set."""
-    return _forbidding() is not None
+    """Whether the user has turned the network off by ``KEDREC_OFFLINE`` or ``HF_HUB_OFFLINE``."""
+    return _offline_variable() is not None
 
 
-def _forbidding() -> str | None:
-    """Return the variable that asks for no network."""
+def _offline_variable() -> str | None:
+    """Return the name of the variable that turns the network off."""
     return next((name for name in _OFFLINE if os.environ.get(name, "").upper() in ("1", "TRUE", "YES", "ON")), None)
 
 
 def _refuse_offline(url: str) -> None:
-    if name := _forbidding():
+    if name := _offline_variable():
         raise KedrecError(
-            f"{shown(url)}: not fetched, as {name} asks for no network; run `python -m kedrec.prepare` with the same "
-            "experiment where there is one, or unset it"
+            f"{shown(url)}: not downloaded, because {name} is set; run `python -m kedrec.prepare` with the same "
+            "experiment where there is a network, or unset the variable"
         )
 
 

@@ -1,4 +1,4 @@
-"""A file that is still coming: what there is of it, how to ask for the rest, and when it is whole."""
+"""A download in progress: its partial file, the request for the rest, and the check of the complete file."""
 
 import os
 import re
@@ -16,22 +16,22 @@ from kedrec.storage.hashing import file_hash
 if TYPE_CHECKING:
     import httpx
 
-Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where told
+Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all if known
 
-_LOOKED_AT = 512  # bytes of a file that are looked at before the first is written
+_START = 512  # bytes that are checked before the first is written
 
 
 class Unfinished:
-    """The part of a file that has come, kept in two hidden files beside the place of the whole one.
+    """A partial download, in two hidden files beside the path of the complete file.
 
-    The second holds the address and the server's validator, by which the server tells whether the file that it has now
-    is still the one that was begun. One process at a time: the caller holds a lock.
+    The second file holds the address and the server's validator, from which the server knows whether its file has
+    changed since. One process at a time: the caller holds a lock.
 
     Args:
-        place: where the whole file appears.
-        url: where it comes from.
-        sha256: of the whole file, in hex; where it is known, a part may be gone on with from another address too.
-        starts: the bytes that such a file starts with.
+        place: path of the complete file.
+        url: address of the file.
+        sha256: of the complete file, in hex; with it a download may resume from another address too.
+        starts: the bytes with which such a file starts.
     """
 
     def __init__(self, place: Path, url: str, sha256: str | None = None, starts: bytes = b"") -> None:
@@ -44,30 +44,30 @@ class Unfinished:
 
     @property
     def size(self) -> int:
-        """Bytes that have come."""
+        """Bytes received so far."""
         return self.part.stat().st_size if self.part.is_file() else 0
 
     def headers(self) -> dict[str, str]:
-        """Return the request headers that ask for what is missing, or for all where nothing can be gone on with."""
+        """Return the request headers for the missing bytes, or for the whole file if nothing can be resumed."""
         headers = {"Accept-Encoding": "identity"}
-        told = self._told()
-        if self.size >= _LOOKED_AT and (told or self.sha256):
-            headers |= {"Range": f"bytes={self.size}-"} | ({"If-Range": told} if told else {})
+        validator = self._stored_validator()
+        if self.size >= _START and (validator or self.sha256):
+            headers |= {"Range": f"bytes={self.size}-"} | ({"If-Range": validator} if validator else {})
         return headers
 
     def take(self, answer: "httpx.Response", progress: Progress | None = None) -> None:
-        """Add what an answer of status 200, 206 or 416 brings; return if the file is then all there.
+        """Append the content of an answer of status 200, 206 or 416; return if the file is then complete.
 
         Raises:
-            AgainError: it is not all there, or the answer is not of this file; what fits is kept for the next try.
-            KedrecError: the server does not say how long the file is and there is no checksum.
+            AgainError: the file is not complete, or the answer is of another file; valid bytes stay for the next try.
+            KedrecError: the server does not state the length of the file, and there is no checksum.
         """
         if answer.status_code == 416:
             self._check_end(answer)
             return
         coding = answer.headers.get("content-encoding", "identity").lower()
         if coding != "identity" and not (coding in ("gzip", "x-gzip") and self.place.suffix in (".gz", ".tgz")):
-            raise AgainError(f"sent the file in the coding {coding!r}, which was not asked for")
+            raise AgainError(f"sent the file in the coding {coding!r}, which was not requested")
         if answer.status_code == 206:
             total = self._check_range(answer)
             have = self.size
@@ -75,7 +75,7 @@ class Unfinished:
         else:
             total = self._length(answer)
             have = 0
-            blocks = self._checked(answer.iter_raw())  # before anything that came earlier is given up
+            blocks = self._checked(answer.iter_raw())  # before earlier bytes are discarded
             self.discard()
             write_atomic(self.note, f"{shown(self.url)}\n{_validator(answer.headers)}")
         have = self._write(blocks, have, total, progress)
@@ -83,51 +83,51 @@ class Unfinished:
             raise AgainError(f"the connection ended after {have:,} of {total:,} bytes")
 
     def finish(self) -> None:
-        """Put the whole file in its place.
+        """Check the complete file and rename it to its final name.
 
         Raises:
-            KedrecError: its checksum is wrong; it is thrown away.
+            KedrecError: the checksum is wrong; the file is deleted.
         """
-        found = file_hash(self.part) if self.sha256 else None
-        if found != self.sha256:
+        actual = file_hash(self.part) if self.sha256 else None
+        if actual != self.sha256:
             self.discard()
             raise KedrecError(
-                f"{shown(self.url)}: the file has the SHA-256 {found}, not {self.sha256}; it was thrown away: fetch it "
-                "again; if it stays so, the file was changed or something on the way changes it"
+                f"{shown(self.url)}: the file has the SHA-256 {actual}, not {self.sha256}; it is deleted: download it "
+                "again; if that does not help, the file has changed, or a proxy changes it"
             )
         self.part.replace(self.place)
         self.note.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Give up what has come; the note goes first, so that no part is ever taken for another file's."""
+        """Delete the partial file; its note goes first, so that the part is never taken for one of another file."""
         self.note.unlink(missing_ok=True)
         self.part.unlink(missing_ok=True)
 
-    def _told(self) -> str:
-        """Return the validator of the part that is there, if it came from the same address."""
+    def _stored_validator(self) -> str:
+        """Return the validator of the partial file, if it is of the same address."""
         if not self.note.is_file():
             return ""
         address, _, validator = self.note.read_text(encoding="utf-8").partition("\n")
         return validator if address == shown(self.url) else ""
 
     def _check_end(self, answer: "httpx.Response") -> None:
-        """Return if "nothing is there from this byte on" says that the part is the whole file."""
+        """Return if status 416, a range beyond the end, confirms that the partial file is complete."""
         end = re.fullmatch(r"bytes \*/(\d+)", answer.headers.get("content-range", "").strip())
         if end is None or int(end[1]) != self.size:
             self.discard()
-            raise AgainError("what came before does not fit the file; it is fetched anew")
+            raise AgainError("the partial file does not match the file; it is downloaded again")
 
     def _check_range(self, answer: "httpx.Response") -> int | None:
-        """Return the whole file's length of a partial answer that goes on where the part ends."""
-        said = answer.headers.get("content-range", "").strip()
-        found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said)
-        told, now = self._told(), answer.headers.get("etag", "")
-        other = told.startswith('"') and now.startswith('"') and told != now
-        if found is None or int(found[1]) != self.size or other:
+        """Return the length of the complete file, from a partial answer that continues the partial file."""
+        header = answer.headers.get("content-range", "").strip()
+        span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", header)
+        before, now = self._stored_validator(), answer.headers.get("etag", "")
+        other = before.startswith('"') and now.startswith('"') and before != now
+        if span is None or int(span[1]) != self.size or other:
             self.discard()
-            said = "another file's" if other else repr(said)
-            raise AgainError(f"answered the range {said} where byte {self.size:,} on was asked for; it is fetched anew")
-        return None if found[3] == "*" else int(found[3])
+            answered = "of another file" if other else repr(header)
+            raise AgainError(f"answered the range {answered}, not that from byte {self.size:,}; it is downloaded again")
+        return None if span[3] == "*" else int(span[3])
 
     def _length(self, answer: "httpx.Response") -> int | None:
         length = answer.headers.get("content-length")
@@ -135,17 +135,17 @@ class Unfinished:
             return int(length)
         if self.sha256 is None and "chunked" not in answer.headers.get("transfer-encoding", "").lower():
             raise KedrecError(
-                f"{shown(self.url)}: the server does not say how long the file is, so that a cut would go unseen; give "
-                "the file's SHA-256, or fetch it by other means and name the local file"
+                f"{shown(self.url)}: the server does not state the length of the file, so that a truncated file would "
+                "not be noticed; set the file's SHA-256, or download it by other means and name the local file"
             )
         return None
 
     def _checked(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """Return the same blocks, once the first bytes have shown that they are of such a file."""
+        """Return the same blocks, after checking the first bytes."""
         start = b""
         for block in blocks:
             start += block
-            if len(start) >= _LOOKED_AT:
+            if len(start) >= _START:
                 break
         if is_html(start) or not start.startswith(self.starts):
             kind = "a page of HTML" if is_html(start) else "something else" if start else "nothing"
@@ -165,7 +165,7 @@ class Unfinished:
 
 
 def _validator(headers: Mapping[str, str]) -> str:
-    """Return what names exactly these bytes, for If-Range: a strong ETag, else a date of change that is strong, or ''.
+    """Return a validator of exactly these bytes, for If-Range: a strong ETag, else a strong date of change, or ''.
 
     A date is strong if the answer was sent a second or more after it (RFC 9110, section 8.8.2.2).
     """

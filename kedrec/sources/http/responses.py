@@ -1,4 +1,4 @@
-"""What a server's answer means: whole or cut, worth another try or not, and what of it may be shown."""
+"""The meaning of a server's answer: complete or truncated, worth another try or not, and which parts may be shown."""
 
 import gzip
 import logging
@@ -15,16 +15,16 @@ from kedrec.errors import KedrecError
 if TYPE_CHECKING:
     import httpx
 
-_AGAIN = frozenset({408, 425, 429})  # and what begins with 5, but for the two that say "never"
+_AGAIN = frozenset({408, 425, 429})  # and 500 to 599, except those in _NEVER
 _NEVER = frozenset({501, 505})
-_SECRET = re.compile(  # but query_key and pageToken are what services call the place in a list of results
+_SECRET = re.compile(  # query_key and pageToken are no secrets: they name a position in a list of results
     r"(?<!query_)key|(?<!page)token|secret|passw|signature|credential|authorization|cookie", re.IGNORECASE
 )
-_EXCERPT = 200  # characters of a server's own explanation
+_EXCERPT = 200  # characters of a server's explanation
 
 
 class StatusError(KedrecError):
-    """An answer whose status says that another try would not help.
+    """An answer with a status that another try would not change.
 
     Args:
         message: what, where, and what to do.
@@ -40,7 +40,7 @@ class AgainError(Exception):
     """An answer that is worth another try.
 
     Args:
-        reason: what was wrong with it.
+        reason: of the failure.
         after: seconds that the server asks to wait.
     """
 
@@ -50,11 +50,11 @@ class AgainError(Exception):
 
 
 def check_status(answer: "httpx.Response", *, private: bool) -> None:
-    """Raise what another try may mend as `AgainError`, and any other failure as `StatusError`.
+    """Raise a failure that another try may fix as `AgainError`, and any other as `StatusError`.
 
     Args:
-        answer: its status is looked at, and its body where it explains a failure in plain words.
-        private: the request holds a key: the body, which may repeat it, is not shown.
+        answer: status, and body if it explains the failure in plain text.
+        private: whether the request holds a key; then the body, which may repeat it, is not shown.
     """
     if answer.is_success:
         return
@@ -62,9 +62,9 @@ def check_status(answer: "httpx.Response", *, private: bool) -> None:
     reason = f"status {code} {answer.reason_phrase}".strip()
     if code in _AGAIN or (code >= 500 and code not in _NEVER):
         raise AgainError(reason, retry_after(answer.headers.get("retry-after", "")))
-    remedy = "check the key and what it allows" if code in (401, 403) else "check the address and the query"
-    said = "" if private else _explanation(answer)
-    raise StatusError(f"{shown(str(answer.request.url))}: {reason}{said}; {remedy}", code)
+    remedy = "check the key and its permissions" if code in (401, 403) else "check the address and the query"
+    explanation = "" if private else _explanation(answer)
+    raise StatusError(f"{shown(str(answer.request.url))}: {reason}{explanation}; {remedy}", code)
 
 
 def _explanation(answer: "httpx.Response") -> str:
@@ -80,29 +80,29 @@ def _explanation(answer: "httpx.Response") -> str:
     return f" ({text[:_EXCERPT]})" if text else ""
 
 
-def retry_after(said: str) -> float | None:
+def retry_after(header: str) -> float | None:
     """Return the seconds of a Retry-After header, which is a number or a date; ``None`` for anything else."""
-    if re.fullmatch(r"\s*[0-9]{1,12}\s*", said):
-        return float(said)
+    if re.fullmatch(r"\s*[0-9]{1,12}\s*", header):
+        return float(header)
     try:
-        date = parsedate_to_datetime(said)
+        date = parsedate_to_datetime(header)
     except ValueError:
         return None
     return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time())
 
 
 def whole_body(answer: "httpx.Response") -> bytes:
-    """Read and decode a body; httpx's own decoder takes a gzip body that was cut short for a whole one.
+    """Read and decode a body; httpx's own decoder does not notice that a gzip body is truncated.
 
     Raises:
-        AgainError: the body is cut short or damaged, or in a coding that was not asked for.
+        AgainError: the body is truncated or damaged, or in a coding that was not requested.
     """
     raw = b"".join(answer.iter_raw())
     coding = answer.headers.get("content-encoding", "").strip().lower()
     if coding in ("", "identity"):
         return raw
     if coding not in ("gzip", "x-gzip"):
-        raise AgainError(f"answered in the coding {coding!r}, which was not asked for")
+        raise AgainError(f"answered in the coding {coding!r}, which was not requested")
     if not raw:
         raise AgainError("answered an empty gzip body")
     try:
@@ -112,49 +112,49 @@ def whole_body(answer: "httpx.Response") -> bytes:
 
 
 def is_html(body: bytes) -> bool:
-    """Whether a body starts as a page of HTML does."""
+    """Whether a body starts like a page of HTML."""
     start = body[:500].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     page = (b"<!doctype html", b"<html")
     return start.startswith(page) or (start.startswith(b"<?xml") and any(tag in start for tag in page))
 
 
 def shown(address: str) -> str:
-    """Return an address as a message may show it: without user, password, query and fragment."""
+    """Return an address for messages: without user, password, query and fragment."""
     parts = _split(address)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def without_secrets(address: str) -> str:
-    """Return an address as a file may name it: without user and password, and without the query's keys and tokens."""
+    """Return an address for files: without user and password, and without keys and tokens in the query."""
     parts = _split(address)
     query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if not is_secret(name)]
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, urlencode(query), ""))
 
 
 def is_secret(name: str) -> bool:
-    """Whether a header or a parameter of this name holds a key or the like."""
+    """Whether a header or parameter of this name holds a secret, such as a key."""
     return _SECRET.search(name) is not None
 
 
 def secrets_of(address: str) -> list[str]:
-    """Return the keys and tokens that stand in an address's query."""
+    """Return the keys and tokens in the query of an address."""
     return [value for name, value in parse_qsl(_split(address).query) if is_secret(name)]
 
 
 def holds_any(address: str, secrets: list[str]) -> bool:
-    """Whether an address holds one of these texts, plain or encoded."""
+    """Whether an address contains one of the secrets, plain or encoded."""
     return any(secret in text for secret in secrets for text in (address, unquote_plus(address)))
 
 
 def hidden(text: str, secrets: list[str]) -> str:
-    """Return a text without the keys that it repeats."""
+    """Return a text with each secret replaced by ``(key)``."""
     for secret in secrets:
         text = text.replace(secret, "(key)")
     return text
 
 
 def hide_query(record: logging.LogRecord) -> bool:
-    """Leave keys out of a line that httpx logs: its address is shown as messages show it."""
+    """Remove keys from a line that httpx logs: its address is shown as in messages."""
     import httpx
 
     if isinstance(record.args, tuple):

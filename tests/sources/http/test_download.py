@@ -71,7 +71,7 @@ def test_with_a_checksum_a_download_goes_on_without_a_validator(server, web, tmp
 
 def test_a_download_goes_on_in_a_later_call_and_from_a_mirror_if_a_checksum_says_so(server, web, tmp_path):
     url = server.script("/f", file(DATA, upto=100_000), status(500))
-    fails(lambda: web.download(url, tmp_path / "f"), url, "status 500", "what came is kept")
+    fails(lambda: web.download(url, tmp_path / "f"), url, "status 500", "the download then resumes")
     assert leftovers(tmp_path) == [".f.partial", ".f.validator"]
     assert (tmp_path / ".f.partial").read_bytes() == DATA[:100_000]
     server.script("/f", file(DATA))
@@ -176,7 +176,7 @@ def test_a_server_that_stops_sending_is_asked_for_the_rest(server, tmp_path):
 
 def test_a_wrong_checksum_leaves_no_file(server, web, tmp_path):
     url = server.script("/f", file(DAMAGED))
-    fails(lambda: web.download(url, tmp_path / "f", sha256=SHA256), url, f"not {SHA256}", "thrown away")
+    fails(lambda: web.download(url, tmp_path / "f", sha256=SHA256), url, f"not {SHA256}", "it is deleted")
     assert leftovers(tmp_path) == []
 
 
@@ -200,7 +200,7 @@ def test_a_file_of_untold_length_needs_a_checksum(server, web, tmp_path):
         send(handler, 200, {}, DATA, length=None)
 
     url = server.script("/f", untold)
-    fails(lambda: web.download(url, tmp_path / "f"), "does not say how long the file is", "SHA-256")
+    fails(lambda: web.download(url, tmp_path / "f"), "does not state the length of the file", "SHA-256")
     assert leftovers(tmp_path) == []
     assert web.download(url, tmp_path / "f", sha256=SHA256).read_bytes() == DATA
 
@@ -243,7 +243,7 @@ def test_a_first_byte_alone_is_not_taken_for_the_start(server, web, tmp_path):
 def test_a_file_compressed_on_the_way_is_refused_unless_it_is_gzip_itself(server, web, tmp_path):
     packed = gzip.compress(DATA, mtime=0)
     url = server.script("/f", file(packed, headers={"Content-Encoding": "gzip"}))
-    fails(lambda: web.download(url, tmp_path / "f.obo"), "in the coding 'gzip', which was not asked for")
+    fails(lambda: web.download(url, tmp_path / "f.obo"), "in the coding 'gzip', which was not requested")
     assert web.download(url, tmp_path / "f.tsv.gz").read_bytes() == packed
     assert server.asked[0].headers["accept-encoding"] == "identity"
 

@@ -42,7 +42,7 @@ def test_a_full_disk_is_one_clear_error_and_the_download_goes_on(server, web, tm
         return handle
 
     monkeypatch.setattr(Path, "open", small)
-    fails(lambda: web.download(url, tmp_path / "f"), str(tmp_path / "f"), "the disk is full", "the download goes on")
+    fails(lambda: web.download(url, tmp_path / "f"), str(tmp_path / "f"), "the disk is full", "the download resumes")
     assert not (tmp_path / "f").exists()
     assert (tmp_path / ".f.partial").read_bytes() == DATA[:120_000]
     room["left"] = len(DATA)
