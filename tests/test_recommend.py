@@ -319,4 +319,7 @@ def test_texts_that_have_moved_say_how_to_name_them(ranker, student, tmp_path, c
     settings["data"]["init_args"]["texts"] = "/nowhere/passages.jsonl"
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
     assert main([str(ranker), ALZHEIMER, "--known=drop", "--explain=1", f"--student={run}"]) == 2
-    assert "/nowhere/passages.jsonl: no such file or folder; say by --texts=PATH" in capsys.readouterr().err
+    assert (
+        "/nowhere/passages.jsonl: no such file or folder; name the student's texts by --texts=PATH"
+        in capsys.readouterr().err
+    )

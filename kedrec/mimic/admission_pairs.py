@@ -1,4 +1,4 @@
-"""Questions from a hospital's admissions: for the principal diagnosis, a drug prescribed and one that is not."""
+"""Pairs from hospital admissions: for the principal diagnosis, a prescribed drug and one that is not prescribed."""
 
 import logging
 from collections import Counter, defaultdict
@@ -36,11 +36,10 @@ class Prescribed:
 
     Attributes:
         edges: split -> (drug, diagnosis), none in two splits.
-        given: edge -> the drugs of all admissions that have it as a question: none of them is irrelevant there.
+        given: edge -> the drugs of all admissions with this edge: none of them is irrelevant there.
         treating: diagnosis -> drugs that are not irrelevant to it.
         pool: drugs that are prescribed to anybody.
-        dropped: how many edges were left out of training or validation because a later split asks them of other
-            patients.
+        dropped: number of edges left out of training or validation, because a later split has them for other patients.
     """
 
     edges: Mapping[Split, Sequence[Edge]]
@@ -61,13 +60,13 @@ def prescribed_edges(
     test: float,
     seed: int,
 ) -> Prescribed:
-    """Return what is asked of each admission.
+    """Return the true edges of each split.
 
     Args:
         admissions: those with a principal diagnosis that can be named.
         drugs: admission -> compounds prescribed in it.
-        indicated: the drugs that the graph says treat a diagnosis.
-        per_admission: most drugs of an admission that are asked.
+        indicated: from a diagnosis to the drugs that treat it in the graph.
+        per_admission: most drugs of an admission that make an edge.
         usual: a drug that is prescribed in this share of the admissions with a principal diagnosis of the same
             category, of any split, is not irrelevant to it.
         validation: share of the patients.
@@ -77,50 +76,53 @@ def prescribed_edges(
     Raises:
         KedrecError: no admission has a drug, or there are too few patients to split.
     """
-    asked = [one for one in admissions if drugs.get(one.admission)]
-    if not asked:
+    usable = [one for one in admissions if drugs.get(one.admission)]
+    if not usable:
         raise KedrecError("no admission has both a diagnosis with a title and a prescription that names a compound")
-    patients = split_patients((one.patient for one in asked), validation, test, seed)
+    patients = split_patients((one.patient for one in usable), validation, test, seed)
     check_patients(patients)
     homes = {patient: name for name, its in patients.items() for patient in its}
     edges: dict[Split, dict[Edge, None]] = {name: {} for name in SPLITS}
     given: dict[Edge, set[str]] = defaultdict(set)
-    for one in asked:
+    for one in usable:
         chosen = seeded_order(drugs[one.admission], seed, f"asked {one.admission}")[:per_admission]
         for drug in chosen:
             edge = (drug, disease_id(one.diagnoses[0]))
             edges[homes[one.patient]][edge] = None
             given[edge].update(drugs[one.admission])
     met = sum(map(len, edges.values()))
-    kept = {
+    disjoint = {
         "test": list(edges["test"]),
         "validation": [edge for edge in edges["validation"] if edge not in edges["test"]],
         "train": [edge for edge in edges["train"] if edge not in {**edges["test"], **edges["validation"]}],
     }
-    usually = _usual(asked, drugs, usual)
-    codes = {disease_id(one.diagnoses[0]): one.diagnoses[0] for one in asked}
+    usually = _usual(usable, drugs, usual)
+    codes = {disease_id(one.diagnoses[0]): one.diagnoses[0] for one in usable}
     treating = {disease: usually[category(code)] | indicated(code) for disease, code in codes.items()}
     pool = sorted({drug for of in drugs.values() for drug in of})
-    return Prescribed({name: kept[name] for name in SPLITS}, given, treating, pool, met - sum(map(len, kept.values())))
+    return Prescribed(
+        {name: disjoint[name] for name in SPLITS}, given, treating, pool, met - sum(map(len, disjoint.values()))
+    )
 
 
-def admission_pairs(asked: Prescribed, draw: Draw, kind: str, limit: Mapping[str, int], seed: int) -> list[Pair]:
+def admission_pairs(prescribed: Prescribed, draw: Draw, kind: str, limit: Mapping[str, int], seed: int) -> list[Pair]:
     """Return the pairs of all splits.
 
     Args:
-        asked: the true edges.
-        draw: finds irrelevant drugs that are not among ``asked.treating``; one that was given in an admission of the
-            edge, seldom as that is for its category, does not count either.
+        prescribed: the true edges.
+        draw: samples irrelevant drugs that are not among ``prescribed.treating``; pairs whose irrelevant drug was given
+            in an admission of the edge are left out.
         kind: of the negatives, for the provenance.
         limit: most pairs a split.
         seed: of the experiment.
     """
-    stated = {edge: {PRESCRIBED} for of in asked.edges.values() for edge in of}
-    drawn = [pair for name in SPLITS for pair in drawn_pairs(asked.edges[name], name, stated, draw, kind, limit, seed)]
-    kept = [pair for pair in drawn if pair.irrelevant not in asked.given[pair.relevant, pair.disease]]
-    if len(kept) < len(drawn):
-        log.warning("%d pairs are left out: their irrelevant drug was given all the same", len(drawn) - len(kept))
-    return kept
+    stated = {edge: {PRESCRIBED} for of in prescribed.edges.values() for edge in of}
+    edges = prescribed.edges
+    drawn = [pair for name in SPLITS for pair in drawn_pairs(edges[name], name, stated, draw, kind, limit, seed)]
+    pairs = [pair for pair in drawn if pair.irrelevant not in prescribed.given[pair.relevant, pair.disease]]
+    if len(pairs) < len(drawn):
+        log.warning("%d pairs are left out: their irrelevant drug was given in an admission", len(drawn) - len(pairs))
+    return pairs
 
 
 def _usual(

@@ -94,7 +94,7 @@ def read_titles(folder: str | Path) -> dict[Code, str]:
 
 
 def caution(patients: int) -> dict[str, str]:
-    """Return what a run's card says of so few patients; nothing where there are 1,000 or more."""
+    """Return the warning of a run's card on few patients; nothing where there are 1,000 or more."""
     if patients >= _FEW:
         return {}
     return {"limits": f"{patients} patients show that the parts fit together; they carry no conclusion"}
@@ -102,17 +102,17 @@ def caution(patients: int) -> dict[str, str]:
 
 def _find(folder: str | Path, name: str) -> Path | None:
     """Return a table's file, in the folder or in its ``hosp``."""
-    for place in (Path(folder), Path(folder) / "hosp"):
-        if place.is_dir():
-            by_name = {path.name.lower(): path for path in sorted(place.iterdir())}
+    for directory in (Path(folder), Path(folder) / "hosp"):
+        if directory.is_dir():
+            by_name = {path.name.lower(): path for path in sorted(directory.iterdir())}
             for ending in _ENDINGS:
                 if path := by_name.get(name + ending):
                     return path
     return None
 
 
-def _table(folder: str | Path, name: str, needed: Sequence[str], wanted: Sequence[str] = ()) -> pl.DataFrame:
-    """Return the needed columns of a table, and those of the wanted that it has, as texts."""
+def _table(folder: str | Path, name: str, needed: Sequence[str], optional: Sequence[str] = ()) -> pl.DataFrame:
+    """Return the needed columns of a table, and those of the optional ones that it has, as texts."""
     path = _find(folder, name)
     if path is None:
         raise KedrecError(
@@ -120,10 +120,10 @@ def _table(folder: str | Path, name: str, needed: Sequence[str], wanted: Sequenc
         )
     try:
         header = pl.read_csv(path, infer_schema=False, n_rows=1).columns
-        kept = {column: column.lower() for column in header if column.lower() in {*needed, *wanted}}
-        if missing := [column for column in needed if column not in kept.values()]:
+        names = {column: column.lower() for column in header if column.lower() in {*needed, *optional}}
+        if missing := [column for column in needed if column not in names.values()]:
             raise KedrecError(f"{path}: no column {' and no '.join(missing)} among {', '.join(header)}")
-        table = pl.read_csv(path, infer_schema=False, columns=list(kept)).rename(kept)
+        table = pl.read_csv(path, infer_schema=False, columns=list(names)).rename(names)
     except (pl.exceptions.PolarsError, OSError) as fault:
         raise KedrecError(f"{path}: not a whole CSV file ({str(fault).splitlines()[0]}); fetch it again") from fault
     if not len(table):
@@ -134,7 +134,7 @@ def _table(folder: str | Path, name: str, needed: Sequence[str], wanted: Sequenc
         bad = table.with_row_index("line", offset=2).filter(~pl.col(column).str.contains(r"^\d*$"))
         if len(bad):
             raise KedrecError(f"{path}, row {bad['line'][0]}: {column} {bad[column][0]!r} is not a number")
-    return table.select([*(column for column in needed), *(c for c in wanted if c in table.columns)])
+    return table.select([*(column for column in needed), *(c for c in optional if c in table.columns)])
 
 
 def _coded(folder: str | Path, name: str) -> dict[str, list[Code]]:

@@ -1,4 +1,4 @@
-"""Public tables that say what clinical codes mean: titles of ICD-9, NDC to RxNorm, ATC of PubChem, ICD to MeSH."""
+"""Public tables of clinical codes: titles of ICD-9, NDC to RxNorm, ATC of PubChem, ICD to MeSH."""
 
 import ast
 import csv
@@ -20,7 +20,7 @@ _VOCABULARIES = {"ICD9": "ICD9", "ICD9CM": "ICD9", "ICD10": "ICD10", "ICD10CM": 
 
 @dataclass(frozen=True)
 class Mappings:
-    """What the tables of a folder say; a table that is not there says nothing.
+    """The content of a folder's tables; empty for a table that is not there.
 
     Attributes:
         titles: code of a diagnosis -> its title.
@@ -55,11 +55,11 @@ def load_mappings(folder: str | Path | None) -> Mappings:
     """
     if folder is None:
         return Mappings()
-    place = Path(folder)
-    if not place.is_dir():
-        raise KedrecError(f"{place}: no such folder; expected tables of clinical codes, such as {ICD9_TITLES}")
-    titles, ndc, atc = (place / name for name in (ICD9_TITLES, NDC, ATC))
-    crossed = find_beside(place, (CROSS_REFERENCES,))
+    directory = Path(folder)
+    if not directory.is_dir():
+        raise KedrecError(f"{directory}: no such folder; expected tables of clinical codes, such as {ICD9_TITLES}")
+    titles, ndc, atc = (directory / name for name in (ICD9_TITLES, NDC, ATC))
+    crossed = find_beside(directory, (CROSS_REFERENCES,))
     return Mappings(
         _titles(titles) if titles.is_file() else {},
         _rxcui(ndc) if ndc.is_file() else {},

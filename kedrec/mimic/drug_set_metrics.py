@@ -1,4 +1,4 @@
-"""Metrics of recommended drug sets, as SafeDrug (arXiv 2105.02711) has them, beside controls that read no patient.
+"""Metrics of recommended drug sets, as SafeDrug (arXiv 2105.02711) has them, and heuristic baselines.
 
 A patient's visits are averaged first and the patients then, so that a long history counts no more than a short one.
 """
@@ -14,7 +14,7 @@ from kedrec.evaluation.bootstrap import Bounds, cluster_sums, figure
 
 Values = NDArray[np.float64]
 Marks = NDArray[np.bool_]
-_FEWEST = 5  # patients from which resampling them says something
+_FEWEST = 5  # patients from which on intervals by resampling them are given
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class DrugSets:
         chosen: (visits, labels), the recommended set.
         true: (visits, labels), the prescribed set.
         outside: (visits,) how many drugs were prescribed beside those that have a label: all missed.
-        scores: (visits, labels), higher for what is rather recommended; ``None`` for a set without an order.
+        scores: (visits, labels), higher for labels that are recommended first; ``None`` for a set without an order.
     """
 
     patient: NDArray[np.int64]
@@ -49,7 +49,7 @@ class DrugSets:
 
 
 def jaccard(sets: DrugSets) -> Values:
-    """Return what both sets share of what either has, ``(visits,)``."""
+    """Return the Jaccard index of both sets, ``(visits,)``."""
     either = (sets.chosen | sets.true).sum(1) + sets.outside
     shared: Values = (sets.chosen & sets.true).sum(1) / either
     return shared
@@ -114,17 +114,17 @@ def drug_set_metrics(sets: DrugSets, interactions: Marks | None, intervals: bool
 
 
 def prescribed_metrics(sets: DrugSets, interactions: Marks | None) -> dict[str, float]:
-    """Return ``prescribed_drugs`` and, where it is known, ``prescribed_ddi_rate``: of what was really given."""
+    """Return ``prescribed_drugs`` and, where it is known, ``prescribed_ddi_rate``, of the prescribed drugs."""
     given = drug_set_metrics(replace(sets, chosen=sets.true, scores=None), interactions, intervals=False)
     given["drugs"] += float(sets.outside.mean())
     return {f"prescribed_{name}": given[name] for name in ("ddi_rate", "drugs") if name in given}
 
 
 def most_frequent(sets: DrugSets, share: Values, drugs: float) -> DrugSets:
-    """Return the control that recommends the same labels to all: as many as a training visit has, the most frequent.
+    """Return the baseline that recommends the same labels to all: as many as a training visit has, the most frequent.
 
     Args:
-        sets: of the visits that are asked.
+        sets: of the test visits.
         share: (labels,) share of the training visits in which each was prescribed.
         drugs: mean number of labels of a training visit.
     """
@@ -135,7 +135,7 @@ def most_frequent(sets: DrugSets, share: Values, drugs: float) -> DrugSets:
 
 
 def last_visit(sets: DrugSets) -> tuple[DrugSets, Marks]:
-    """Return the control that recommends what was prescribed at the visit before, and at which visits it can.
+    """Return the baseline that recommends the drugs of the visit before, and at which visits it can.
 
     Args:
         sets: visits of a patient side by side, in order of time.
@@ -149,7 +149,7 @@ def last_visit(sets: DrugSets) -> tuple[DrugSets, Marks]:
 
 
 def control_metrics(sets: DrugSets, share: Values, drugs: float, interactions: Marks | None) -> dict[str, float]:
-    """Return the metrics of both controls, and by how much ``sets`` are above each.
+    """Return the metrics of both heuristic baselines, and by how much ``sets`` are above each.
 
     Args:
         sets: visits of a patient side by side, in order of time.
@@ -158,9 +158,9 @@ def control_metrics(sets: DrugSets, share: Values, drugs: float, interactions: M
         interactions: as in `drug_set_metrics`.
 
     Returns:
-        ``control_RULE/NAME`` as `drug_set_metrics` names them, and ``control_RULE/visits``: at how many it can say
-        something; ``control_RULE``: its Jaccard; ``jaccard_over_RULE``: that of ``sets`` at the same visits less that
-        of the control. All with intervals. Without a second visit there is no ``last_visit``.
+        ``control_RULE/NAME`` as `drug_set_metrics` names them, and ``control_RULE/visits``: at how many it applies;
+        ``control_RULE``: its Jaccard; ``jaccard_over_RULE``: that of ``sets`` at the same visits less that
+        of the baseline. All with intervals. Without a second visit there is no ``last_visit``.
     """
     before, later = last_visit(sets)
     controls = {"most_frequent": (most_frequent(sets, share, drugs), sets)}

@@ -17,7 +17,7 @@ _ATC = re.compile(r"[A-Z](\d\d([A-Z]([A-Z](\d\d)?)?)?)?")
 
 @dataclass(frozen=True)
 class Visit:
-    """A visit without anything that tells whose it is.
+    """A visit without identifying data.
 
     Attributes:
         diagnoses: none twice.

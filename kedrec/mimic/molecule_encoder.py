@@ -98,7 +98,7 @@ def brics_pieces(molecule: Any) -> set[str]:
 
 
 def _environment(atom: Any) -> tuple[Any, ...]:
-    """Return what is one bond around an atom: what it is, and kind and end of each of its bonds, in no order."""
+    """Return the neighbourhood of an atom: its kind, and kind and end of each of its bonds, in no order."""
     around = sorted((str(bond.GetBondType()), *_kind(bond.GetOtherAtom(atom))) for bond in atom.GetBonds())
     return (*_kind(atom), *around)
 
@@ -126,7 +126,7 @@ class MoleculeEncoder(nn.Module):
 
     def __init__(self, molecules: Molecules, dim: int, layers: int) -> None:
         super().__init__()
-        # Told by the data, as the labels are: no part of what is learned.
+        # Given by the data, as the labels are, and not learned.
         for name in ("label", "molecule", "environment", "bonds"):
             self.register_buffer(name, getattr(molecules, name), persistent=False)
         self.labels = len(molecules.holds)

@@ -21,7 +21,7 @@ class SafeDrug(TrainableModule):
     """Dual molecular graph encoders under a patient's history (arXiv 2105.02711).
 
     A visit's diagnoses and procedures are embedded and summed, a GRU reads each of the two along the visits, and a
-    linear layer makes the query of what they say. Globally it is compared with each drug's molecules, whose atoms pass
+    linear layer makes the query of their states. Globally it is compared with each drug's molecules, whose atoms pass
     messages; locally it is mapped to molecular substructures, and these to the drugs that have them. The product of
     both is a drug's logit.
 
@@ -32,14 +32,14 @@ class SafeDrug(TrainableModule):
 
     Args:
         dim: of codes, visits, queries and drugs.
-        layers: how often messages pass; the authors' code.
+        layers: number of rounds of message passing; the authors' code.
         dropout: share of the embedded codes' coordinates that is dropped in training.
         bce_share: weight of the cross-entropy beside the multi-label margin, alpha.
-        acceptance: share of interacting pairs that is accepted, gamma.
-        correction: what it may be exceeded by before only the interactions count, K_p.
+        acceptance: accepted share of interacting pairs, gamma.
+        correction: excess over gamma from which on only the interactions count, K_p.
         interaction_scale: of the interaction loss; the authors' code, where their equation has 1.
         learning_rate: of Adam.
-        seed: of first values.
+        seed: of the initialisation.
     """
 
     task = "drug_sets"
@@ -81,7 +81,7 @@ class SafeDrug(TrainableModule):
         self._seen: list[DrugSets] = []
 
     def configure_model(self) -> None:
-        """Read the molecules and make the layers, once the data say what drugs there are."""
+        """Read the molecules and make the layers, once the data have named the drugs."""
         if self.drugs is not None:
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -90,7 +90,7 @@ class SafeDrug(TrainableModule):
         self.make_layers(data.drugs)
 
     def make_layers(self, drugs: DrugVocabulary) -> None:
-        """Make everything that is learned.
+        """Make the learned layers.
 
         Raises:
             KedrecError: RDKit is not installed, or no drug has a molecule that it can read.
@@ -155,7 +155,7 @@ class SafeDrug(TrainableModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        """Begin anew."""
+        """Clear the sets of the last epoch."""
         self._seen = []
 
     def validation_step(self, batch: VisitBatch, _: int) -> None:
@@ -169,7 +169,7 @@ class SafeDrug(TrainableModule):
         self.log_dict({f"validation/{name}": value for name, value in metrics.items()})
 
     def on_test_epoch_start(self) -> None:
-        """Begin anew."""
+        """Clear the sets of the last epoch."""
         self._seen = []
         self.predictions = []
 
@@ -178,14 +178,14 @@ class SafeDrug(TrainableModule):
         self._recommend(batch)
 
     def on_test_epoch_end(self) -> None:
-        """Log the metrics and the controls', and keep what was recommended."""
+        """Log the metrics of the model and of the heuristic baselines, and keep the recommended drugs."""
         assert self.drugs is not None
         sets, interactions = _together(self._seen), self.drugs.interactions
-        found = drug_set_metrics(sets, interactions)
-        found |= prescribed_metrics(sets, interactions)
-        found |= control_metrics(sets, self.drugs.share, self.drugs.drugs_a_visit, interactions)
-        found |= {"visits": float(len(sets.true)), "patients": float(len(np.unique(sets.patient)))}
-        self.log_dict({f"test/{name}": value for name, value in found.items()})
+        metrics = drug_set_metrics(sets, interactions)
+        metrics |= prescribed_metrics(sets, interactions)
+        metrics |= control_metrics(sets, self.drugs.share, self.drugs.drugs_a_visit, interactions)
+        metrics |= {"visits": float(len(sets.true)), "patients": float(len(np.unique(sets.patient)))}
+        self.log_dict({f"test/{name}": value for name, value in metrics.items()})
         self.predictions = self._rows(sets)
 
     def _recommend(self, batch: VisitBatch) -> None:

@@ -60,15 +60,15 @@ class VisitCoder:
         """Return which labels interact, ``(labels, labels)``: those of pairs of prescribed compounds or of codes."""
         rows = {one: self.labels[self.labelled[one]] for one in self.compounds}
         characters = len(next(iter(self.labels)))
-        found = np.zeros((len(self.labels), len(self.labels)), bool)
+        matrix = np.zeros((len(self.labels), len(self.labels)), bool)
         for pair in pairs:
             ends = [rows.get(one, self.labels.get(one[:characters])) for one in pair]
             if ends[0] is not None and ends[1] is not None and ends[0] != ends[1]:
-                found[ends[0], ends[1]] = found[ends[1], ends[0]] = True
-        return found
+                matrix[ends[0], ends[1]] = matrix[ends[1], ends[0]] = True
+        return matrix
 
     def vocabulary(self, smiles: Mapping[str, str], interactions: NDArray[np.bool_] | None) -> DrugVocabulary:
-        """Return what a model has to know of drugs and codes."""
+        """Return the drugs and codes of a model's tables."""
         molecules: list[list[str]] = [[] for _ in self.labels]
         for one in self.compounds:
             if smiles.get(one):
@@ -85,10 +85,10 @@ class VisitCoder:
 
 
 class VisitBatches:
-    """Epochs of batches of patients; each iteration goes on where the last one ended, to the end of the epoch.
+    """Epochs of batches of patients; each iteration continues where the last one ended, to the end of the epoch.
 
     Attributes:
-        done: batches given so far, of all epochs: the place to go on from.
+        done: batches given so far, of all epochs: the position to continue from.
 
     Args:
         patients: their visits.
@@ -107,9 +107,9 @@ class VisitBatches:
     def __iter__(self) -> Iterator[VisitBatch]:
         epoch, first = divmod(self.done, len(self))
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.patients)).tolist()
-        for place in range(first, len(self)):
+        for number in range(first, len(self)):
             self.done += 1
-            chosen = order[place * self.batch_size : (place + 1) * self.batch_size]
+            chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
             yield collate(self.patients, chosen, self.labels)
 
 
@@ -117,11 +117,11 @@ def collate(patients: Sequence[Sequence[EncodedVisit]], chosen: Sequence[int], l
     """Return some patients' visits, padded."""
     rows = [patients[one] for one in chosen]
     longest = max(map(len, rows))
-    mask = torch.tensor([[place < len(row) for place in range(longest)] for row in rows])
+    mask = torch.tensor([[position < len(row) for position in range(longest)] for row in rows])
     visits = [visit for row in rows for visit in row]
     drugs = torch.zeros(len(visits), labels)
-    for place, visit in enumerate(visits):
-        drugs[place, visit.drugs] = 1
+    for index, visit in enumerate(visits):
+        drugs[index, visit.drugs] = 1
     columns = (
         pad_sequence([torch.tensor(visit.diagnoses) for visit in visits], batch_first=True),
         # A visit without procedures is one of padding alone; so are all of a batch that has none.

@@ -26,18 +26,18 @@ INTERACTS = "DRUGBANK::ddi-interactor-in"
 class VisitData(DrugSetData):
     """Drugs to be recommended at the hospital visits of MIMIC-III or MIMIC-IV, as SafeDrug (arXiv 2105.02711) sets it.
 
-    A drug's label is the beginning of its ATC code; of a compound that has several, the one that most unambiguous drugs
-    of training visits are prescribed under. Visits without a diagnosis or without a labelled drug are left out; those
-    without a procedure are kept, which the authors leave out. Nothing that is derived from MIMIC is kept in the store.
+    A drug's label is the beginning of its ATC code; of a compound that has several, the label of most
+    unambiguous drugs in training visits. Visits without a diagnosis or without a labelled drug are left out; those
+    without a procedure are retained, which the authors leave out. Nothing derived from MIMIC is kept in the store.
 
     Args:
         mimic: folder of MIMIC-III or MIMIC-IV.
         graph: folder or file of triples with ATC codes; names and SMILES lie beside it.
-        mappings: folder of tables that say more about drugs' codes, such as NDC to RxNorm; ``null`` for none.
+        mappings: folder of further tables of drugs' codes, such as NDC to RxNorm; ``null`` for none.
         ddi: tab-separated file of two drugs that interact a line, each a compound of the graph or an ATC code;
             ``null`` takes the graph's interactions, where it has any.
-        characters: of an ATC code that make a label; 4, its third level, as in the paper.
-        least_visits: of a patient who is taken; the paper's 2.
+        characters: length of a label, the beginning of an ATC code; 4, its third level, as in the paper.
+        least_visits: patients with fewer visits are left out; the paper's 2.
         validation: share of the patients.
         test: share of the patients.
         batch_size: patients.
@@ -88,7 +88,7 @@ class VisitData(DrugSetData):
             self._prepare(Store())
 
     def train_dataloader(self) -> Any:
-        """Return batches of patients, from the place that a checkpoint told."""
+        """Return batches of patients, from the position of a checkpoint."""
         labels = len(self.drugs.labels)
         return self.resumed(VisitBatches(self._encoded["train"], labels, self.batch_size, self.seed))
 
@@ -121,17 +121,17 @@ class VisitData(DrugSetData):
         smiles_file = find_smiles_file(self.graph_path)
         smiles = load_smiles(smiles_file) if smiles_file else {}
         self.drugs = coder.vocabulary(smiles, self._interactions(graph, coder))
-        # From here on nobody can tell whose visits they are.
+        # From here on visits cannot be traced to patients.
         self._encoded = {name: [coder.encode(patients[one]) for one in its] for name, its in split.items()}
         structured = sum((compound := formulary.compound(order)) is not None and compound in smiles for order in orders)
         self.facts = {
-            "mimic": f"{self.mimic}; what is derived of it stays in this folder, and patients are numbered anew",
+            "mimic": f"{self.mimic}; what is derived from it stays in this folder, and patients have new numbers",
             "graph": f"{self.graph_path}, SHA-256 {graph.source_hash}",
             "patients": {name: len(rows) for name, rows in self._encoded.items()},
             "visits": {name: sum(map(len, rows)) for name, rows in self._encoded.items()},
             "drugs": f"{formulary.coverage(orders)}; {structured} prescriptions have a SMILES",
-            "labels": self._labels_told(),
-            "interactions": self._interactions_told(),
+            "labels": self._label_facts(),
+            "interactions": self._interaction_facts(),
             **caution(len(patients)),
         }
 
@@ -146,32 +146,32 @@ class VisitData(DrugSetData):
         return split
 
     def _interactions(self, graph: KnowledgeGraph, coder: VisitCoder) -> NDArray[np.bool_] | None:
-        """Return ``(labels, labels)``, from the file or from the graph; ``None`` where neither says."""
+        """Return ``(labels, labels)``, from the file or from the graph; ``None`` where neither has interactions."""
         if self.ddi is not None:
-            found = coder.interactions(read_interactions(self.ddi, self.characters))
-            if not found.any():
+            matrix = coder.interactions(read_interactions(self.ddi, self.characters))
+            if not matrix.any():
                 raise KedrecError(
                     f"{self.ddi}: no pair is of two labels of {self.mimic}; expected compounds as the graph writes "
                     "them, such as Compound::DB00945, or ATC codes"
                 )
-            return found
+            return matrix
         named = [one for one in graph.relations if one == INTERACTS or one.startswith(f"{INTERACTS}::")]
         ends = graph.edges(named)[:, ::2].tolist()
-        found = coder.interactions((graph.entities[head], graph.entities[tail]) for head, tail in ends)
-        return found if found.any() else None  # a graph that knows none of them says nothing about them
+        matrix = coder.interactions((graph.entities[head], graph.entities[tail]) for head, tail in ends)
+        return matrix if matrix.any() else None  # a graph without any interaction has no data on them
 
-    def _labels_told(self) -> str:
+    def _label_facts(self) -> str:
         drugs, outside = self.drugs, {}
         for name in SPLITS[1:]:
             visits = [visit for row in self._encoded[name] for visit in row]
             outside[name] = f"{sum(v.outside for v in visits)} of {sum(v.outside + len(v.drugs) for v in visits)}"
-        told = ", ".join(f"{count} in {name}" for name, count in outside.items())
+        unknown = ", ".join(f"{count} in {name}" for name, count in outside.items())
         return (
             f"{len(drugs.labels)} ATC codes of {self.characters} characters, {drugs.drugs_a_visit:.1f} a training "
-            f"visit, {sum(map(bool, drugs.smiles))} with molecules; drugs under labels that training lacks: {told}"
+            f"visit, {sum(map(bool, drugs.smiles))} with molecules; drugs under labels that training lacks: {unknown}"
         )
 
-    def _interactions_told(self) -> str:
+    def _interaction_facts(self) -> str:
         known = self.drugs.interactions
         if known is None:
             return (

@@ -19,12 +19,12 @@ class VisitBatch(Batch):
     """Patients with their hospital visits in order of time, padded on the right.
 
     Attributes:
-        patient: (batch,) running numbers within the split; they say nothing of who it is.
+        patient: (batch,) running numbers within the split, without any link to the patient.
         mask: (batch, visits) bool, true where there is a visit.
         diagnoses: (batch, visits, codes) rows of the diagnoses' table: 0 for padding, 1 for a code that training lacks.
         procedures: (batch, visits, codes) rows of the procedures' table, likewise.
-        drugs: (batch, visits, labels) float, 1 for each label that was prescribed; what is to be predicted.
-        outside: (batch, visits) how many labels were prescribed that training lacks, so that nobody can predict them.
+        drugs: (batch, visits, labels) float, 1 for each label that was prescribed; the target.
+        outside: (batch, visits) number of prescribed labels that training lacks, which no model can predict.
     """
 
     patient: Tensor
@@ -37,17 +37,17 @@ class VisitBatch(Batch):
 
 @dataclass(frozen=True, eq=False)
 class DrugVocabulary:
-    """What the rows of a model's tables stand for that recommends sets of drugs, told by training visits alone.
+    """The vocabularies of a model that recommends sets of drugs, from training visits alone.
 
     Attributes:
         labels: row -> ATC code.
-        smiles: row -> SMILES of the compounds that were prescribed under the label; none where nobody knows them.
+        smiles: row -> SMILES of the compounds that were prescribed under the label; none where they are unknown.
         share: (labels,) share of the training visits in which each was prescribed.
         drugs_a_visit: mean number of labels of a training visit.
         diagnoses: rows of the diagnoses' table, those of padding and of unknown codes included.
         procedures: rows of the procedures' table, likewise.
         interactions: (labels, labels) symmetric, true where two labels hold compounds that interact, never with itself;
-            ``None`` where nobody says.
+            ``None`` where they are unknown.
     """
 
     labels: list[str]

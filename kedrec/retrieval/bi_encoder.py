@@ -35,7 +35,7 @@ def _settings(folder: Path, file: str) -> Any:
 class Encoder:
     """Embeds passages and queries; equal inputs give equal vectors.
 
-    Pooling, normalisation, prompts and the length limit are those that the model's own files declare
+    Pooling, normalisation, prompts and the length limit are as the model's own files declare
     (``modules.json``, ``1_Pooling/config.json``, ``config_sentence_transformers.json``, ``sentence_bert_config.json``);
     without them mean pooling and normalisation, as sentence-transformers does.
 
@@ -124,7 +124,7 @@ class _Tower:
 
         cuda = device != "cpu" and torch.cuda.is_available()
         if device == "cuda" and not cuda:
-            raise KedrecError("encoder: device: cuda was asked for, and there is no GPU; set it to auto or cpu")
+            raise KedrecError("encoder: device is cuda, and there is no GPU; set it to auto or cpu")
         self.folder = folder
         # Each process of a node has a GPU of its own, whether it sees that one alone or all of them.
         self.device = torch.device("cuda", local_number() % torch.cuda.device_count()) if cuda else torch.device("cpu")
@@ -172,13 +172,13 @@ class _Tower:
         self._declared_length = int(tokenizer.model_max_length)
         return model.eval().to(self.device)
 
-    def _limit(self, wanted: int | None) -> int:
+    def _limit(self, length: int | None) -> int:
         positions = int(getattr(self._model.config, "max_position_embeddings", self._declared_length))
         most = min(self._declared_length, positions)
-        if wanted is not None and not 3 <= wanted <= most:
-            raise KedrecError(f"encoder {self.folder}: max_length must be from 3 to {most} tokens, not {wanted}")
+        if length is not None and not 3 <= length <= most:
+            raise KedrecError(f"encoder {self.folder}: max_length must be from 3 to {most} tokens, not {length}")
         declared = _settings(self.folder, "sentence_bert_config.json").get("max_seq_length") or most
-        return wanted or min(int(declared), most)
+        return length or min(int(declared), most)
 
     @cached_property
     def tokenizer_identity(self) -> str:
@@ -238,10 +238,10 @@ def _declared_pooling(folder: Path) -> str:
     path = next((step["path"] for step in steps if step["type"].endswith("Pooling")), "1_Pooling")
     declared = _settings(folder, f"{path}/config.json")
     flags = [_POOLINGS.get(name, name) for name, on in declared.items() if name.startswith("pooling_mode_") and on]
-    found = declared.get("pooling_mode", flags or "mean")  # newer sentence-transformers write one key, older ones flags
-    mode = found[0] if isinstance(found, list) and len(found) == 1 else found
+    modes = declared.get("pooling_mode", flags or "mean")  # newer sentence-transformers write one key, older ones flags
+    mode = modes[0] if isinstance(modes, list) and len(modes) == 1 else modes
     if mode not in ("mean", "cls"):
-        raise KedrecError(f"{folder / path / 'config.json'}: expected mean or cls pooling; found {found}")
+        raise KedrecError(f"{folder / path / 'config.json'}: expected mean or cls pooling; found {modes}")
     return str(mode)
 
 

@@ -1,4 +1,4 @@
-"""Documents cut into passages of about so many tokens, each ending where a sentence ends."""
+"""Cuts documents into passages of about a given number of tokens, at sentence ends."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -33,9 +33,9 @@ def chunk(documents: Iterable[Document], count_tokens: TokenCounter, size: int =
     stream = iter(documents)
     while batch := list(islice(stream, _BATCH)):
         split = [sentences(document.text) for document in batch]
-        counts = iter(count_tokens([sentence for found in split for sentence in found]))
-        for document, found in zip(batch, split, strict=True):
-            sized = list(zip(found, islice(counts, len(found)), strict=True))
+        counts = iter(count_tokens([sentence for parts in split for sentence in parts]))
+        for document, parts in zip(batch, split, strict=True):
+            sized = list(zip(parts, islice(counts, len(parts)), strict=True))
             for number, text in enumerate(_pack(sized, count_tokens, size), start=1):
                 passage = _passage(document, text, number)
                 if passage.id in seen:

@@ -1,4 +1,4 @@
-"""Vectors of texts from a server of OpenAI's protocol, e.g. the text-embedding-3-small that LLaDR takes."""
+"""Vectors of texts from a server of OpenAI's protocol, e.g. the text-embedding-3-small that LLaDR uses."""
 
 import asyncio
 import hashlib
@@ -24,7 +24,7 @@ _BYTES = 200_000  # of a request's texts, about: servers bound the tokens of one
 
 
 class TextEncoder(Protocol):
-    """What embeds the texts of entities: `Encoder`, or `EndpointEncoder`."""
+    """Embeds the texts of entities: `Encoder`, or `EndpointEncoder`."""
 
     @property
     def identity(self) -> str:
@@ -46,7 +46,7 @@ def text_encoder(name: str, store: Store) -> TextEncoder:
 
     Args:
         name: ``https://host/v1#model`` for a model behind a server of OpenAI's protocol; all else is for `Encoder`.
-        store: keeps what is known of the server's model.
+        store: keeps the dimension of the server's model.
 
     Raises:
         KedrecError: there is no such encoder.
@@ -69,7 +69,7 @@ class EndpointEncoder:
             OpenAI's own address and sends no key to any other.
         concurrency: requests in flight at a time, each of up to 128 texts.
         timeout: seconds for one request.
-        store: keeps the dimension, so that a run whose vectors are all kept opens no connection.
+        store: keeps the dimension, so that a run whose vectors are all stored opens no connection.
 
     Raises:
         KedrecError: the address is none; from the methods: no key, no connection, a model that does not embed.
@@ -95,13 +95,13 @@ class EndpointEncoder:
 
     @cached_property
     def dimension(self) -> int:
-        """Of a vector, as a first request tells."""
+        """Length of a vector, from a first request."""
 
         def build(folder: Path) -> None:
             write_atomic(folder / "dimension.json", json.dumps(self.encode(["aspirin"]).shape[1]))
 
-        place = self.store.get("endpoint_encoder", {"encoder": self.identity}, build)
-        return int(json.loads((place / "dimension.json").read_text(encoding="utf-8")))
+        folder = self.store.get("endpoint_encoder", {"encoder": self.identity}, build)
+        return int(json.loads((folder / "dimension.json").read_text(encoding="utf-8")))
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors, (texts, dim), in their order; a text longer than the model's limit is an error."""
@@ -160,13 +160,13 @@ def _vectors(made: Any, count: int) -> Vectors:
 
 
 def _batches(texts: Sequence[str]) -> list[range]:
-    """Return the places of texts that go into one request each."""
-    found: list[range] = []
+    """Return the rows of the texts that go into one request each."""
+    batches: list[range] = []
     start, size = 0, 0
-    for place, text in enumerate(texts):
+    for row, text in enumerate(texts):
         length = len(text.encode())
-        if place > start and (place - start == _BATCH or size + length > _BYTES):
-            found.append(range(start, place))
-            start, size = place, 0
+        if row > start and (row - start == _BATCH or size + length > _BYTES):
+            batches.append(range(start, row))
+            start, size = row, 0
         size += length
-    return [*found, range(start, len(texts))]
+    return [*batches, range(start, len(texts))]

@@ -22,7 +22,7 @@ from kedrec.text.excerpt import name_pattern
 from kedrec.text.passage import Passage
 
 _CHUNKING_VERSION = 1  # increase it with a change of `read_documents` or `chunk`: documents are then cut again
-_SLICE = 4096  # passages whose vectors are kept together; about a minute's work for MiniLM on two cores
+_SLICE = 4096  # passages whose vectors are stored together; about a minute's work for MiniLM on two cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,22 @@ class Retrieved:
 
 
 def query_text(disease: str, drug: str) -> str:
-    """Return what the index is asked about a candidate drug for a disease."""
+    """Return the query on a candidate drug for a disease."""
     return f"{drug} for the treatment of {disease}"
 
 
 class Retriever:
-    """Finds passages by source; each source is embedded and indexed when it is first asked for, and kept in the store.
+    """Finds passages by source; each source is embedded and indexed on first use, and kept in the store.
 
     Args:
         passages: of all sources.
         encoder: embeds passages and queries.
         store: keeps vectors and indexes, under the hash of the passages, the encoder and the settings.
-        pool: candidates weighed a query; among more of them a passage that names what is preferred is likelier found.
+        pool: candidates considered a query; a larger pool more likely holds a passage with the preferred names.
         exact_below: passages of a source from which on hnswlib replaces exact search.
         m: links of a node in the hnswlib graph.
-        ef_construction: candidates weighed for each link.
-        ef: candidates weighed in a search.
+        ef_construction: candidates considered for each link.
+        ef: candidates considered in a search.
     """
 
     def __init__(
@@ -102,11 +102,11 @@ class Retriever:
         """Return up to ``k`` passages a query, best first, no two of one document; equal scores in corpus order.
 
         Args:
-            queries: what is asked, e.g. `query_text`.
+            queries: texts, e.g. of `query_text`.
             source: whose passages are searched.
             k: passages a query.
             prefer: for each query words (the drug's names) whose passages come first among the ``pool`` nearest; a
-                bi-encoder of MiniLM's size often ranks a like drug above the one that was asked for.
+                bi-encoder of MiniLM's size often ranks a similar drug above the queried one.
 
         Raises:
             KedrecError: there is no passage of that source, ``k`` is below 1, or ``prefer`` is not one a query.
@@ -122,20 +122,20 @@ class Retriever:
             if prefer is not None
             else [None] * len(queries)
         )
-        found: list[list[Retrieved]] = [[] for _ in queries]
+        results: list[list[Retrieved]] = [[] for _ in queries]
         open_rows = np.arange(len(queries))
         pool = max(self.pool, k)
         while len(open_rows):
             rows, scores = index.search(vectors[open_rows], pool)
             for query, near, score in zip(open_rows.tolist(), rows.tolist(), scores.tolist(), strict=True):
                 nearby = [Retrieved(passages[row], value) for row, value in zip(near, score, strict=True)]
-                found[query] = _best(nearby, words[query], k)
+                results[query] = _best(nearby, words[query], k)
             # a pool that long documents fill with their own passages is widened until it holds k documents
             open_rows = (
-                open_rows[[len(found[query]) < k for query in open_rows]] if pool < len(index) else open_rows[:0]
+                open_rows[[len(results[query]) < k for query in open_rows]] if pool < len(index) else open_rows[:0]
             )
             pool *= 4
-        return found
+        return results
 
     def index(self, source: str) -> Index:
         """Return the index of a source, built on first use and from then on read from the store."""
@@ -150,8 +150,8 @@ class Retriever:
                 vectors = self._vectors(passages)
                 build_index(vectors, ids, folder / "index", encoder=self.encoder.identity, **settings)
 
-            place = self.store.get("index", self._index_key(passages), build)
-            self._indexes[source] = Index.load(place / "index", self.encoder.identity)
+            folder = self.store.get("index", self._index_key(passages), build)
+            self._indexes[source] = Index.load(folder / "index", self.encoder.identity)
         return self._indexes[source]
 
     def missing_vectors(self, source: str) -> int:
@@ -168,10 +168,10 @@ class Retriever:
         return {"passages": _passages_hash(passages), "encoder": self.encoder.identity}
 
     def _embed(self, passages: Sequence[Passage]) -> None:
-        """Embed in slices that are kept, so that an interrupted run goes on where it was.
+        """Embed in slices that are stored, so that an interrupted run continues where it was.
 
-        The processes of a job begin at different slices, and each then takes what the others have not done: a slice is
-        the same whoever embeds it.
+        The processes of a job begin at different slices, and each then embeds what the others have not done: a slice is
+        the same whichever process embeds it.
         """
         parts, number, count = _slices(passages), process_number(), process_count()
         done = 0
@@ -189,8 +189,8 @@ class Retriever:
             vectors = self.encoder.encode([passage.titled_text for passage in part])
             np.save(folder / "vectors.npy", vectors, allow_pickle=False)
 
-        place = self.store.get("vectors", self._vectors_key(part), build)
-        vectors: Vectors = np.load(place / "vectors.npy", allow_pickle=False)
+        folder = self.store.get("vectors", self._vectors_key(part), build)
+        vectors: Vectors = np.load(folder / "vectors.npy", allow_pickle=False)
         return vectors
 
 
@@ -199,14 +199,14 @@ def _slices(passages: Sequence[Passage]) -> list[Sequence[Passage]]:
 
 
 def open_corpus(path: str | Path, encoder: Encoder, store: Store, chunk_tokens: int = 200, pool: int = 50) -> Retriever:
-    """Return a retriever over the documents of a file or folder; what was prepared before comes from the store.
+    """Return a retriever over the documents of a file or folder; what was prepared before is read from the store.
 
     Args:
         path: as `read_documents` takes it.
         encoder: embeds passages and queries; its tokenizer measures the passages.
         store: keeps passages, vectors and indexes.
         chunk_tokens: tokens of a passage, about.
-        pool: candidates weighed a query.
+        pool: candidates considered a query.
 
     Raises:
         KedrecError: the documents are not of the form, or the store cannot be written.
@@ -223,11 +223,11 @@ def open_corpus(path: str | Path, encoder: Encoder, store: Store, chunk_tokens: 
             for passage in chunk(read_documents(path), encoder.count_tokens, chunk_tokens):
                 handle.write(json.dumps(asdict(passage), ensure_ascii=False) + "\n")
 
-    kept = store.get("passages", key, build) / "passages.jsonl"
-    return Retriever(list(_kept_passages(kept)), encoder, store, pool=pool)
+    path = store.get("passages", key, build) / "passages.jsonl"
+    return Retriever(list(_stored_passages(path)), encoder, store, pool=pool)
 
 
-def _kept_passages(path: Path) -> Iterator[Passage]:
+def _stored_passages(path: Path) -> Iterator[Passage]:
     with path.open(encoding="utf-8", newline="\n") as lines:
         for line in lines:
             yield Passage(**json.loads(line))

@@ -22,7 +22,7 @@ Rows = NDArray[np.int64]
 
 _FORMAT = 1
 _VECTORS, _GRAPH, _IDS, _MANIFEST = "vectors.npy", "graph.hnsw", "ids.json", "manifest.json"
-_ROUND = 6  # decimals of a score: below them equal vectors may differ by their place in a matrix product
+_ROUND = 6  # decimals of a score: below them equal vectors may differ by their row in a matrix product
 _HNSW_HEADER = struct.Struct("<6Q")  # level-0 offset, capacity, count, bytes an element, label offset, data offset
 
 
@@ -44,11 +44,11 @@ def build_index(
         vectors: ``(count, dim)``, compared by inner product: of length 1 for cosine similarity.
         ids: the passages' ids, one a vector.
         folder: where the files go; made if absent.
-        encoder: `Encoder.identity` of what made the vectors.
+        encoder: `Encoder.identity` of the encoder that made the vectors.
         exact_below: the count from which on an hnswlib graph replaces exact search.
         m: links a node of the graph has on each level (hnswlib's ``M``).
-        ef_construction: candidates weighed for each link.
-        ef: candidates weighed in a search; ``k`` if that is more.
+        ef_construction: candidates considered for each link.
+        ef: candidates considered in a search; ``k`` if that is more.
         seed: of the levels that the graph's nodes get.
 
     Raises:
@@ -148,8 +148,8 @@ class Index:
         if self.exact or k == len(self):
             return _nearest(queries, self.vectors(), k)
         self._data.set_ef(max(self._ef, k))  # hnswlib forgets ef on load, and wants it no less than k
-        found, distances = self._data.knn_query(queries, k=k)
-        rows = found.astype(np.int64)
+        neighbours, distances = self._data.knn_query(queries, k=k)
+        rows = neighbours.astype(np.int64)
         scores = np.round(1 - distances, _ROUND).astype(np.float32)
         order = np.lexsort((rows, -scores), axis=1)
         return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
@@ -170,10 +170,10 @@ class Index:
 
 def recall(index: Index, queries: Vectors, k: int) -> float:
     """Return the share of the exact ``k`` nearest, by score, that the index finds, over all queries."""
-    _, found = index.search(queries, k)
-    _, exact = _nearest(queries, index.vectors(), found.shape[1])
+    _, scores = index.search(queries, k)
+    _, exact = _nearest(queries, index.vectors(), scores.shape[1])
     worst = exact[:, -1:] - 2 * 10.0**-_ROUND  # by score: among ties at the end either may be found
-    return float((found >= worst).mean())
+    return float((scores >= worst).mean())
 
 
 def _nearest(queries: Vectors, vectors: Vectors, k: int) -> tuple[Rows, Vectors]:
@@ -188,18 +188,18 @@ def _nearest(queries: Vectors, vectors: Vectors, k: int) -> tuple[Rows, Vectors]
 
 
 def _checked_manifest(folder: Path, encoder: str) -> dict[str, Any]:
-    """Return the manifest once it and the files' checksums are found in order."""
+    """Return the manifest, checked with the files' checksums."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError as fault:
         raise _unusable(folder, f"it has no {_MANIFEST}") from fault
     except ValueError as fault:
         raise _unusable(folder, f"its {_MANIFEST} cannot be read") from fault
-    wanted = {"count": int, "dimension": int, "ef": int, "encoder": str, "sha256": dict}
+    fields = {"count": int, "dimension": int, "ef": int, "encoder": str, "sha256": dict}
     if (
         not isinstance(manifest, dict)
         or (manifest.get("format"), manifest.get("space")) != (_FORMAT, "ip")
-        or not all(isinstance(manifest.get(name), kind) for name, kind in wanted.items())
+        or not all(isinstance(manifest.get(name), kind) for name, kind in fields.items())
     ):
         raise _unusable(folder, f"its {_MANIFEST} is not of a kedrec index, format {_FORMAT}")
     if manifest["encoder"] != encoder:

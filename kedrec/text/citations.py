@@ -26,7 +26,7 @@ _COMMON = frozenset(
 
 
 def cited(rationale: str) -> list[str]:
-    """Return what is cited, in order: numbers or ids as written."""
+    """Return the citations in order, numbers or ids as written."""
     return [part.strip() for found in _BRACKET.findall(rationale) for part in re.split("[;,]", found) if part.strip()]
 
 
@@ -62,14 +62,14 @@ def supports(sentence: str, passage: str, names: str = "") -> bool:
     """Whether a sentence shares content with a passage it cites.
 
     Content is a word of four letters or more, or with a digit, that is neither common nor one of ``names``, cut to its
-    first five letters. At least a fifth of the sentence's must be in the passage, and at least one; a sentence that
-    has none beyond the names needs a passage with all the names it says.
+    first five letters. At least a fifth of the sentence's content must be in the passage, and at least one word; a
+    sentence that has no content beyond the names needs a passage with all of its names.
     """
-    said, known = stems(sentence), stems(passage)
+    words, known = stems(sentence), stems(passage)
     named = stems(names)
-    content = said - named
+    content = words - named
     if not content:
-        return bool(said) and said <= known
+        return bool(words) and words <= known
     return len(content & known) >= max(1, math.ceil(_SHARE * len(content)))
 
 

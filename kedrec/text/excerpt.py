@@ -1,4 +1,4 @@
-"""The part of a passage that a prompt shows: the sentences that name what is asked about, in their order."""
+"""The part of a passage that a prompt shows: the sentences that name the disease or the drugs, in their order."""
 
 import re
 from collections.abc import Sequence
@@ -13,24 +13,24 @@ def name_pattern(names: Sequence[str]) -> re.Pattern[str]:
     return re.compile(r"(?<!\w)(?:" + "|".join(re.escape(name) for name in longest_first) + r")(?!\w)", re.IGNORECASE)
 
 
-def excerpt(text: str, wanted: Sequence[re.Pattern[str]], words: int) -> str:
+def excerpt(text: str, patterns: Sequence[re.Pattern[str]], words: int) -> str:
     """Return the sentences of ``text`` that match, of together at most ``words`` words, but at least one sentence.
 
-    Those that match more of the ``wanted`` patterns are taken first, earlier ones before later ones; sentences left
-    out between two that are kept are marked by an ellipsis. Where nothing matches it is the first sentence.
+    Those that match more of the ``patterns`` are taken first, earlier ones before later ones; sentences left
+    out between two others are marked by an ellipsis. Where nothing matches it is the first sentence.
     """
     parts = sentences(text)
-    matches = [sum(bool(pattern.search(part)) for pattern in wanted) for part in parts]
+    matches = [sum(bool(pattern.search(part)) for pattern in patterns) for part in parts]
     ranked = sorted((at for at, count in enumerate(matches) if count), key=lambda at: (-matches[at], at)) or [0]
-    kept: list[int] = []
+    chosen: list[int] = []
     room = words
     for at in ranked:
         length = len(parts[at].split())
-        if not kept or length <= room:
-            kept.append(at)
+        if not chosen or length <= room:
+            chosen.append(at)
             room -= length
-    kept.sort()
-    joined = [parts[kept[0]]]
-    for before, at in pairwise(kept):
+    chosen.sort()
+    joined = [parts[chosen[0]]]
+    for before, at in pairwise(chosen):
         joined.append(parts[at] if at == before + 1 else f"... {parts[at]}")
     return " ".join(joined)

@@ -1,4 +1,4 @@
-"""Which passages name which entity, by whole words, for tens of thousands of names at once."""
+"""Finds the passages that name an entity, by whole words, for tens of thousands of names at once."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ def find_mentions(passages: Sequence[Passage], names: Mapping[str, Iterable[str]
     """Return for each entity the rows of the passages that name it in title or text.
 
     Args:
-        passages: what is searched.
+        passages: which are searched.
         names: entity to its names; compared by words, ignoring case and punctuation. Names of fewer than four
             letters are left out.
     """
@@ -28,11 +28,11 @@ def find_mentions(passages: Sequence[Passage], names: Mapping[str, Iterable[str]
         lengths = widths.setdefault(words[0], [])
         if len(words) not in lengths:
             lengths.append(len(words))
-    found: dict[str, set[int]] = {}
+    rows: dict[str, set[int]] = {}
     for row, passage in enumerate(passages):
         text = _WORD.findall(passage.titled_text.lower())
         for start, word in enumerate(text):
             for width in widths.get(word, ()):
                 for entity in known.get(tuple(text[start : start + width]), ()):
-                    found.setdefault(entity, set()).add(row)
-    return found
+                    rows.setdefault(entity, set()).add(row)
+    return rows

@@ -29,6 +29,6 @@ class Passage:
 
     @property
     def titled_text(self) -> str:
-        """The title and the text: what is embedded, so that a later passage still says what it is about."""
+        """Title and text, which are embedded together, so that each passage of a document carries its subject."""
         end = "" if not self.title or self.title[-1] in ".?!" else "."
         return f"{self.title}{end} {self.text}".strip()

@@ -1,4 +1,4 @@
-"""Prose cut into sentences."""
+"""Cuts prose into sentences."""
 
 import re
 
@@ -16,17 +16,17 @@ _ABBREVIATIONS = frozenset(
 
 def sentences(text: str) -> list[str]:
     """Return the sentences of ``text`` in order; abbreviations, initials, decimals and species names end none."""
-    found: list[str] = []
+    parts: list[str] = []
     for paragraph in _PARAGRAPH.split(text):
         line = " ".join(paragraph.split())
         start = 0
         for end in _END.finditer(line):
             if not _abbreviated(line[start : end.start()]):
-                found.append(line[start : end.end(1)])
+                parts.append(line[start : end.end(1)])
                 start = end.end()
         if start < len(line):
-            found.append(line[start:])
-    return found
+            parts.append(line[start:])
+    return parts
 
 
 def _abbreviated(before: str) -> bool:

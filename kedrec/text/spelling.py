@@ -11,7 +11,7 @@ _ENDING = r"(?:e?s|i[sz]ed|i[sz]ation)?"  # statins, heparinised
 
 
 def words_of(name: str) -> tuple[str, ...]:
-    """Return what makes two spellings of a name the same: its words, in one case.
+    """Return the words of a name in one case, by which two spellings of it are the same.
 
     >>> words_of("Interferon beta-1a") == words_of("interferon beta 1A")
     True
@@ -22,21 +22,22 @@ def words_of(name: str) -> tuple[str, ...]:
 def spelt(names: Sequence[str], cased: int = 0) -> re.Pattern[str]:
     """Return a pattern of whole words that finds any of the names however it is spelt, ignoring case.
 
-    Where several fit the longest is found; `which` tells it. A name without a letter or digit is not found.
+    Where several names match, the longest is matched; `which` returns it. A name without a letter or digit never
+    matches.
 
     Args:
-        names: looked for.
-        cased: names of fewer characters than this are found as they are written alone: AS is no "as".
+        names: which are searched for.
+        cased: names of fewer characters than this match in their own case only: AS does not match "as".
     """
     longest_first = sorted(range(len(names)), key=lambda at: -len(names[at]))
     parts = [f"(?P<n{at}>{_source(names[at], cased)})" for at in longest_first if words_of(names[at])]
     return re.compile(rf"(?<!\w)(?:{'|'.join(parts) or '(?!)'}){_ENDING}(?!\w)", re.IGNORECASE)
 
 
-def which(found: re.Match[str]) -> int:
-    """Return the place, among its names, of the one that a pattern of `spelt` found."""
-    assert found.lastgroup is not None
-    return int(found.lastgroup[1:])
+def which(match: re.Match[str]) -> int:
+    """Return the index, among its names, of the name that a pattern of `spelt` matched."""
+    assert match.lastgroup is not None
+    return int(match.lastgroup[1:])
 
 
 def _source(name: str, cased: int) -> str:

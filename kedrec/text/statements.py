@@ -1,4 +1,4 @@
-"""Whether a text says outright that a drug treats a disease."""
+"""Whether a text states that a drug treats a disease."""
 
 import re
 from collections.abc import Sequence
@@ -29,17 +29,17 @@ _CLAUSES = re.compile(r"[;,]\s+|\s+(?:whereas|while|but|although)\s+")
 
 
 def states_treatment(text: str, disease: Sequence[str], drug: Sequence[str], other: Sequence[str] = ()) -> bool:
-    """Whether a sentence of the text names both and says, in so many words, that the one helps against the other.
+    """Whether a sentence of the text names both and states that the drug treats the disease.
 
-    It goes by words of treatment (treats, therapy, indicated, effective, ...) beside both names, and by words that deny
-    it (ineffective, no benefit, cannot, failed to, ...). It reads no further than a sentence, and leaves out clauses
-    of the other drug alone.
+    It is decided by words of treatment (treats, therapy, indicated, effective, ...) beside both names, and by words
+    that negate it (ineffective, no benefit, cannot, failed to, ...). Each sentence is read alone, without clauses on
+    the other drug only.
 
     Args:
-        text: a passage, or what is shown of it.
-        disease: names that it goes by.
-        drug: names that it goes by.
-        other: names that the drug goes by with which it is compared, if any.
+        text: a passage, or an excerpt of it.
+        disease: its names.
+        drug: its names.
+        other: names of the drug with which it is compared, if any.
     """
     sick, remedy, rival = (spelt(names, ABBREVIATED) for names in (disease, drug, other))
     for sentence in sentences(text):

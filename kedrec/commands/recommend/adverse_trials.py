@@ -1,4 +1,4 @@
-"""Trials of a drug for a disease that were stopped or failed: by the lead of a trial's text, and TOP's labels."""
+"""Trials of a drug for a disease that were stopped or failed, by the beginning of a trial's text and TOP's labels."""
 
 import csv
 import re
@@ -18,13 +18,13 @@ _TABLE = "trials_phase123.csv"
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial that speaks against a drug.
+    """A trial that is evidence against a drug.
 
     Attributes:
         id: such as ``NCT02080364``.
         title: of the register.
-        status: ``terminated``, ``withdrawn``, ``suspended``, or another where the outcome says failure.
-        failed: whether the table of trial outcomes labels it a failure; ``None`` where it says nothing.
+        status: ``terminated``, ``withdrawn``, ``suspended``, or another where the outcome is a failure.
+        failed: whether the table of trial outcomes labels it a failure; ``None`` without a label.
         reason: why it stopped, in the register's words, where the table has them.
         url: of the register.
     """
@@ -43,8 +43,8 @@ def adverse_trials(
     """Return the trials of a drug for a disease that were stopped or labelled failures, in the texts' order.
 
     A trial counts where its title, its conditions or its interventions name both: eligibility criteria name much that
-    is not tried. A stopped trial need not have failed: most stop for want of participants. What the table of TOP (Fu et
-    al., Patterns 2022) says of outcome and reason is read here alone: it is in no text that a student is shown.
+    is not tested. A stopped trial need not have failed: most stop for want of participants. Outcome and reason are
+    from the table of TOP (Fu et al., Patterns 2022), and in no text that a student is shown.
 
     Args:
         passages: of trials and others.
@@ -52,20 +52,20 @@ def adverse_trials(
         drug: its names.
         texts: file or folder of the texts, which may hold that table.
     """
-    wanted = spelt(disease, ABBREVIATED), spelt(drug, ABBREVIATED)
-    found: list[tuple[Passage, str]] = []
+    patterns = spelt(disease, ABBREVIATED), spelt(drug, ABBREVIATED)
+    matches: list[tuple[Passage, str]] = []
     for passage in passages:
         if passage.id != passage.document or not (lead := _LEAD.match(passage.text)):
             continue
         about = f"{passage.title} {lead.group()}"
-        if all(pattern.search(about) for pattern in wanted):
-            found.append((passage, lead["status"]))
-    if not found:
+        if all(pattern.search(about) for pattern in patterns):
+            matches.append((passage, lead["status"]))
+    if not matches:
         return []
-    told = _outcomes(Path(texts), {passage.document for passage, _ in found})
+    outcomes = _outcomes(Path(texts), {passage.document for passage, _ in matches})
     trials = [
-        Trial(passage.document, passage.title, status, *told.get(passage.document, (None, "")), passage.url)
-        for passage, status in found
+        Trial(passage.document, passage.title, status, *outcomes.get(passage.document, (None, "")), passage.url)
+        for passage, status in matches
     ]
     return [trial for trial in trials if trial.failed or _stopped(trial.status)]
 
@@ -75,9 +75,9 @@ def _stopped(status: str) -> bool:
 
 
 def _outcomes(texts: Path, trials: set[str]) -> dict[str, tuple[bool | None, str]]:
-    """Return of trials whether they failed, and why they stopped, as the table says; nothing where there is none."""
+    """Return for each trial whether it failed, and why it stopped, from the table; nothing without a table."""
     files = [texts] if texts.name.startswith(_TABLE) else [texts / f"{_TABLE}{end}" for end in ENDINGS]
-    return {trial: told for file in files if file.is_file() for trial, told in _rows(file, trials)}
+    return {trial: outcome for file in files if file.is_file() for trial, outcome in _rows(file, trials)}
 
 
 def _rows(file: Path, trials: set[str]) -> Iterator[tuple[str, tuple[bool | None, str]]]:

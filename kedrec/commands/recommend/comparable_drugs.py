@@ -1,4 +1,4 @@
-"""What a recommended drug is compared with: another that is like it, and that the run does not recommend."""
+"""Drugs to compare a recommended drug with: similar ones that the run does not recommend."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -9,47 +9,47 @@ from kedrec.errors import KedrecError
 from kedrec.graph.knowledge_graph import KnowledgeGraph
 from kedrec.graph.similarity import nearest_first, neighbourhood_embedding
 
-_NEAR = 10  # of the drugs most like the candidate the one that has most nearly as many edges
+_NEAR = 10  # most similar drugs, among which that with the nearest number of edges is taken
 
 
 def comparable_drugs(
     graph: KnowledgeGraph,
     hidden: Sequence[str],
     ranked: Sequence[Candidate],
-    asked: Sequence[str],
+    drugs: Sequence[str],
     named: Collection[str],
 ) -> dict[str, str]:
-    """Return for each drug asked for another: like it in the graph, about as well known, and not recommended.
+    """Return for each drug another that is similar in the graph, about as well known, and not recommended.
 
-    A student is trained to tell two such drugs apart. The other one treats some disease, but not this one under any
-    relation or id; it is not in the first tenth of the ranking; of the ten that share most neighbours with the drug
-    it is the one with most nearly as many edges.
+    A student is trained to distinguish two such drugs. The other drug treats some disease, but not this one under any
+    relation or id; it is not in the first tenth of the ranking; of the ten that share most neighbours with the drug it
+    is the one with the nearest number of edges.
 
     Args:
-        graph: of entities merged with their namesakes.
-        hidden: therapeutic relations, by full name, that likeness must not see.
+        graph: with synonyms merged.
+        hidden: therapeutic relations, by full name, that similarity must not use.
         ranked: all drugs for the disease.
-        asked: ids of drugs.
-        named: drugs that have a name; others say nothing to a student.
+        drugs: ids.
+        named: drugs that have a name; a student cannot be prompted with others.
 
     Returns:
-        Drug to its alternative; a drug for which there is none is left out.
+        Drug to the other drug; drugs without one are left out.
     """
     compounds = [graph.entities[row] for row in graph.of_type("Compound").tolist()]
     treating = {graph.entities[row] for row in graph.edges(hidden)[:, ::2].ravel().tolist()}
     lower = {one.drug for one in ranked[len(ranked) // 10 :] if one.known is None}
-    allowed = {drug for drug in compounds if drug in lower and drug in treating and drug in named} - set(asked)
+    allowed = {drug for drug in compounds if drug in lower and drug in treating and drug in named} - set(drugs)
     try:
         nearest = nearest_first(compounds, neighbourhood_embedding(graph, without=hidden))
-    except KedrecError:  # no two drugs share a neighbour: likeness says nothing
+    except KedrecError:  # no two drugs share a neighbour, so that none are similar
         return {}
     degree = _degrees(graph, hidden)
-    found: dict[str, str] = {}
-    for drug in sorted(asked):
-        near = [compounds[place] for place in nearest(drug).tolist() if compounds[place] in allowed][:_NEAR]
+    others: dict[str, str] = {}
+    for drug in sorted(drugs):
+        near = [compounds[row] for row in nearest(drug).tolist() if compounds[row] in allowed][:_NEAR]
         if near:
-            found[drug] = min(near, key=lambda one, own=degree[drug]: abs(np.log1p(degree[one]) - np.log1p(own)))  # type: ignore[misc]
-    return found
+            others[drug] = min(near, key=lambda one, own=degree[drug]: abs(np.log1p(degree[one]) - np.log1p(own)))  # type: ignore[misc]
+    return others
 
 
 def _degrees(graph: KnowledgeGraph, hidden: Sequence[str]) -> Mapping[str, int]:

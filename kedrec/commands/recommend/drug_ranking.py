@@ -21,11 +21,11 @@ class Candidate:
     """A drug in the ranking for a disease.
 
     Attributes:
-        drug: id; it stands for the drug's namesakes.
+        drug: canonical id.
         rank: among all drugs, from 1.
         new_rank: among the drugs that the graph does not call a treatment of the disease; ``None`` for one of these.
         asked_rank: among the drugs that training has not shown as treatments; ``None`` for one that it has.
-        score: the run's best over therapeutic relations and namesakes; comparable for one disease and run.
+        score: the run's best over therapeutic relations and synonymous ids; comparable for one disease and run.
         relation: the therapeutic relation of that score.
         known: whether the graph calls it a treatment: of ``training``, or ``held out`` from it; ``None`` where not.
     """
@@ -44,10 +44,10 @@ class DrugRanking:
 
     Args:
         exported: the run's embeddings.
-        graph: says which drugs treat which diseases; drugs and diseases that the embeddings lack are left out.
-        kept: for each entity of the graph the row of the one that stands for its namesakes, who count as one.
-        therapeutic: relations, by full name, that say what is known.
-        relations: those of them that scores are taken over; by full name.
+        graph: has the known treatments; drugs and diseases that the embeddings lack are left out.
+        kept: for each entity of the graph the row of its canonical id; synonymous ids count as one.
+        therapeutic: relations, by full name, that state known treatments.
+        relations: those of them over which scores are taken; by full name.
 
     Raises:
         KedrecError: the embeddings have none of the drugs, or none of the relations.
@@ -78,30 +78,30 @@ class DrugRanking:
 
     @cached_property
     def known(self) -> Mapping[str, Mapping[str, Known]]:
-        """For each disease the drugs that the graph calls its treatments; ids that stand for their namesakes."""
+        """For each disease the drugs that the graph calls its treatments, by canonical ids."""
         found: dict[str, dict[str, Known]] = {}
         entities, held = self.graph.entities, self.exported.held_out
         for head, relation, tail in self.graph.edges(self.therapeutic).tolist():
             triple = (entities[head], self.graph.relations[relation], entities[tail])
             one, other = entities[self.kept[head]], entities[self.kept[tail]]
             drug, disease = (one, other) if one.startswith("Compound::") else (other, one)
-            told: Known = "held out" if triple in held else "training"
+            known: Known = "held out" if triple in held else "training"
             if found.setdefault(disease, {}).get(drug) != "training":
-                found[disease][drug] = told
+                found[disease][drug] = known
         return found
 
     def scores(self, disease: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the best score of each of ``drugs``, ``(drugs,)``, and the number of the relation that gives it.
 
         Args:
-            disease: id, and those of its namesakes.
+            disease: id, and those of its synonyms.
 
         Raises:
             KedrecError: the embeddings have none of them.
         """
         queries = self._queries(disease)
         best = np.full((len(queries), len(self.drugs)), -np.inf, dtype=np.float32)
-        with np.errstate(invalid="ignore", over="ignore"):  # who ranks looks for what is no number
+        with np.errstate(invalid="ignore", over="ignore"):  # `rank` checks for NaN and infinity
             for row, query in zip(best, queries, strict=True):
                 np.maximum.at(row, self._group, self.exported.scorer.pairs(query, self._table))
         by = best.argmax(0)
@@ -109,47 +109,47 @@ class DrugRanking:
 
     @cached_property
     def places(self) -> Mapping[str, int]:
-        """Drug -> place in ``drugs``."""
-        return {drug: place for place, drug in enumerate(self.drugs)}
+        """Drug -> index in ``drugs``."""
+        return {drug: index for index, drug in enumerate(self.drugs)}
 
     def order(self, score: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Return places in ``drugs`` by falling score, ``(drugs,)``; equal ones by their ids."""
+        """Return indices of ``drugs`` by falling score, ``(drugs,)``; equal ones by their ids."""
         return np.lexsort((self._by_name, -score))
 
     def rank(self, disease: Sequence[str]) -> list[Candidate]:
         """Return all drugs, best first.
 
         Args:
-            disease: id, and those of its namesakes; the first stands for all.
+            disease: its ids, the canonical one first.
 
         Raises:
-            KedrecError: the embeddings have none of them, or hold what is no number.
+            KedrecError: the embeddings have none of them, or hold NaN or infinity.
         """
         score, by = self.scores(disease)
         if not np.isfinite(score).all():
-            raise KedrecError("the run's embeddings give scores that are no numbers; train it again, at a lower rate")
+            raise KedrecError("the run's embeddings give NaN or infinite scores; train it with a lower learning rate")
         known = self.known.get(disease[0], {})
         found: list[Candidate] = []
         new = asked = 0
-        for rank, place in enumerate(self.order(score).tolist(), start=1):
-            told = known.get(self.drugs[place])
-            new += told is None
-            asked += told != "training"
+        for rank, index in enumerate(self.order(score).tolist(), start=1):
+            status = known.get(self.drugs[index])
+            new += status is None
+            asked += status != "training"
             found.append(
                 Candidate(
-                    drug=self.drugs[place],
+                    drug=self.drugs[index],
                     rank=rank,
-                    new_rank=new if told is None else None,
-                    asked_rank=asked if told != "training" else None,
-                    score=round(float(score[place]), 5),
-                    relation=self._asked[by[place]][0],
-                    known=told,
+                    new_rank=new if status is None else None,
+                    asked_rank=asked if status != "training" else None,
+                    score=round(float(score[index]), 5),
+                    relation=self._asked[by[index]][0],
+                    known=status,
                 )
             )
         return found
 
     def _queries(self, disease: Sequence[str]) -> NDArray[np.float32]:
-        """Return where a drug of the disease should lie: ``(namesakes * relations, width)``."""
+        """Return the query vectors of the disease: ``(synonyms * relations, width)``."""
         rows = [self.exported.entity_rows[one] for one in disease if one in self.exported.entity_rows]
         if not rows:
             raise KedrecError(f"{disease[0]}: not among the run's embeddings; give the run's own graph=PATH")

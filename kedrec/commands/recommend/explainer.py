@@ -1,4 +1,4 @@
-"""A student asked why a recommended drug should treat the disease, rather than one that is like it."""
+"""Explains by a student why a recommended drug, rather than a similar one, should treat the disease."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -57,7 +57,7 @@ class Explainer:
     def explain(self, disease: str, alternatives: Sequence[tuple[str, str]]) -> list[Explanation]:
         """Return an explanation of each (drug, other drug) for a disease.
 
-        Each question is put in both orders; the rationale is that of the order in which the drug comes first.
+        Each question has both orders; the rationale is from the order in which the drug comes first.
         """
         pairs = [Pair(disease, drug, other, "test", True, "") for drug, other in alternatives]
         evidence = RetrievedEvidence()
@@ -99,10 +99,10 @@ class Explainer:
         return self.chat.encode(builder.question(pair, swapped), shown, ""), shown
 
     def _answers(self, rows: Sequence[Encoded]) -> tuple[list[tuple[float, float]], list[str]]:
-        """Return of each row the log-probabilities of the relevant drug's answer and of the other's, and a rationale.
+        """Return for each row the log-probabilities of the relevant drug's answer and of the other's, and a rationale.
 
-        That is what the student writes after the relevant drug's answer, preferred or not; nothing in the order in
-        which the drug comes second.
+        The student continues the relevant drug's answer, preferred or not; the rationale is empty in the order in which
+        the drug comes second.
         """
         scores: list[tuple[float, float]] = []
         rationales: list[str] = []
@@ -130,13 +130,13 @@ class Explainer:
 
 
 def open_explainer(run: FinishedRun | None, graph: str, texts: str | None, store: Store) -> Explainer:
-    """Load a finished student, or the untouched bundled one, and the texts that it reads.
+    """Load a finished student, or the bundled base without training, and the texts that it reads.
 
     Args:
         run: of a student; ``None`` for the bundled base.
         graph: as ``load_graph`` takes it.
         texts: as ``open_corpus`` takes them; ``None`` for those of the run.
-        store: keeps what is prepared.
+        store: keeps the base, the passages and the index.
 
     Raises:
         KedrecError: it is another model's run, or the texts are absent or not of their form.
@@ -145,7 +145,7 @@ def open_explainer(run: FinishedRun | None, graph: str, texts: str | None, store
     student = settings.student or Student(BUNDLED)
     texts = texts or settings.texts or None
     if texts and not Path(texts).exists():
-        raise KedrecError(f"{texts}: no such file or folder; say by --texts=PATH where the student's texts lie now")
+        raise KedrecError(f"{texts}: no such file or folder; name the student's texts by --texts=PATH")
     retrieval = settings.retrieval if texts else replace(settings.retrieval, sources=[])
     corpus = open_texts(texts, NamedGraph.load(graph, store), retrieval, settings.naming_drugs, store)
     if run is None:
@@ -168,7 +168,7 @@ def open_explainer(run: FinishedRun | None, graph: str, texts: str | None, store
 
 @dataclass(frozen=True)
 class _Settings:
-    """What a student's run says of how it is prompted.
+    """The settings of a student's run by which it is prompted.
 
     Attributes:
         student: without its weights; ``None`` for the bundled base.
@@ -197,7 +197,7 @@ def _run_settings(run: FinishedRun) -> _Settings:
     built = build(run.experiment)
     if not isinstance(built.model, Student) or not isinstance(built.data, QuestionData):
         names = f"{type(built.model).__name__} on {type(built.data).__name__}"
-        raise KedrecError(f"{run.path}: a run of {names}; --student wants that of a student, as both_sources.yaml's is")
+        raise KedrecError(f"{run.path}: a run of {names}; expected that of a student, such as of both_sources.yaml")
     data, source = built.data, built.data.pair_source
     return _Settings(
         student=built.model,

@@ -1,4 +1,4 @@
-"""What there is on a recommended drug: the student's explanation, paths in the graph, what speaks against it."""
+"""The evidence on a recommended drug: the student's explanation, paths in the graph, objections."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -17,11 +17,11 @@ _PATHS = 5
 
 
 class Investigator:
-    """Looks into drugs.
+    """Collects the evidence on drugs.
 
     Args:
         explainer: a student with the graph and the texts.
-        therapeutic: relations of the graph, by full name, that are the answer itself.
+        therapeutic: relations of the graph, by full name, that state a treatment.
     """
 
     def __init__(self, explainer: Explainer, therapeutic: Sequence[str]) -> None:
@@ -31,12 +31,12 @@ class Investigator:
         self.named = explainer.corpus.named
 
     def details(self, ranked: Ranked, drugs: Sequence[str], metapath: str | None) -> dict[str, Details]:
-        """Return what there is on each drug.
+        """Return the evidence on each drug.
 
         Args:
             ranked: all drugs, for the disease.
             drugs: ids.
-            metapath: types of the paths that are wanted; ``None`` for all.
+            metapath: types of the paths to return; ``None`` for all.
 
         Raises:
             KedrecError: the meta-path is none from a drug to a disease.
@@ -46,9 +46,9 @@ class Investigator:
         graph = self.named.merged
         named = {one.drug for one in ranked.candidates if self.named.names(one.drug) != (one.drug,)}
         others = comparable_drugs(graph, self.therapeutic, ranked.candidates, drugs, named)
-        asked = [(drug, others[drug]) for drug in drugs if drug in others]
-        answers = self.explainer.explain(disease, asked) if asked else []
-        explained = {drug: one for (drug, _), one in zip(asked, answers, strict=True)}
+        compared = [(drug, others[drug]) for drug in drugs if drug in others]
+        answers = self.explainer.explain(disease, compared) if compared else []
+        explained = {drug: one for (drug, _), one in zip(compared, answers, strict=True)}
         naming = self._naming(disease)
         return {
             drug: Details(
@@ -101,8 +101,8 @@ class Investigator:
                 text = f"No evidence in the texts: no passage names both {called[0]} and {called[1]}."
                 found.append(Objection("no_evidence", text))
         if explanation is not None and not explanation.prefers_drug:
-            told = f"The student prefers {explanation.alternative_name}, which is not recommended"
-            found.append(Objection("student", f"{told}{'' if explanation.agreed else ', in one of two orders'}."))
+            text = f"The student prefers {explanation.alternative_name}, which is not recommended"
+            found.append(Objection("student", f"{text}{'' if explanation.agreed else ', in one of two orders'}."))
         elif explanation is not None and not explanation.agreed:
-            found.append(Objection("student", "The student's choice depends on the order in which it is asked."))
+            found.append(Objection("student", "The student's choice depends on the order of the two drugs."))
         return found

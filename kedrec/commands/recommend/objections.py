@@ -1,4 +1,4 @@
-"""What speaks against a drug for a disease: in the graph, in the texts, in the student's answer."""
+"""Evidence against a drug for a disease: from the graph, the texts and the student's answer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ Kind = Literal[
     "contraindication", "causes_disease", "causes_symptom", "failed_trial", "stopped_trial", "no_evidence", "student"
 ]
 Names = Callable[[str], Sequence[str]]
-# Relations of DRKG by which a drug causes what is at the other end: their glossaries call the one "side effect/adverse
-# event", the other "causes".
+# Relations of DRKG by which a drug causes its other end: the glossaries call them "side effect/adverse event" and
+# "causes".
 _CAUSES_DISEASE = "GNBR::Sa::"
 _CAUSES_EFFECT = "Hetionet::CcSE::"
 _PRESENTS = "Hetionet::DpS::"
@@ -20,12 +20,12 @@ _PRESENTS = "Hetionet::DpS::"
 
 @dataclass(frozen=True)
 class Objection:
-    """One thing that speaks against a drug.
+    """A piece of evidence against a drug.
 
     Attributes:
-        kind: what it is.
-        text: in a sentence.
-        source: relation or trial that it is from; empty of what is missing.
+        kind: of the evidence.
+        text: the evidence in a sentence.
+        source: relation or trial; empty where evidence for the drug is missing.
         url: where a reader finds it; may be empty.
     """
 
@@ -36,14 +36,14 @@ class Objection:
 
 
 def graph_objections(graph: KnowledgeGraph, names: Names, drug: str, disease: str) -> list[Objection]:
-    """Return what the graph has against a drug, contraindications first.
+    """Return the evidence of the graph against a drug, contraindications first.
 
-    That is a relation between the two whose name says contraindication; one that says the drug causes the disease, or
-    has a side effect of the disease's very name; a side effect that has the very name of a symptom of the disease.
+    It is a relation between the two with contraindication in its name; a relation by which the drug causes the disease,
+    or a side effect with a name of the disease; a side effect with a name of a symptom of the disease.
 
     Args:
-        graph: of entities merged with their namesakes.
-        names: of entities, the one to write first.
+        graph: with synonyms merged.
+        names: of entities, the preferred one first.
         drug: id.
         disease: id.
     """
@@ -72,7 +72,7 @@ def graph_objections(graph: KnowledgeGraph, names: Names, drug: str, disease: st
 
 
 def trial_objections(trials: Sequence[Trial]) -> list[Objection]:
-    """Return the trials as what they speak against, failures first."""
+    """Return the trials as objections, failures first."""
     found = []
     for trial in sorted(trials, key=lambda one: not one.failed):
         why = f", for this reason: {trial.reason.rstrip('.')}" if trial.reason else ""

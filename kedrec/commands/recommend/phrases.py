@@ -1,4 +1,4 @@
-"""What is said of an answer in the terminal and on the page alike."""
+"""Sentences that both the terminal and the page show of an answer."""
 
 from kedrec.commands.recommend.rank_confidence import Confidence
 from kedrec.commands.recommend.recommendation import Answer, Explanation, NamedPath
@@ -10,9 +10,9 @@ def percent(confidence: Confidence) -> str:
 
 
 def confidence_note(answer: Answer) -> str:
-    """Return what the confidence of the ranking means."""
+    """Return the explanation of the ranking's confidence."""
     if not any(one.confidence for one in answer.recommendations):
-        return "The run holds out no treatments, so that nothing can be said of how often such ranks are right."
+        return "The run holds out no treatments, so that the share of correct drugs at a rank is unknown."
     return (
         "Held-out share: of the drugs at such ranks, for diseases like this one, how many are treatments that training "
         "was not shown. Most treatments are shown, and unknown ones count as wrong: a lower bound. Lift: against any "
@@ -21,14 +21,12 @@ def confidence_note(answer: Answer) -> str:
 
 
 def student_note(answer: Answer) -> str:
-    """Return what explained, and what it read."""
+    """Return which model explained the drugs, and which texts it read."""
     student = answer.student
     assert student is not None
-    who = (
-        f"the student of {student.path}" if student.path else f"the untouched base {student.base}, which is not trained"
-    )
+    who = f"the student of {student.path}" if student.path else f"the base {student.base}, which is not trained"
     if student.temperature is None:
-        who += "; no temperature was fitted, so its confidence is not told"
+        who += "; no temperature was fitted, so its confidence is unknown"
     if not student.texts:
         return f"Explained by {who}. It read no texts: name some by --texts=PATH."
     shown = f"passages of {', '.join(student.sources)} were shown" if student.sources else "it was shown none of them"
@@ -38,27 +36,27 @@ def student_note(answer: Answer) -> str:
 def choice_text(found: Explanation) -> str:
     """Return the student's choice in words."""
     sure = "" if found.confidence is None else f", confidence {found.confidence:.2f}"
-    told = f"(margin {found.margin:+.2f}{sure})"
-    how = "" if found.agreed else ", but its choice depends on the order in which it is asked"
+    numbers = f"(margin {found.margin:+.2f}{sure})"
+    how = "" if found.agreed else ", but its choice depends on the order of the two drugs"
     if found.prefers_drug:
-        return f"It prefers this drug to {found.alternative_name} {told}{how}."
-    return f"It prefers {found.alternative_name} {told}{how}. Asked all the same why this drug, it says:"
+        return f"It prefers this drug to {found.alternative_name} {numbers}{how}."
+    return f"It prefers {found.alternative_name} {numbers}{how}. Its explanation of this drug nevertheless:"
 
 
 def unsupported_text(found: Explanation) -> str:
-    """Return which citations do not hold, in words; nothing where all do."""
+    """Return which citations are not supported, in words; nothing where all are."""
     missing = [one.written for one in found.citations if not one.passage]
     weak = [one.written for one in found.citations if one.passage and not one.supports]
-    told = [f"no passage has the number {', '.join(missing)}"] if missing else []
+    faults = [f"no passage has the number {', '.join(missing)}"] if missing else []
     if weak:
-        told.append(f"passage {', '.join(weak)} shares hardly a word with the sentence that cites it")
+        faults.append(f"passage {', '.join(weak)} shares hardly a word with the sentence that cites it")
     if not found.citations and found.passages:
-        told.append("the rationale cites nothing")
-    return f"Citations: {'; '.join(told)}." if told else ""
+        faults.append("the rationale cites nothing")
+    return f"Citations: {'; '.join(faults)}." if faults else ""
 
 
 def no_path_text(metapath: str | None) -> str:
-    """Return what is said where no path was found, of the types wanted or of any."""
+    """Return the sentence on a missing path, of given types or of any."""
     return f"No path of the types {metapath}." if metapath else "No path through one or two other entities."
 
 
@@ -72,6 +70,6 @@ def path_text(path: NamedPath) -> str:
 
 
 def kind(relation: str) -> str:
-    """Return what a relation is called within its source: ``treats`` of ``DRUGBANK::treats::Compound:Disease``."""
+    """Return the name of a relation within its source: ``treats`` of ``DRUGBANK::treats::Compound:Disease``."""
     source, _, rest = relation.partition("::")
     return rest.partition("::" if "::" in rest else ":")[0] or source

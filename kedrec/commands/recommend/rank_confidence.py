@@ -1,9 +1,9 @@
-"""How often a drug at such a rank turned out to be a treatment that had been kept from training.
+"""The share of held-out treatments among the drugs at a rank, by which a ranking is calibrated.
 
-Nobody knows which drugs do not treat a disease. What can be counted is how many of the treatments that a run's
-validation and test have held out stand at each rank: of the drugs there that training had not shown, that share is
-known to be right. Few treatments are held out, and a graph knows few of all, so the share is a lower bound of the
-chance that such a drug treats the disease. How much larger it is than over all drugs, the lift, depends on neither.
+Which drugs do not treat a disease is unknown. The treatments that a run's validation and test hold out can be counted
+at each rank: their share of the drugs there, training treatments left out, is known to be right. Few treatments are
+held out, and a graph has few of all, so the share is a lower bound of the probability that such a drug treats the
+disease. The lift, the ratio to the share over all drugs, does not depend on these two.
 """
 
 import json
@@ -22,7 +22,7 @@ _COUNTS_VERSION = 1  # increase it with a change of `_count`: stored counts are 
 
 @dataclass(frozen=True)
 class Confidence:
-    """What was counted at ranks like a drug's, for diseases like the one asked for.
+    """Counts at ranks near a drug's, for diseases of the same kind.
 
     Attributes:
         share: of the drugs at these ranks that are treatments held out: a lower bound.
@@ -59,13 +59,13 @@ class Counts:
         """Return what was counted at a rank; ``None`` where nothing was held out."""
         if not sum(self.found):
             return None
-        place = min(int(np.searchsorted(self.last_ranks, rank)), len(self.last_ranks) - 1)
-        first = self.last_ranks[place - 1] + 1 if place else 1
-        counted = self.diseases * (self.last_ranks[place] - first + 1)
-        share = self.found[place] / counted
+        run = min(int(np.searchsorted(self.last_ranks, rank)), len(self.last_ranks) - 1)
+        first = self.last_ranks[run - 1] + 1 if run else 1
+        counted = self.diseases * (self.last_ranks[run] - first + 1)
+        share = self.found[run] / counted
         overall = sum(self.found) / (self.diseases * self.last_ranks[-1])
         return Confidence(
-            round(share, 6), round(share / overall, 2), self.found[place], counted, first, self.last_ranks[place]
+            round(share, 6), round(share / overall, 2), self.found[run], counted, first, self.last_ranks[run]
         )
 
 
@@ -91,7 +91,7 @@ def calibrate(ranking: DrugRanking, names: str | None, store: Store) -> Calibrat
 
     Args:
         ranking: of the run.
-        names: hash of the file that says which entities are namesakes.
+        names: hash of the file of names, by which synonyms are merged.
         store: keeps the counts.
     """
     exported, graph = ranking.exported, ranking.graph
@@ -109,16 +109,16 @@ def calibrate(ranking: DrugRanking, names: str | None, store: Store) -> Calibrat
 
 
 def _count(ranking: DrugRanking) -> Calibration:
-    namesakes: dict[str, list[str]] = {}
+    synonyms: dict[str, list[str]] = {}
     for row in ranking.graph.of_type("Disease").tolist():
-        namesakes.setdefault(ranking.graph.entities[ranking.kept[row]], []).append(ranking.graph.entities[row])
+        synonyms.setdefault(ranking.graph.entities[ranking.kept[row]], []).append(ranking.graph.entities[row])
     positions: dict[bool, list[int]] = {True: [], False: []}
     diseases = {True: 0, False: 0}
     for disease, known in sorted(ranking.known.items()):
         treated = "training" in known.values()
         diseases[treated] += 1
         if "held out" in known.values():
-            positions[treated] += held_out_ranks(ranking, namesakes[disease], known)
+            positions[treated] += held_out_ranks(ranking, synonyms[disease], known)
     counts = {kind: pooled(positions[kind], diseases[kind], len(ranking.drugs)) for kind in (True, False)}
     return Calibration(counts[True], counts[False])
 
@@ -128,12 +128,12 @@ def held_out_ranks(ranking: DrugRanking, disease: Sequence[str], known: Mapping[
 
     Args:
         ranking: of the run.
-        disease: ids of the disease and its namesakes.
+        disease: ids of the disease and its synonyms.
         known: drug -> whether it is of ``training`` or ``held out``.
     """
     order = ranking.order(ranking.scores(disease)[0])
     shown, held = (
-        [ranking.places[drug] for drug, told in known.items() if told == kind and drug in ranking.places]
+        [ranking.places[drug] for drug, status in known.items() if status == kind and drug in ranking.places]
         for kind in ("training", "held out")
     )
     asked = order[~np.isin(order, shown)]

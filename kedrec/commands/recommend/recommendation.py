@@ -1,4 +1,4 @@
-"""What `kedrec.recommend` answers: all that its table, its JSON and its page show."""
+"""The answer of `kedrec.recommend`: the content of its table, its JSON and its page."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,15 +13,15 @@ NOTICE = "Research use, not medical advice."
 
 @dataclass(frozen=True)
 class Disease:
-    """What was asked for.
+    """The disease of a request.
 
     Attributes:
         asked: as the user wrote it.
-        id: that stands for it and its namesakes.
-        ids: of it and its namesakes.
-        name: of it.
+        id: canonical id.
+        ids: of it and its synonyms.
+        name: preferred name.
         edges: of all its ids in the graph.
-        known: how many drugs the graph calls its treatments, of training and held out.
+        known: number of its treatments in the graph, from training and held out.
     """
 
     asked: str
@@ -42,7 +42,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Run:
-    """What ranked.
+    """The run that ranked the drugs.
 
     Attributes:
         path: run folder.
@@ -51,7 +51,7 @@ class Run:
         graph: file or folder.
         graph_hash: SHA-256 of its triples.
         relations: therapeutic ones that scores are taken over, the best counts.
-        drugs: how many are ranked, namesakes as one.
+        drugs: number of ranked drugs, synonyms as one.
     """
 
     path: str
@@ -65,15 +65,15 @@ class Run:
 
 @dataclass(frozen=True)
 class StudentFacts:
-    """What explained.
+    """The student that explained the drugs.
 
     Attributes:
-        path: run folder; empty of the untouched bundled student.
+        path: run folder; empty for the bundled base without training.
         base: its base model.
-        temperature: of its confidence, nats; ``None`` where nobody has fitted one.
+        temperature: of its confidence, nats; ``None`` where none was fitted.
         texts: file or folder; empty where it reads none.
-        sources: whose passages it is shown.
-        passages: how many are searched.
+        sources: whose passages its prompts show.
+        passages: number of searched passages.
     """
 
     path: str
@@ -92,9 +92,9 @@ class ShownPassage:
         number: as citations name it, from 1.
         id: of the passage.
         source: ``clinical_trials``, ``pmc``, or another.
-        drug: name of the drug it was found for.
+        drug: name of the drug it was retrieved for.
         title: of its document.
-        excerpt: what was shown of it.
+        excerpt: the shown text.
         date: of its document.
         license: its terms.
         url: where a reader finds it.
@@ -130,17 +130,17 @@ class Citation:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a student says of a drug for a disease, asked in both orders to choose between it and another.
+    """A student's explanation of a drug for a disease, from questions in both orders of it and another drug.
 
     Attributes:
         alternative: id of the other drug.
         alternative_name: its name.
-        margin: how much more likely the drug's answer is than the other's, nats, mean over both orders.
+        margin: log-probability of the drug's answer less that of the other's, nats, mean over both orders.
         prefers_drug: whether the margin is for the drug.
         agreed: whether both orders lead to the same choice.
         confidence: of the student's choice, 0.5 to 1; ``None`` where no temperature is known.
         rationale: continued from the drug's answer, whichever the student prefers.
-        passages: that it was shown.
+        passages: that its prompt showed.
         citations: of the rationale, in order.
     """
 
@@ -175,15 +175,15 @@ class NamedPath:
 
 @dataclass(frozen=True)
 class Details:
-    """What there is on a drug for the disease.
+    """The evidence on a drug for the disease.
 
     Attributes:
         explanation: the student's; ``None`` where no drug is comparable.
         paths: the best in the graph, without the therapeutic link itself.
-        metapaths: all there are, by types.
+        metapaths: of all paths, by types.
         direct: other links between drug and disease.
         naming_both: passages that name both; ``None`` where no texts are searched.
-        against: what speaks against it.
+        against: evidence against it.
     """
 
     explanation: Explanation | None
@@ -201,9 +201,8 @@ class Recommendation:
     Attributes:
         name: of the drug.
         candidate: its id, ranks, score, and whether it is known.
-        confidence: counted at ranks like its own; ``None`` of a treatment that training has shown, or of a run that
-            holds none out.
-        details: of the first that are new; ``None`` of the others.
+        confidence: counted at similar ranks; ``None`` for a training treatment, and for a run that holds none out.
+        details: of the first new drugs; ``None`` for the others.
     """
 
     name: str
@@ -232,14 +231,14 @@ class Answer:
     """All of it.
 
     Attributes:
-        disease: what was asked for.
-        run: what ranked.
+        disease: of the request.
+        run: that ranked the drugs.
         dropped_known: whether known treatments are left out of the list.
-        metapath: the only types of paths that were wanted; ``None`` for all.
+        metapath: the only types of paths that are shown; ``None`` for all.
         recommendations: best first.
-        student: what explained; ``None`` where nothing was explained.
+        student: that explained the drugs; ``None`` where none was explained.
         published: of the experiment's case, if it has one for this disease.
-        notice: what this is for.
+        notice: on the intended use.
     """
 
     disease: Disease
@@ -252,5 +251,5 @@ class Answer:
     notice: str = NOTICE
 
     def json(self) -> dict[str, Any]:
-        """Return it as JSON's objects; ``docs/recommend.md`` says what they hold."""
+        """Return the answer as JSON objects, described in ``docs/recommend.md``."""
         return asdict(self)

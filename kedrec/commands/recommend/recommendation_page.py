@@ -1,4 +1,4 @@
-"""An answer as one HTML page that needs nothing else."""
+"""An answer as one self-contained HTML page."""
 
 from kedrec.commands.html.page_rendering import render
 from kedrec.commands.recommend.phrases import (
@@ -19,7 +19,7 @@ _PUBLISHED = ("Drug", "Published rank", "Our rank", "Our rank of the new", "Our 
 
 
 def page(answer: Answer) -> str:
-    """Return the page: the ranking, then each drug that was looked into, then the published list if there is one."""
+    """Return the page: the ranking, then the evidence on its first drugs, then the published list if there is one."""
     details = {one.candidate.drug: one.details for one in answer.recommendations if one.details is not None}
     explained = {drug: one.explanation for drug, one in details.items() if one.explanation is not None}
     drawn = render(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def show(answer: Answer, console: "Console | None" = None) -> None:
-    """Print an answer; what comes from graphs, texts and models is shown, never obeyed: no markup, emoji, escapes."""
+    """Print an answer; text from graphs, texts and models is printed literally, without markup, emoji or escapes."""
     from rich.console import Console
 
     out = console or Console(highlight=False)
@@ -59,7 +59,7 @@ def _ranking(recommendations: Sequence[Recommendation]) -> "Table":
 def _details(out: "Console", one: Recommendation, found: Details, metapath: str | None) -> None:
     out.print(_text(f"\n{one.candidate.rank}. {one.name}", "bold"))
     if found.explanation is None:
-        out.print(_text("  No drug of the graph is comparable, so the student was not asked."))
+        out.print(_text("  No drug of the graph is comparable, so the student did not explain."))
     else:
         _explanation(out, found.explanation)
     out.print(_text("  Paths:" if found.paths else f"  {no_path_text(metapath)}"))
@@ -67,7 +67,7 @@ def _details(out: "Console", one: Recommendation, found: Details, metapath: str 
         out.print(_text(f"    {path.score:.2e}  {path_text(path)}"))
     for edge in found.direct:
         out.print(_text(f"  Also linked by {edge.relation}"))
-    out.print(_text("  Against:" if found.against else "  Nothing found that speaks against it."))
+    out.print(_text("  Against:" if found.against else "  No evidence against it was found."))
     for objection in found.against:
         where = " ".join(filter(None, (objection.source, objection.url)))
         out.print(_text(f"    {objection.text}{f' [{where}]' if where else ''}"))
@@ -111,7 +111,7 @@ def _row(table: "Table", *cells: str) -> None:
 
 
 def _text(shown: str, style: str = "") -> "Text":
-    """Return what is printed as it stands."""
+    """Return text that is printed literally."""
     from rich.text import Text
 
     return Text(printable(shown), style)

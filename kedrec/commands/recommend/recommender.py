@@ -1,4 +1,4 @@
-"""From a finished run and a disease to the answer: the ranking first, then what there is on the first of it."""
+"""From a finished run and a disease to the answer: the ranking, then the evidence on its first drugs."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,13 +27,13 @@ if TYPE_CHECKING:  # with it comes all that explaining takes
 
 @dataclass(frozen=True)
 class Wanted:
-    """How long and how deep an answer is.
+    """The extent of an answer.
 
     Attributes:
         top: drugs listed.
-        explain: of the listed drugs that are new and have a name, how many are looked into.
+        explain: number of listed new drugs with a name for which evidence is collected.
         drop_known: leave known treatments out of the list.
-        metapath: types of the paths that are wanted; ``None`` for all.
+        metapath: types of the paths to show; ``None`` for all.
     """
 
     top: int = 10
@@ -48,7 +48,7 @@ class Recommender:
     Args:
         run: the run.
         graph: where its graph lies now; ``None`` where its ``config.yaml`` says.
-        store: keeps the graph and what is counted.
+        store: keeps the graph and the counts of held-out treatments.
 
     Raises:
         KedrecError: it is no such run, or the graph is absent or another.
@@ -73,7 +73,7 @@ class Recommender:
 
     @cached_property
     def calibration(self) -> Calibration:
-        """How often ranks are right."""
+        """How often drugs at a rank are held-out treatments."""
         return calibrate(self.ranking, self.named.names_hash, self._store)
 
     @cached_property
@@ -114,17 +114,17 @@ class Recommender:
         return Ranked(disease, self.ranking.rank(ids))
 
     def to_explain(self, ranked: Ranked, wanted: Wanted) -> list[str]:
-        """Return the first listed drugs that are new and have a name: another says nothing to student or reader."""
+        """Return the first listed drugs that are new and have a name, without which no prompt can be written."""
         new = [one.drug for one in _listed(ranked, wanted) if one.known is None]
         return [drug for drug in new if self.named.names(drug) != (drug,)][: wanted.explain]
 
     def answer(self, ranked: Ranked, wanted: Wanted, investigator: "Investigator | None" = None) -> Answer:
-        """Return what is shown of a ranking, looked into by an investigator.
+        """Return the answer of a ranking, with the evidence of an investigator.
 
         Args:
             ranked: as `rank` returns it.
-            wanted: how much of it.
-            investigator: looks into those `to_explain`; ``None`` ranks alone.
+            wanted: the extent of the answer.
+            investigator: collects the evidence on the drugs of `to_explain`; ``None`` only ranks.
         """
         details = investigator.details(ranked, self.to_explain(ranked, wanted), wanted.metapath) if investigator else {}
         treated = "training" in self.ranking.known.get(ranked.disease.id, {}).values()
@@ -159,7 +159,7 @@ class Recommender:
         )
 
     def _published(self, ranked: Ranked) -> list[PublishedDrug]:
-        """Return the drugs of the experiment's case, if it is on this disease, with their places in the ranking."""
+        """Return the drugs of the experiment's case, if it is on this disease, with their ranks."""
         case: dict[str, Any] = self.run.experiment.tree.get("case") or {}
         if not case or ranked.disease.id not in self._lookup.matching(str(case.get("disease", ""))):
             return []

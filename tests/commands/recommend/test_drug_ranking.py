@@ -106,5 +106,5 @@ def test_published_drugs_stand_beside_ours(tmp_path):
 def test_scores_that_are_no_numbers_are_no_ranking(tmp_path):
     graph = write_graph(tmp_path / "graph", TRIPLES, NAMES)
     run = write_run(tmp_path / "run", graph, {**ROWS, "Compound::c": float("nan")})
-    with pytest.raises(KedrecError, match="no numbers"):
+    with pytest.raises(KedrecError, match="NaN or infinite scores"):
         Recommender(open_run(run), None, Store(tmp_path / "store")).rank("ache")

@@ -181,9 +181,9 @@ def test_without_texts_or_a_comparable_drug_the_answer_says_why():
         student=StudentFacts("", "smollm2", None, "", (), 0),
     )
     for text in (page(bare), printed(bare)):
-        assert "was not asked" in text
+        assert "so the student did not explain" in text
         assert "no texts" in text
-        assert "untouched base smollm2" in text
+        assert "the base smollm2, which is not trained" in text
 
 
 def test_the_same_answer_gives_the_same_page():
