@@ -80,8 +80,8 @@ class RankingReport:
         * ``SET/typed/relation/NAME/…`` and ``SET/typed/degree/BUCKET/…``: ``mrr``, ``hits@10`` and ``n``, the number of
           answers, by relation and by the training degree of the true answer.
         * ``SET/degree_matched/METRIC`` and ``SET/degree_matched/n``: for answers added with ``matched``, among
-          candidates of similar degree; ``SET/by_degree/METRIC``: a ranking by degree alone of the same answers, among all entities
-          of their type.
+          candidates of similar degree; ``SET/by_degree/METRIC``: a ranking of the same answers by degree alone, among
+          all entities of their type.
         * ``SET/lladr_published/…`` and ``SET/lladr_filtered/…``: see `sampled_metrics`.
 
         If entities have names: ``SET/diseases``, the number of diseases, and the 95 % interval over diseases of each
