@@ -181,7 +181,7 @@ def test_data_that_ask_otherwise_than_the_run_was_asked_are_noticed(student, tmp
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[0]["passages"] = rows[0]["passages"][::-1]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert "1 of 6 questions are no longer asked" in refused(
+    assert "1 of 6 questions are not the same" in refused(
         capsys, tmp_path / "out", folder, "--to", "adapter", tmp_path / "out"
     )
 

@@ -1,4 +1,4 @@
-"""What a student's choice rests on: its answers to test questions that were asked again, otherwise."""
+"""Robustness audits of a student's choice: its answers to counterfactual variants of the test questions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,20 +14,20 @@ Pairs = dict[str, list[Row]]
 
 
 def audit_metrics(rows: Sequence[Row], audited: Sequence[Row]) -> dict[str, float]:
-    """Return what the audits say, each figure with the bounds of its interval; of those that were asked.
+    """Return the metrics of the audits in ``audited``, each with the bounds of its interval.
 
     Args:
         rows: predictions of the test, two a pair.
-        audited: predictions of the questions asked again, with ``audit``.
+        audited: predictions of the counterfactual questions, with ``audit``.
 
     Returns:
-        ``flagged``: share of pairs with a passage that states the answer. ``f1_without_flagged``: F1 without those;
-        pairs that have none answer as before. ``f1_without_passages``: F1 with no passage at all.
-        ``known_closed_book``: share of pairs right in both orders without passages. ``evidence_followed``: share of
-        pairs where with the two drugs' passages exchanged the other drug is chosen, in both orders as before;
-        ``name_followed``: where the same one is; ``position_followed``: where the choice changes with the order, before
-        or after. ``f1_blinded``: F1 with the drugs' names hidden; ``memorised``: F1 less that, what the names were
-        worth.
+        ``flagged``: share of pairs with a passage that states the answer. ``f1_without_flagged``: F1 after removing
+        such passages; other pairs keep their answers. ``f1_without_passages``: F1 without any passage.
+        ``known_closed_book``: share of pairs that are right in both orders without passages. The next three exchange
+        the passages of the two drugs. ``evidence_followed``: share of pairs that then choose the other drug, in both
+        orders each time (evidence-sensitive); ``name_followed``: that choose the same drug (name-biased);
+        ``position_followed``: whose choice changes with the order, before or after (position-biased). ``f1_blinded``:
+        F1 with the names of the drugs masked; ``memorised``: F1 less ``f1_blinded``, the part due to the names.
     """
     asked = {audit: [row for row in audited if row["audit"] == audit] for audit in dict.fromkeys(_audits(audited))}
     pairs = _by_pair(rows).values()
@@ -50,21 +50,21 @@ def audit_metrics(rows: Sequence[Row], audited: Sequence[Row]) -> dict[str, floa
 
 
 def closed_book(rows: Sequence[Row], audited: Sequence[Row]) -> list[Row]:
-    """Return the answers that were given without any passage."""
+    """Return the answers without any passage."""
     return [row for row in audited if row["audit"] == "closed_book"] + [row for row in rows if not row["passages"]]
 
 
 def unknown_to_base(rows: Sequence[Row], base_rows: Sequence[Row], base_audited: Sequence[Row]) -> dict[str, float]:
-    """Return how a student does on the pairs that its base did not know.
+    """Return the F1 of a student on the pairs that its base did not know.
 
     Args:
         rows: the student's predictions of the test.
-        base_rows: the untouched base's.
-        base_audited: the untouched base's answers to the questions asked again.
+        base_rows: predictions of the untrained base.
+        base_audited: answers of the untrained base to the counterfactual questions.
 
     Returns:
-        ``f1_unknown_to_base`` with its bounds, and ``unknown_to_base_pairs``: of how many pairs, those that the base
-        does not get right in both orders without passages. Nothing where the base was not asked all pairs without.
+        ``f1_unknown_to_base`` with its bounds, and ``unknown_to_base_pairs``, the number of pairs that the base does
+        not get right in both orders without passages. Empty unless the base answered all pairs without passages.
     """
     bookless = _by_pair(closed_book(base_rows, base_audited))
     if not _by_pair(rows).keys() <= bookless.keys():
@@ -93,7 +93,7 @@ def _followed(rows: Sequence[Row], exchanged: Sequence[Row]) -> dict[str, float]
 
 
 def _drop(name: str, rows: Sequence[Row], changed: Sequence[Row]) -> dict[str, float]:
-    """Return F1 of the rows less F1 of the changed ones, diseases resampled together."""
+    """Return F1 of the rows less F1 of the changed rows; both are resampled together, by disease."""
     both = {_question(row) for row in rows} & {_question(row) for row in changed}
     cases = [(row, side) for side, of in enumerate((rows, changed)) for row in of if _question(row) in both]
     width = len(f1_sums(rows[0]))
@@ -115,7 +115,7 @@ def _f1(name: str, rows: Sequence[Row]) -> dict[str, float]:
 
 
 def _by_pair(rows: Iterable[Row]) -> Pairs:
-    """Return the rows of each pair that was asked in both orders; a test cut short may hold one of them alone."""
+    """Return the rows of each pair with both orders; a truncated test may have only one of them."""
     found: Pairs = {}
     for row in rows:
         found.setdefault(row["pair"], []).append(row)

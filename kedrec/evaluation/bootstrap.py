@@ -1,14 +1,14 @@
-"""Confidence intervals by resampling what is independent, diseases or patients, not rows.
+"""Confidence intervals by the cluster bootstrap: independent units, diseases or patients, are resampled, not rows.
 
-A metric is a function of sums over rows: of hits and of rows, say. Rows of one disease are summed up once; a resample
-then is a matter of counting how often each disease was drawn.
+A metric is a function of sums over rows, such as hits and rows. The rows of a disease are summed once; a resample then
+only counts how often each disease is drawn.
 
-The usual interval, the middle 95 % of the resamples' values, holds the truth in 85 to 91 % of samples of 13 diseases,
-and in 57 % near a bound: it knows neither that so few say little of the spread, nor which values a metric can take.
-Taken here is of the resamples only the standard error, and the score interval about it. By ``benchmarks/coverage.py``
-that holds the truth in 93 to 97 % of samples of 13, 30 and 100 diseases; but with few diseases in fewer where a few
-answers decide the mean: of reciprocal ranks that are mostly far down (86 to 93 % with 13, 91 to 93 % with 30), and of
-mean ranks (84, 88 and 91 %).
+The percentile interval, the middle 95 % of the resampled values, covers the true value in 85 to 91 % of samples of 13
+diseases, and in 57 % near a bound: it ignores how uncertain the spread of few diseases is, and which values a metric
+can take. So only the standard error is taken from the resamples, for a score interval. By ``benchmarks/coverage.py``
+that interval covers the true value in 93 to 97 % of samples of 13, 30 and 100 diseases. It covers less if few answers
+decide the mean: for reciprocal ranks, mostly near 0, 86 to 93 % with 13 and 91 to 93 % with 30 diseases; for mean ranks
+84, 88 and 91 %.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 Row = TypeVar("Row")
 Values = NDArray[np.float64]
 Function = Callable[[Values], Values]
-"""From sums ``(…, k)`` to the metric ``(…)``; NaN where it is not defined."""
+"""From sums ``(…, k)`` to the metric ``(…)``; NaN if it is not defined."""
 Bounds = tuple[float, float]
 
-_LEAST = 1e-9  # share of its range below which a difference is one of rounding
+_LEAST = 1e-9  # share of the range below which a difference is rounding
 
 
 def ratio(sums: Values) -> Values:
-    """Return the first sum divided by the second, such as hits by rows; NaN where that is 0."""
+    """Return the first sum divided by the second, such as hits by rows; NaN if the second is 0."""
     above, below = sums[..., 0], sums[..., 1]
     share: Values = np.divide(above, below, out=np.full(np.shape(above), nan), where=below != 0)
     return share
@@ -44,15 +44,15 @@ def with_interval(
     function: Function = ratio,
     bounds: Bounds = (0.0, 1.0),
 ) -> dict[str, float]:
-    """Return a metric of rows with its 95 % interval, diseases resampled whole.
+    """Return a metric of rows with its 95 % interval; all rows of a disease are resampled together.
 
     Args:
         name: of the metric.
-        rows: predictions, or whatever else the metric is of.
-        disease_of: of which disease a row is; rows of one are drawn together.
-        sums: from a row to what it adds to each of the ``k`` sums.
+        rows: predictions, or other examples.
+        disease_of: returns the disease of a row.
+        sums: returns what a row adds to each of the ``k`` sums.
         function: from the sums to the metric; by default the first divided by the second.
-        bounds: the least and the greatest value that the metric can take; ``inf`` where there is none.
+        bounds: the least and the greatest value that the metric can take; ``inf`` for no bound.
 
     Returns:
         ``NAME``, ``NAME_low``, ``NAME_high``, see `interval`.
@@ -62,7 +62,7 @@ def with_interval(
 
 
 def figure(name: str, totals: Values, function: Function = ratio, bounds: Bounds = (0.0, 1.0)) -> dict[str, float]:
-    """Return what `with_interval` does, of sums ``(clusters, k)`` as `cluster_sums` returns them."""
+    """Return the same as `with_interval`, from sums ``(clusters, k)`` of `cluster_sums`."""
     low, high = interval(totals, function, bounds)
     value = float(function(totals.sum(0))) if len(totals) else nan
     return {name: value, f"{name}_low": low, f"{name}_high": high}
@@ -72,7 +72,7 @@ def cluster_sums(groups: Sequence[Hashable], values: Sequence[Sequence[float]] |
     """Return the sums of the rows of each group.
 
     Args:
-        groups: which group each row is of.
+        groups: the group of each row.
         values: ``(rows, k)``.
 
     Returns:
@@ -88,13 +88,13 @@ def cluster_sums(groups: Sequence[Hashable], values: Sequence[Sequence[float]] |
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric of clusters, and how far it is to be trusted.
+    """A metric of clusters with its standard error.
 
     Attributes:
-        value: of all clusters; NaN where it is not defined.
+        value: of all clusters; NaN if it is not defined.
         error: bootstrap standard error.
-        kurtosis: of what each cluster alone changes; 3 where those are normal.
-        clusters: how many.
+        kurtosis: of the changes when one cluster is left out; 3 for normal ones.
+        clusters: number of clusters.
     """
 
     value: float
@@ -105,11 +105,11 @@ class Estimate:
     def freedom(self, explained: float = 0.0) -> float:
         """Return the degrees of freedom of the error, at most those of normal values, ``n - 1``.
 
-        They are fewer where a few large clusters decide the metric: ``2 n / (kurtosis - 1)``, from the variance of a
+        They are fewer if few large clusters decide the metric: ``2 n / (kurtosis - 1)``, from the variance of a
         variance (Satterthwaite, Biometrics Bulletin 2, 1946).
 
         Args:
-            explained: kurtosis above 3 that has another reason.
+            explained: kurtosis above 3 that has another cause.
         """
         above = self.kurtosis - max(explained, 0.0) - 1
         return min(self.clusters - 1.0, 2 * self.clusters / above) if above > 0 else self.clusters - 1.0
@@ -178,7 +178,7 @@ def interval(totals: Values, function: Function = ratio, bounds: Bounds = (0.0, 
 
 
 def p_value(totals: Values, function: Function, bounds: Bounds, at: float = 0.0) -> float:
-    """Return the two-sided p-value of a metric being ``at``: below 0.05 where that is outside `interval`.
+    """Return the two-sided p-value of the metric having the value ``at``: below 0.05 if `interval` excludes it.
 
     Args:
         totals: ``(clusters, k)``.
@@ -197,7 +197,7 @@ def p_value(totals: Values, function: Function, bounds: Bounds, at: float = 0.0)
 
 
 def resampled_interval(totals: Values, function: Function = ratio) -> Bounds:
-    """Return quantiles of the resamples' values, farther out than 2.5 and 97.5 %, as few clusters need it.
+    """Return quantiles of the resampled values, farther out than 2.5 and 97.5 %, to correct for few clusters.
 
     The expanded percentile interval of Hesterberg (American Statistician 69, 2015), for metrics with a kink.
     """
@@ -214,7 +214,7 @@ def resampled_interval(totals: Values, function: Function = ratio) -> Bounds:
 
 @lru_cache(maxsize=2)
 def resampled(clusters: int, draws: int = 1000, seed: int = 0) -> Values:
-    """Return how often each cluster is drawn in each resample, ``(draws, clusters)``; not to be written to."""
+    """Return how often each cluster is drawn in each resample, ``(draws, clusters)``; read-only."""
     draw = np.random.default_rng(seed)
     counts = draw.multinomial(clusters, np.full(clusters, 1 / clusters), size=draws).astype(np.float64)
     counts.flags.writeable = False
@@ -222,9 +222,9 @@ def resampled(clusters: int, draws: int = 1000, seed: int = 0) -> Values:
 
 
 def _as_share(told: Estimate, bounds: Bounds) -> tuple[float, float, float]:
-    """Return the value as a share of its range, of how many observations such a share has the error, and its freedom.
+    """Return the value as a share of its range, the number of observations with its error, and the degrees of freedom.
 
-    A share's own kurtosis, large where it is rare, is no sign of large clusters; the score interval allows for it.
+    A share that is near 0 or 1 has a large kurtosis of its own, which the score interval accounts for.
     """
     low, high = bounds
     place, error = (told.value - low) / (high - low), told.error / (high - low)

@@ -1,8 +1,8 @@
-"""How far a choice between two drugs is to be trusted: its probability calibrated, and what abstaining gains.
+"""Calibration of the choice between two drugs, and the gain of abstaining.
 
-The margin of a pair is the mean over its two orders of how much more likely one drug's answer is than the other's,
-nats; a preference for the first position cancels. The drug with the positive margin is chosen, with the confidence
-``sigmoid(|margin| / temperature)``: temperature scaling (Guo et al., ICML 2017) of a choice between two.
+The margin of a pair is the difference of the two drugs' log-probabilities, nats, averaged over both orders, which
+cancels a preference for a position. The drug with the positive margin is chosen, with the confidence
+``sigmoid(|margin| / temperature)``: temperature scaling (Guo et al., ICML 2017) of a binary choice.
 """
 
 import math
@@ -17,7 +17,7 @@ from kedrec.evaluation.bootstrap import Values, cluster_sums, figure, resampled_
 from kedrec.evaluation.choice_metrics import disease_of
 
 _TEMPERATURES = (0.01, 1000.0)  # nats; margins of log-probabilities lie between
-_DIGITS = 9  # of a margin: what differs by rounding alone is equally sure
+_DIGITS = 9  # of a margin: margins that differ by rounding have equal confidence
 _MOST_BINS = 10
 _PAIRS_A_BIN = 20  # a bin's share of right choices then has a standard error of about 0.1
 
@@ -26,25 +26,25 @@ def confidence(scores_by_order: Sequence[Sequence[float]], temperature: float) -
     """Return the confidence of the choice between two drugs, 0.5 to 1.
 
     Args:
-        scores_by_order: ``(orders, 2)``, for each order in which was asked the log-probabilities of the one drug's
-            answer and of the other's, the same drug first in all of them.
+        scores_by_order: ``(orders, 2)``, for each order of the question the log-probabilities of the answers for the
+            two drugs, with the same drug first.
         temperature: as `fit_temperature` returns it, nats.
     """
     return float(expit(abs(margin(scores_by_order)) / temperature))
 
 
 def margin(scores_by_order: Sequence[Sequence[float]]) -> float:
-    """Return how much more likely the one drug's answer is than the other's, nats, mean over the orders."""
+    """Return the difference of the two log-probabilities, nats, averaged over the orders."""
     return sum(one - other for one, other in scores_by_order) / len(scores_by_order)
 
 
 def fit_temperature(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Return the temperature at which the choices on validation are likeliest, nats: the least mean NLL.
+    """Return the temperature with the least mean negative log-likelihood on validation, nats.
 
-    As Platt (1999) does, ``n`` pairs aim at the probability ``(n + 1) / (n + 2)`` of the relevant drug, not at 1: where
-    all are right the temperature stays finite, and few pairs allow no great confidence. Where the margins are on
-    average for the irrelevant drug no confidence is earned, and the greatest temperature, 1,000, makes it 0.5 for all.
-    With no pair asked in both orders it is 1: the model's own probabilities.
+    As in Platt (1999), the target probability of the relevant drug is ``(n + 1) / (n + 2)`` for ``n`` pairs, not 1: the
+    temperature stays finite if all choices are right, and few pairs allow no great confidence. If the mean margin
+    favours the irrelevant drug, the greatest temperature, 1,000, makes each confidence 0.5. Without any pair in both
+    orders the temperature is 1: the model's own probabilities.
 
     Args:
         rows: predictions on validation, two a pair, with ``pair``, ``scores``, ``correct`` and ``swapped``.
@@ -68,22 +68,21 @@ def fit_temperature(rows: Sequence[Mapping[str, Any]]) -> float:
 
 
 def calibration_metrics(rows: Sequence[Mapping[str, Any]], temperature: float) -> dict[str, float]:
-    """Return how well confidence tells right from wrong choices.
+    """Return how well the confidence is calibrated, and how well it separates right from wrong choices.
 
     Args:
-        rows: predictions, two a pair, as `fit_temperature` takes them; pairs asked in one order only do not count.
+        rows: predictions, two a pair, as `fit_temperature` takes them; pairs with one order only are left out.
         temperature: of the confidence, nats.
 
     Returns:
-        ``temperature``, as given. ``ece``: expected calibration error, the mean distance of confidence and share of
-        right choices over ``ece_bins`` bins of as many pairs each: at most 10, of 20 pairs or more. Bins of equal width
-        would be all but empty where a test set is small (Nixon et al., 2019). Chance alone puts it above 0: the lower
-        bound takes off as much as 97.5 % of resamples differ by, so that it is 0 where the error may be chance.
-        ``brier``: mean squared distance of the relevant drug's probability from 1; 0.25 without knowledge. ``aurc``:
-        area under the risk-coverage curve, see `risk_coverage` (Geifman, Uziel and El-Yaniv, ICLR 2019): mean share of
-        wrong choices over all coverages; about the overall share where confidence tells nothing. Each with its 95 %
-        interval ``_low``, ``_high``, diseases resampled whole, the temperature as it is. Nothing of these where no pair
-        counts.
+        ``temperature``, unchanged. ``ece``: expected calibration error, the mean absolute difference of confidence and
+        accuracy over ``ece_bins`` bins with equal numbers of pairs: at most 10 bins, of 20 pairs or more. Bins of equal
+        width would be almost empty in a small test set (Nixon et al., 2019). Chance alone makes it positive: its lower
+        bound subtracts the 97.5 % quantile of the resampled differences, and is 0 if the error may be due to chance.
+        ``brier``: mean squared distance of the relevant drug's probability from 1; 0.25 for a guess. ``aurc``: area
+        under the risk-coverage curve, see `risk_coverage` (Geifman, Uziel and El-Yaniv, ICLR 2019): mean share of wrong
+        choices over all coverages; about the overall share if confidence is uninformative. Each has its 95 % interval
+        ``_low``, ``_high``, resampled by disease with the temperature fixed. Without a pair only the temperature.
     """
     diseases, margins = _margins(rows)
     if not len(margins):
@@ -109,8 +108,8 @@ def reliability(
     Args:
         rows: as `calibration_metrics` takes them.
         temperature: of the confidence, nats.
-        bins: of as many pairs each; equal confidences share one, so that there may be fewer. ``None`` takes those of
-            ``ece``.
+        bins: number of bins with equal numbers of pairs; equal confidences share a bin, so that there may be fewer.
+            ``None`` takes those of ``ece``.
     """
     _, margins = _margins(rows)
     sure, right, place = _binned(margins, temperature, bins)
@@ -126,9 +125,8 @@ def risk_coverage(rows: Sequence[Mapping[str, Any]]) -> tuple[Values, Values]:
             temperature.
 
     Returns:
-        Coverages ``1/n ... 1``: the share of the pairs on which the model speaks, the surest first; and of each the
-        risk, the share of wrong choices among them. Pairs that are equally sure enter together, each as wrong as they
-        are on average.
+        Coverages ``1/n ... 1``, the share of the pairs that are answered, most confident first; and for each the risk,
+        the share of wrong choices among them. Pairs of equal confidence enter together, each with their mean risk.
     """
     _, margins = _margins(rows)
     level, number = _levels(margins)
@@ -139,7 +137,7 @@ def risk_coverage(rows: Sequence[Mapping[str, Any]]) -> tuple[Values, Values]:
 
 
 def _margins(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], Values]:
-    """Return disease and margin, positive for the relevant drug, of each pair that was asked in both orders."""
+    """Return disease and margin, positive for the relevant drug, of each pair with both orders."""
     by_pair: dict[str, dict[bool, tuple[float, float]]] = {}
     for row in rows:
         scores, correct = row["scores"], row["correct"]
@@ -168,7 +166,7 @@ def _binned(margins: Values, temperature: float, bins: int | None) -> tuple[Valu
 
 
 def _gaps(gap: Values, bins: NDArray[np.int64], count: int) -> Values:
-    """Return what each pair adds to the sums of `_ece`: 1, and its gap in the column of its bin."""
+    """Return the summands of `_ece` of each pair: 1, and its gap in the column of its bin."""
     sums = np.zeros((len(gap), count + 1))
     sums[:, 0] = 1
     sums[np.arange(len(gap)), bins + 1] = gap
@@ -182,7 +180,7 @@ def _ece(totals: Values) -> dict[str, float]:
         return np.asarray(np.abs(sums[..., 1:]).sum(-1) / sums[..., 0])
 
     def chance(sums: Values) -> Values:
-        """By how much the gaps of resamples differ from those found: no less than their ``ece`` does."""
+        """The absolute differences of resampled and observed gaps, an upper bound of the difference of the ``ece``."""
         return np.asarray(np.abs(sums[..., 1:] / sums[..., :1] - gaps).sum(-1))
 
     found = float(np.abs(gaps).sum())
@@ -193,7 +191,7 @@ def _ece(totals: Values) -> dict[str, float]:
 
 
 def _levels(margins: Values) -> tuple[NDArray[np.int64], int]:
-    """Return of each pair the place of its ``|margin|`` among the different ones, the greatest first; and how many."""
+    """Return the index of each pair's ``|margin|`` among the distinct ones, greatest first, and their number."""
     values, place = np.unique(-np.abs(margins), return_inverse=True)
     return place, len(values)
 

@@ -1,4 +1,4 @@
-"""Metrics of the choice between two drugs, each question asked in both orders."""
+"""Metrics of the choice between two drugs, with each question in both orders."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,30 +9,29 @@ from kedrec.evaluation.bootstrap import Values, with_interval
 
 Row = Mapping[str, Any]
 
-_ALIKE = 2.0  # how many times the one drug's degree may be the other's in a degree-matched pair
+_ALIKE = 2.0  # greatest ratio of the two drugs' degrees in a degree-matched pair
 
 
 def selection_metrics(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the metrics of the choice, each but the counts with its 95 % interval, ``NAME_low`` and ``NAME_high``.
+    """Return the metrics of the choice, all but the counts with their 95 % interval, ``NAME_low`` and ``NAME_high``.
 
     Args:
         rows: predictions with ``pair``, ``drugs``, ``correct``, ``choice``, ``scores`` and ``swapped``; two a pair.
-            What is said of controls is of the rows that have ``controls``.
+            Metrics of heuristic baselines need ``controls``.
 
     Returns:
-        ``f1``: macro F1 of the position chosen (first, second), over all rows, so both orders: a model that always
-        says "first" gets 1/3. ``accuracy``: the same rows. ``f1_given_order``: F1 of the stored order alone, as a
-        test set of single questions would give it. ``flip_rate``: share of pairs where the drug chosen changes with
-        the order. ``consistent_accuracy``: share right in both orders. ``consistent_f1``: F1 where a pair whose choice
-        changes with the order has no answer: that costs recall, not precision, and a model that always says "first"
-        gets 0. ``accuracy_order_averaged``: the drug with the higher log-probability summed over the two orders.
-        ``f1_degree_matched``: F1 of the pairs whose drugs have
-        about as many edges, the one at most twice the other, so that being well known tells nothing; where there are
-        such pairs, ``degree_matched_pairs``. ``control_NAME``: accuracy of a rule that reads nothing, ties
-        counted half; its choice does not depend on the order, so that this is its macro F1 as well.
-        ``control_NAME_pairs``: of how many it speaks, where that is not all. ``control_agreement``: share of the rows
-        in which the model chooses as ``nearest_passage`` does, ties counted half. ``pairs``, ``diseases``: how many;
-        diseases are what is resampled.
+        ``f1``: macro F1 of the chosen position (first, second), over all rows, so both orders: a model that always
+        answers "first" gets 1/3. ``accuracy``: of the same rows. ``f1_given_order``: F1 of the stored order alone, as
+        in a test set of single questions. ``flip_rate``: share of pairs whose chosen drug changes with the order.
+        ``consistent_accuracy``: share of pairs that are right in both orders. ``consistent_f1``: F1 that counts a pair
+        whose choice changes with the order as unanswered: that costs recall, not precision, and a model that always
+        answers "first" gets 0. ``accuracy_order_averaged``: accuracy of the drug with the higher log-probability summed
+        over both orders. ``f1_degree_matched``: F1 of the pairs whose drugs have similar numbers of edges, at most in
+        the ratio 2, so that popularity does not help; ``degree_matched_pairs``: number of such pairs. ``control_NAME``:
+        accuracy of a heuristic baseline, ties counted half; its choice does not depend on the order, so that this is
+        its macro F1 as well. ``control_NAME_pairs``: the number of pairs to which it applies, if not all.
+        ``control_agreement``: share of the rows in which the model agrees with ``nearest_passage``, ties counted half.
+        ``pairs``, ``diseases``: their numbers; diseases are resampled.
     """
     by_pair: dict[str, list[Row]] = {}
     for row in rows:
@@ -57,28 +56,29 @@ def selection_metrics(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def disease_of(row: Row) -> str:
-    """Return the id of the disease that a prediction is of."""
+    """Return the id of the disease of a prediction."""
     return str(row["pair"]).partition("|")[0]
 
 
 def f1_sums(row: Row) -> list[float]:
-    """Return what a prediction adds to the sums of `f1_of`, ``(4,)``."""
+    """Return the summands of a prediction for `f1_of`, ``(4,)``."""
     chosen, correct = row["choice"], row["correct"]
     hits = [float(chosen == correct == side) for side in (0, 1)]
     return [*hits, *(float((chosen == side) + (correct == side)) for side in (0, 1))]
 
 
 def consistent_f1_sums(group: Sequence[Row]) -> list[float]:
-    """Return what a pair's two orders add to the sums of `f1_of`, ``(4,)``; a choice that flips counts as none."""
+    """Return the summands of a pair for `f1_of`, ``(4,)``; a choice that flips counts as unanswered."""
     sums = [sum(each) for each in zip(*map(f1_sums, group), strict=True)]
     return sums if _drug(group[0]) == _drug(group[1]) else [0.0, 0.0, 1.0, 1.0]  # each position is right once
 
 
 def f1_of(sums: Values) -> Values:
-    """Return the macro F1 of the position chosen, over the positions that were chosen or correct; NaN without any.
+    """Return the macro F1 of the chosen position, over the positions that were chosen or correct; NaN without any.
 
     Args:
-        sums: ``(…, 4)``, of each position how often it was rightly chosen; then how often chosen or correct, both 2.
+        sums: ``(…, 4)``, for each position how often it was chosen correctly; then how often it was chosen plus how
+            often it was correct.
     """
     hits, named = sums[..., :2], sums[..., 2:]
     each = np.divide(2 * hits, named, out=np.zeros(named.shape), where=named > 0)
@@ -98,7 +98,7 @@ def _degree_matched(pairs: Sequence[Sequence[Row]]) -> dict[str, float]:
 
 
 def _controls(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the accuracy of each rule, and of how many pairs where it has nothing to say of others."""
+    """Return the accuracy of each heuristic baseline, and its number of pairs if it does not apply to all."""
     found: dict[str, float] = {}
     for name in dict.fromkeys(name for row in rows for name in row.get("controls", ())):
         asked = [row for row in rows if name in row.get("controls", ())]
@@ -117,7 +117,7 @@ def _agreement(rows: Sequence[Row], rule: str = "nearest_passage") -> dict[str, 
 
 
 def _ruled(row: Row, rule: str, drug: int) -> float:
-    """Return 1 where a rule is for ``drug``, 1/2 for a tie, else 0."""
+    """Return 1 if a heuristic baseline chooses ``drug``, 1/2 for a tie, else 0."""
     lead = row["controls"][rule][drug] - row["controls"][rule][1 - drug]
     return 0.5 if lead == 0 else float(lead > 0)
 

@@ -1,4 +1,4 @@
-"""Whether rationales are faithful: each citation is one of a passage that was shown, and that says what is said."""
+"""Faithfulness of rationales: whether each citation is of a passage in the prompt that supports the sentence."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,16 +16,16 @@ class Citation:
     """A citation of a rationale, checked.
 
     Attributes:
-        disease: id of the disease that the rationale is on.
-        written: what stands between the brackets, such as ``2``.
-        sentence: that cites, brackets taken out.
-        passage: id of the passage that has this number; ``None`` where there is none.
-        text: what was shown of it; empty where it was cut away, or there is none.
-        supported: the text shares content with the sentence, as `supports` measures: names alone do not count.
-        misattributed: the sentence says of one of the two drugs what the text says of the other: it names drugs, the
-            text does too, and none of the same.
-        similarity: cosine of sentence and text by an encoder, where one was asked.
-        entailed: probability that the text entails the sentence by an NLI model, where one was asked.
+        disease: id of the disease of the rationale.
+        written: the text between the brackets, such as ``2``.
+        sentence: the citing sentence without brackets.
+        passage: id of the passage with this number; ``None`` if there is none.
+        text: the part of the passage in the prompt; empty if it was cut off, or if there is no passage.
+        supported: whether the text shares content with the sentence, see `supports`; names alone do not count.
+        misattributed: whether the sentence attributes to one drug what the text states of the other: both name drugs,
+            but none in common.
+        similarity: cosine of sentence and text by an encoder, if one is used.
+        entailed: probability that the text entails the sentence by an NLI model, if one is used.
     """
 
     disease: str
@@ -40,22 +40,22 @@ class Citation:
 
     @property
     def exists(self) -> bool:
-        """Whether it cites anything."""
+        """Whether the cited passage exists."""
         return self.passage is not None
 
     @property
     def shown(self) -> bool:
-        """Whether there was anything to read of what it cites."""
+        """Whether the prompt has any text of the cited passage."""
         return bool(self.text.strip())
 
 
 def checked_citations(row: Mapping[str, Any], rationale: str = "rationale") -> list[Citation]:
-    """Return the citations of a rationale, each checked; one after a full stop is of the sentence before it.
+    """Return the checked citations of a rationale; one after a full stop belongs to the sentence before it.
 
     Args:
-        row: prediction with ``pair``, ``disease``, ``drugs``, ``passages`` (ids, from number 1 on), ``texts`` (what was
-            shown of each) and a rationale.
-        rationale: the row's field; ``reference`` checks the teacher's against what the model was shown.
+        row: prediction with ``pair``, ``disease``, ``drugs``, ``passages`` (ids, numbered from 1), ``texts`` (their
+            parts in the prompt) and a rationale.
+        rationale: field of the rationale; ``reference`` checks the teacher's against the texts of the prompt.
     """
     names = " ".join((*row["drugs"], row["disease"]))
     disease = disease_of(row)
@@ -73,21 +73,21 @@ def checked_citations(row: Mapping[str, Any], rationale: str = "rationale") -> l
 
 
 def citing_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return how far the rationales can be held against what they cite.
+    """Return how far the cited passages support the rationales.
 
-    The teacher's rationale may rest on more than the excerpts that are shown: what its own citations come to against
-    them stands beside, and is what a model gets that repeats its teacher word by word.
+    The teacher may have read more than the excerpts in the prompt. So its own rationales are measured against the
+    excerpts too: a model that repeats its teacher word by word gets those numbers.
 
     Args:
         rows: predictions; those with a ``rationale`` count, with the fields that `checked_citations` reads and
             ``reference``.
 
     Returns:
-        ``citation_support``: share of the citations that exist and support their sentence; absent where none was made.
-        ``citation_misattributed``: share of which the sentence says of one drug what the text says of the other.
-        ``faithful``: share of the rationales with at least one citation of which every citation does; absent where no
-        passage was shown. The same with ``_reference``: of the teacher's. Each with its 95 % interval ``_low``,
-        ``_high``, diseases resampled whole.
+        ``citation_support``: share of citations whose passage exists and supports the sentence; absent without any
+        citation. ``citation_misattributed``: share of citations whose sentence attributes to one drug what the text
+        states of the other. ``faithful``: share of rationales that cite and whose citations are all supported; absent
+        without any passage. The same with ``_reference`` for the teacher's rationales. Each with its 95 % interval
+        ``_low``, ``_high``, resampled by disease.
     """
     explained = [row for row in rows if "rationale" in row]
     found: dict[str, float] = {}

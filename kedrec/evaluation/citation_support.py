@@ -1,4 +1,4 @@
-"""Citations judged by models: does the passage come near the sentence that cites it, and does it entail it?"""
+"""Citations scored by models: whether the passage is similar to the citing sentence, and whether it entails it."""
 
 import json
 import logging
@@ -25,12 +25,12 @@ log = logging.getLogger(__name__)
 
 _SAMPLE = Path(__file__).parents[1] / "sample"
 _EXCERPT = 32  # words, as `InstructionData` shows them by default
-_CHANCE = 0.05  # of the sample's sentences that pass against an excerpt shown for another disease
+_CHANCE = 0.05  # share of the sample's sentences above the threshold against an excerpt of another disease
 _ENTAILED = 0.5  # likelier than not
 
 
 def judged_answers(rows: Sequence[Mapping[str, Any]], encoder: str | None, entailment: str | None) -> dict[str, float]:
-    """Return `judged_citations` of the rows of a test, ``test/NAME`` -> number; nothing where nothing is cited.
+    """Return `judged_citations` of the rows of a test, ``test/NAME`` -> number; empty without citations.
 
     Args:
         rows: predictions.
@@ -47,11 +47,11 @@ def judged_answers(rows: Sequence[Mapping[str, Any]], encoder: str | None, entai
 def judged_citations(
     rows: Sequence[Mapping[str, Any]], encoder: Encoder | None = None, entailment: Entailment | None = None
 ) -> dict[str, float]:
-    """Return how many of the rationales' citations models find to be supported.
+    """Return the shares of citations that are supported according to models.
 
     Args:
         rows: predictions, as `kedrec.evaluation.citation_metrics.citing_metrics` takes them.
-        encoder: measures likeness; ``None`` leaves it out.
+        encoder: measures similarity; ``None`` leaves it out.
         entailment: an NLI model; ``None`` leaves it out.
 
     Returns:
@@ -74,7 +74,7 @@ def judged_citations(
 def judge_citations(
     rows: Sequence[Mapping[str, Any]], encoder: Encoder | None = None, entailment: Entailment | None = None
 ) -> list[Citation]:
-    """Return the citations of all rationales; those of a text that was shown have what the models say of them."""
+    """Return the citations of all rationales, with the scores of the models if the prompt has the cited text."""
     made = [citation for row in rows if "rationale" in row for citation in checked_citations(row)]
     read = [at for at, citation in enumerate(made) if citation.shown]
     said = [made[at].sentence for at in read]
@@ -92,10 +92,10 @@ def judge_citations(
 def likeness_threshold(encoder: Encoder, store: Store) -> float:
     """Return the cosine that 5 % of sentences reach against excerpts that were chosen for another disease.
 
-    Cosines of encoders do not compare. It is found on the sample, with the 717 citing sentences of its rationales and
-    the excerpts of the passages that they cite, and kept in the store. By all-MiniLM-L6-v2 it is 0.35: 93 % of the
-    sentences reach it against the excerpts that they cite, and 58 % against others on the same disease. So it tells
-    texts that are beside the point, not what is untrue of a drug.
+    Cosines of different encoders are not comparable. The threshold comes from the sample, from the 717 citing sentences
+    of its rationales and the excerpts that they cite. For all-MiniLM-L6-v2 it is 0.35: 93 % of the sentences reach it
+    against the excerpts that they cite, and 58 % against other excerpts on the same disease. So it detects texts off
+    the topic, but not false statements about a drug.
 
     Args:
         encoder: whose cosines.

@@ -15,15 +15,15 @@ _BATCH = 32  # pairs
 
 
 class Entailment:
-    """Judges pairs of a text, the premise, and a sentence, the hypothesis.
+    """Scores pairs of a text, the premise, and a sentence, the hypothesis.
 
     Args:
         model: a folder or a hub name of a sequence classifier, weights as safetensors, trained on natural language
             inference; its ``config.json`` names the label, in ``id2label``: one that begins with "entail".
-        trust_remote_code: run Python code that comes with the model; only for models whose code you have read.
+        trust_remote_code: whether to run Python code of the model; only for models whose code you have read.
 
     Raises:
-        KedrecError: the model is not there, is damaged, has no classifier, or none of its labels is entailment.
+        KedrecError: the model is missing or damaged, has no classifier, or no label for entailment.
     """
 
     def __init__(self, model: str, trust_remote_code: bool = False) -> None:
@@ -37,15 +37,15 @@ class Entailment:
         positions = int(getattr(self._model.config, "max_position_embeddings", _MOST_TOKENS))
         self._most = min(_MOST_TOKENS, int(self._tokenizer.model_max_length), positions)
         cuda = torch.cuda.is_available()
-        # Each process of a node has a GPU of its own, whether it sees that one alone or all of them.
+        # Each process of a node uses another GPU, whether it sees only that one or all of them.
         self._device = torch.device("cuda", local_number() % torch.cuda.device_count()) if cuda else torch.device("cpu")
         self._model.eval().to(self._device)
 
     def probabilities(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """Return the probability that each premise entails its hypothesis, ``(pairs,)``.
 
-        A premise is cut at its end to what the model can read beside the hypothesis, which never is: one that leaves
-        no room is entailed by nothing, 0.
+        A premise is truncated to fit the model's context beside the hypothesis. A hypothesis is never truncated: if it
+        leaves no room, the probability is 0.
 
         Args:
             pairs: premise and hypothesis of each.
@@ -98,9 +98,7 @@ def _load(model: str, trust_remote_code: bool) -> tuple[Any, Any]:
             "classifier with safetensors"
         ) from fault
     if missing := sorted(report["missing_keys"]):
-        raise KedrecError(
-            f"entailment {model!r}: its weights lack {missing[0]!r}: it was not trained to classify; name an NLI model"
-        )
+        raise KedrecError(f"entailment {model!r}: its weights lack {missing[0]!r}, the classifier; name an NLI model")
     if tokenizer.pad_token is None:
         raise KedrecError(f"entailment {model!r}: its tokenizer has no padding token; name an NLI model that has one")
     return tokenizer, classifier
@@ -110,7 +108,7 @@ def _entailment_row(model: str, labels: dict[int, str]) -> int:
     rows = [row for row, label in labels.items() if label.lower().startswith("entail")]
     if len(rows) != 1:
         raise KedrecError(
-            f"entailment {model!r}: one of its labels must begin with 'entail', and it has {list(labels.values())}; "
+            f"entailment {model!r}: labels {list(labels.values())}; expected one that begins with 'entail'; "
             "name an NLI model, or name its labels in id2label of its config.json"
         )
     return rows[0]

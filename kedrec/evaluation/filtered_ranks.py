@@ -12,15 +12,15 @@ from kedrec.evaluation.ranking_batch import RankingBatch
 from kedrec.runtime.environment import can_compile, fused
 
 MEMORY = 1 << 26
-"""Bytes that may be held beside the scores, unless one triple alone needs more."""
+"""Memory beside the scores, bytes; one triple may need more."""
 
 _HITS = (1, 3, 10)
-_WORTH = 1 << 24  # comparisons of a batch: below, starting inductor takes longer than it saves
+_WORTH = 1 << 24  # comparisons of a batch from which compilation saves time
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Where true answers stand among their rivals, the other candidates.
+    """Numbers of rivals, the other candidates, above and tied with true answers.
 
     Attributes:
         greater: (triples,) int64, rivals that score above the true answer.
@@ -33,7 +33,7 @@ class Counts:
     candidates: Tensor
 
     def at(self, where: Tensor) -> Self:
-        """Return the counts of some triples: ``where`` is a mask (triples,) or places."""
+        """Return the counts of some triples: ``where`` is a mask (triples,) or indices."""
         return replace(self, greater=self.greater[where], equal=self.equal[where], candidates=self.candidates[where])
 
     @classmethod
@@ -47,9 +47,9 @@ class Counts:
 
 
 def ranking_metrics(counts: Counts) -> dict[str, float]:
-    """Return the means over the triples of `rank_metrics`; nothing where there are no triples.
+    """Return the means of `rank_metrics` over the triples; empty without triples.
 
-    A tied rival counts half, PyKEEN's "realistic" rank: the mean of the best and the worst that the tie allows.
+    A tied rival counts half, which gives PyKEEN's "realistic" rank: the mean of the best and the worst rank of the tie.
     """
     if not len(counts.greater):
         return {}
@@ -79,9 +79,9 @@ def count_rivals(scores: Tensor, batch: RankingBatch, *, typed: bool, filtered: 
 
     Args:
         scores: (queries, entities), higher is better.
-        batch: what was scored, on the same device.
+        batch: the queries, on the same device.
         typed: whether only ``batch.candidates`` are candidates, or every entity.
-        filtered: whether the other known true answers are left out.
+        filtered: whether other known true answers are left out.
         memory: bytes, see `MEMORY`.
 
     Returns:
@@ -113,7 +113,7 @@ def count_rivals(scores: Tensor, batch: RankingBatch, *, typed: bool, filtered: 
 
 
 def _compare(scores: Tensor, query: Tensor, answer: Tensor, columns: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return how many scores of each triple's query are above and equal to its answer's, ``(triples,)`` each."""
+    """Return how many scores are above and equal to the score of each answer, ``(triples,)`` each."""
     rivals = scores[query] if columns is None else scores[query[:, None], columns]
     above, least = rivals > answer[:, None], rivals >= answer[:, None]
     greater = above.sum(dim=1, dtype=torch.int32)
@@ -121,22 +121,22 @@ def _compare(scores: Tensor, query: Tensor, answer: Tensor, columns: Tensor | No
 
 
 def _comparison(device: str, work: int) -> Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]:
-    """Return `_compare`, fused into one pass without temporaries where there are enough comparisons to be worth it."""
+    """Return `_compare`, compiled into one pass without temporaries if there are enough comparisons."""
     return fused(_compare, dynamic=True) if work >= _WORTH and can_compile(device) else _compare
 
 
 def without_known_elsewhere(batch: RankingBatch) -> RankingBatch:
-    """Return the batch with those known answers alone that are candidates."""
+    """Return the batch with only those known answers that are candidates."""
     inside = torch.isin(batch.known, batch.candidates)
     return replace(batch, known_query=batch.known_query[inside], known=batch.known[inside])
 
 
 def chunks(batch: RankingBatch, each: int, memory: int) -> Sequence[Tensor]:
-    """Return places of triples in runs that need about ``memory`` bytes.
+    """Return indices of triples in chunks that need about ``memory`` bytes each.
 
     Args:
-        batch: the triples and their known answers, of which a hub has thousands.
-        each: bytes that a triple needs beside its known answers.
+        batch: triples with their known answers, thousands for a hub.
+        each: bytes of a triple beside its known answers.
         memory: bytes.
     """
     start, stop = _span_of_known(batch, batch.query)
@@ -146,14 +146,14 @@ def chunks(batch: RankingBatch, each: int, memory: int) -> Sequence[Tensor]:
 
 
 def other_answers(batch: RankingBatch, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the known true answers of the queries that some triples ask, but the triple's own.
+    """Return the other known true answers to the queries of some triples.
 
     Args:
-        batch: of which triples and known answers are.
-        rows: (chunk,) places of triples.
+        batch: with triples and known answers.
+        rows: (chunk,) indices of triples.
 
     Returns:
-        Places in ``rows`` and entities, (found,) each.
+        Indices into ``rows`` and entities, (found,) each.
     """
     start, stop = _span_of_known(batch, batch.query[rows])
     owner = torch.arange(len(rows), device=rows.device).repeat_interleave(stop - start)
@@ -164,14 +164,14 @@ def other_answers(batch: RankingBatch, rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _span_of_known(batch: RankingBatch, query: Tensor) -> tuple[Tensor, Tensor]:
-    """Return where the known answers of each query begin and end in ``batch.known``."""
+    """Return the start and end of each query's known answers in ``batch.known``."""
     return torch.searchsorted(batch.known_query, query), torch.searchsorted(batch.known_query, query, right=True)
 
 
 def _refuse_nan(scores: Tensor) -> None:
-    """Raise a KedrecError where a score is not a number: no comparison with it holds, so it would rank first."""
+    """Refuse scores that are NaN: each comparison with NaN is false, so that it would rank first."""
     if broken := int(scores.amax(dim=1).isnan().count_nonzero()):
         raise KedrecError(
-            f"{broken} of {len(scores)} queries got a score that is not a number: training diverged; "
+            f"{broken} of {len(scores)} queries have a score that is not a number: training diverged; "
             "lower the learning rate, or go back to an earlier checkpoint"
         )

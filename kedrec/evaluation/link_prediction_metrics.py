@@ -1,4 +1,4 @@
-"""The link-prediction metrics of whole test sets, from batches in any order."""
+"""Link-prediction metrics of test sets, collected from batches in any order."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
@@ -23,16 +23,15 @@ _DISEASE = "Disease::"
 
 
 class RankingReport:
-    """Collects the ranks of a model's answers, each side of a triple an answer, and sums them up.
+    """Collects the ranks of true answers, one for each side of a triple, and computes metrics.
 
-    The result is the same to the last bit whatever the batches and their order; an answer added twice counts once.
+    The result does not depend on the batches and their order, to the last bit; an answer added twice counts once.
 
     Args:
-        seed: of the draws of the 50-candidate protocol.
+        seed: of the 50-candidate protocol.
         relations: names of the relations, in the order of their rows.
-        entities: names of the entities, in the order of their rows; ``None`` where they are not those of the graph, and
-            for a report without intervals.
-        memory: bytes that may be held beside the scores of a batch, unless one triple alone needs more.
+        entities: names of the entities, in the order of their rows; ``None`` for a report without intervals.
+        memory: bytes beside the scores of a batch; one triple may need more.
     """
 
     def __init__(
@@ -51,9 +50,9 @@ class RankingReport:
 
         Args:
             scores: (queries, entities), higher is better, on the device of the batch.
-            batch: what was scored.
-            sampled: whether the answers go into the 50-candidate protocol too. It keeps 2 KB an answer.
-            matched: whether they are ranked among candidates of about their degree too, which the batch has to tell.
+            batch: the queries.
+            sampled: whether to add the answers to the 50-candidate protocol too, which stores 2 KB an answer.
+            matched: whether to rank them also among candidates of similar degree, which the batch must have.
 
         Raises:
             KedrecError: a score is not a number.
@@ -70,24 +69,24 @@ class RankingReport:
                 self._draws[batch.name, variant].append((number, draws))
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics, of the answers of all processes, by flat names; each process must call it.
+        """Return the metrics of the answers of all processes, by flat names; each process must call it.
 
-        With SET the name of a test set, and METRIC one of those of `ranking_metrics`, filtered:
+        SET is the name of a test set, and METRIC a filtered metric of `ranking_metrics`:
 
-        * ``SET/n``: distinct triples.
-        * ``SET/all/METRIC``: among all entities, both sides; ``SET/all/head/METRIC`` and ``SET/all/tail/METRIC``: where
-          that side is missing, with ``n``, the number of answers.
+        * ``SET/n``: number of distinct triples.
+        * ``SET/all/METRIC``: among all entities, both sides; ``SET/all/head/METRIC`` and ``SET/all/tail/METRIC``: for
+          the missing side, with ``n``, the number of answers.
         * ``SET/typed/…``: the same among the entities of the answer's type.
         * ``SET/typed/relation/NAME/…`` and ``SET/typed/degree/BUCKET/…``: ``mrr``, ``hits@10`` and ``n``, the number of
-          answers, by relation and by the training degree of the true answer; those that occur.
-        * ``SET/degree_matched/METRIC`` and ``SET/degree_matched/n``: of the answers that were added so, among
-          candidates of about their degree; ``SET/by_degree/METRIC``: of the same answers, what a ranking by degree
-          alone gets, among all of their type.
-        * ``SET/lladr_published/…`` and ``SET/lladr_filtered/…``: what `sampled_metrics` returns.
+          answers, by relation and by the training degree of the true answer.
+        * ``SET/degree_matched/METRIC`` and ``SET/degree_matched/n``: for answers added with ``matched``, among
+          candidates of similar degree; ``SET/by_degree/METRIC``: a ranking of the same answers by degree alone, among
+          all entities of their type.
+        * ``SET/lladr_published/…`` and ``SET/lladr_filtered/…``: see `sampled_metrics`.
 
-        Where entities have names, ``SET/diseases``: how many diseases the answers are of; and of each METRIC the 95 %
-        interval over diseases, ``METRIC_low`` and ``METRIC_high``. An answer is of the disease in its triple, of two
-        diseases of the tail; a triple without one counts as of its tail.
+        If entities have names: ``SET/diseases``, the number of diseases, and the 95 % interval over diseases of each
+        METRIC, ``METRIC_low`` and ``METRIC_high``. The disease of an answer is that in its triple; of two diseases the
+        tail; without any the tail too.
         """
         found: dict[str, float] = {}
         diseases: dict[str, tuple[Tensor, Tensor]] = {}
@@ -109,10 +108,10 @@ class RankingReport:
         return found
 
     def records(self) -> list[dict[str, Any]]:
-        """Return a row for each answer of all processes; each process must call it, of named entities alone.
+        """Return a row for each answer of all processes; each process must call it; entities must have names.
 
-        Each has ``set``, ``head``, ``relation``, ``tail``, the side that is ``missing``, ``disease`` (empty where the
-        triple has none), and the filtered ranks among ``all`` entities and among the ``typed`` ones, ties half.
+        Each row has ``set``, ``head``, ``relation``, ``tail``, the ``missing`` side, ``disease`` (empty if the triple
+        has none), and the filtered ranks among ``all`` entities and among those of the answer's type, ``typed``.
         """
         assert self._entities is not None
         rows = []
@@ -138,7 +137,7 @@ class RankingReport:
         return rows
 
     def _diseases(self, answers: Tensor) -> Tensor:
-        """Return the row of the disease that each answer is of, else that of the tail: ``(answers,)``."""
+        """Return the row of the disease of each answer, else of the tail: ``(answers,)``."""
         assert self._entities is not None
         number, _, given, target, *_ = answers
         head, tail = torch.where(number % 2 == 1, torch.stack([given, target]), torch.stack([target, given]))

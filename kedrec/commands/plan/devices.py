@@ -1,16 +1,16 @@
-"""What devices can do, and how long so many operations then take."""
+"""Peak performance of devices, and the time of a number of operations."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Device:
-    """What one device can do, dense, by its data sheet.
+    """Peak performance of one device without sparsity, by its data sheet.
 
     Attributes:
         flops_16: FLOP/s in bfloat16.
-        flops_32: FLOP/s in float32 without TF32, which torch does not use unless told to.
-        memory: bytes; 0 where it is the host's own.
+        flops_32: FLOP/s in float32 without TF32, which torch does not use by default.
+        memory: bytes; 0 for the host's memory.
         bandwidth: bytes/s of that memory.
     """
 
@@ -34,5 +34,5 @@ def device(name: str, cores: int = 1) -> Device:
 
 
 def seconds(operations: float, utilisation: float, peak: float, processes: int = 1) -> float:
-    """Return how long so many operations take at a share of the peak, FLOP/s, of each process's device."""
+    """Return the time of a number of operations, seconds, at a share of the peak (FLOP/s) of each process's device."""
     return operations / (utilisation * peak * processes)

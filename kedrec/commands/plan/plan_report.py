@@ -1,13 +1,13 @@
-"""What an experiment would take: ``python -m kedrec.fit EXPERIMENT [key=value ...] --plan``; nothing is loaded.
+"""Memory and time of an experiment: ``python -m kedrec.fit EXPERIMENT [key=value ...] --plan``; nothing is loaded.
 
---gpus N         processes, one a device; unless told as many as trainer.devices and trainer.num_nodes say
---gpu NAME       a100, h100, h200 or cpu; h100 unless told
---peak-tflops X  of a device that is none of these, or that you measured
---mfu X          share of the peak that is reached; 0.4 unless told
---steps N        optimizer steps, where trainer.max_steps does not tell
---tokens N       of a conversation; unless told data.init_args.prompt.max_tokens, the most that the data let through
---supervised N   of these, those of the answer; unless told model.init_args.max_new_tokens and its end
---entities N     of a graph that is not there yet, with --relations N
+--gpus N         processes, one a device; default: trainer.devices times trainer.num_nodes
+--gpu NAME       a100, h100, h200 or cpu; default h100
+--peak-tflops X  peak of another device, or as you measured it
+--mfu X          share of the peak that is reached; default 0.4
+--steps N        optimizer steps, if trainer.max_steps is not set
+--tokens N       tokens of a conversation; default data.init_args.prompt.max_tokens, the most that the data allow
+--supervised N   tokens of the answer; default model.init_args.max_new_tokens and the end token
+--entities N     entities of a graph that is not there yet, with --relations N
 """
 
 import argparse
@@ -23,17 +23,17 @@ _COUNTS = ("gpus", "steps", "tokens", "supervised", "entities", "relations")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Its errors are one line, as all others."""
+    """A parser that reports an error in one line."""
 
     def error(self, message: str) -> NoReturn:
         raise KedrecError(f"--plan: {message}")
 
 
 def show_plan(arguments: Sequence[str]) -> None:
-    """Print the plan that a command line with ``--plan`` asks for.
+    """Print the plan of a command line with ``--plan``.
 
     Raises:
-        KedrecError: the experiment, an option or what it needs is wrong; one line.
+        KedrecError: the experiment or an option is wrong, or a file is missing.
     """
     parser = _Parser(
         prog="python -m kedrec.fit",
@@ -58,7 +58,7 @@ def show_plan(arguments: Sequence[str]) -> None:
 
 
 def plan_lines(experiment: Experiment, options: argparse.Namespace) -> list[str]:
-    """Return the plan of an experiment, line by line; ``options`` are those of `show_plan`."""
+    """Return the lines of the plan of an experiment; ``options`` are those of `show_plan`."""
     from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()

@@ -1,4 +1,4 @@
-"""Lines, tables and quantities of a plan, as a person reads them."""
+"""Lines, tables and quantities of a plan, as text."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,10 @@ GIB, MIB = 2**30, 2**20
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table, aligned, as Markdown has them."""
+    """Return the lines of an aligned Markdown table."""
     widths = [max(len(row[at]) for row in (header, *rows)) for at in range(len(header))]
 
-    def told(row: Sequence[str]) -> str:
+    def aligned(row: Sequence[str]) -> str:
         first, *others = (
             cell.ljust(width) if not at else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
@@ -17,12 +17,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         return f"| {' | '.join([first, *others])} |"
 
     rule = f"|{'|'.join('-' * (width + 2) if not at else '-' * (width + 1) + ':' for at, width in enumerate(widths))}|"
-    return [told(header), rule, *map(told, rows)]
+    return [aligned(header), rule, *map(aligned, rows)]
 
 
-def line(name: str, told: str) -> str:
+def line(name: str, text: str) -> str:
     """Return a line of a plan."""
-    return f"{name:12}{told}"
+    return f"{name:12}{text}"
 
 
 def number(size: float) -> str:

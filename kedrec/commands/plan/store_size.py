@@ -1,4 +1,4 @@
-"""What preparing an experiment's data would put into the store, as far as the sizes of files tell it."""
+"""The size of an experiment's artefacts in the store, estimated from the sizes of its files."""
 
 import json
 from pathlib import Path
@@ -10,14 +10,14 @@ from kedrec.kedrec_lm.question_settings import RetrievalSettings
 from kedrec.lladr.triple_data import TripleData
 from kedrec.sources.weights import BUNDLED_BASE, BUNDLED_ENCODER, encoder_folder
 
-_PACKED = 4.0  # what text packed by gzip or zstd grows by, about
+_PACKED = 4.0  # approximate size of text relative to its gzip or zstd file
 _TOKEN = 5.0  # bytes of text a token, about
-_LINKS = 144  # bytes a vector that hnswlib keeps beside it, with 16 links a node
+_LINKS = 144  # bytes that hnswlib stores beside a vector, with 16 links a node
 _BASE = 272e6  # bytes of the bundled base: 134.5 million weights in 16 bits, and its tokenizer
 
 
 def store_lines(data: LightningDataModule) -> list[str]:
-    """Return a line for each kind of artefact: what is known of its size."""
+    """Return a line for each kind of artefact with its size, as far as it is known."""
     lines = []
     if isinstance(data, QuestionData):
         if data.base == BUNDLED_BASE:
@@ -29,7 +29,7 @@ def store_lines(data: LightningDataModule) -> list[str]:
         lines.append(_graph_line(data.graph_path))
         if "text" in data.anchors.sources:
             lines.append("vectors of the entities' texts: known when the graph is read")
-    return ["", "the store, of what files tell:", *(f"  {told}" for told in lines)] if lines else []
+    return ["", "the store, estimated from files:", *(f"  {text}" for text in lines)] if lines else []
 
 
 def _graph_line(path: str) -> str:
@@ -55,7 +55,7 @@ def _texts_line(texts: str | None, retrieval: RetrievalSettings) -> str:
 
 
 def _width(encoder: str) -> int | None:
-    """Return the dimensions of an encoder that lies here; ``None`` for one that would be fetched."""
+    """Return the dimension of a local encoder; ``None`` for one that would be downloaded."""
     if encoder != BUNDLED_ENCODER and not Path(encoder).is_dir():
         return None
     config = json.loads((encoder_folder(encoder) / "config.json").read_text(encoding="utf-8"))
@@ -63,9 +63,9 @@ def _width(encoder: str) -> int | None:
 
 
 def _text_bytes(path: str) -> float | None:
-    """Return the bytes of the text in a file or in a folder's files, unpacked, about."""
-    place = Path(path)
-    files = [place] if place.is_file() else sorted(place.iterdir()) if place.is_dir() else []
+    """Return the approximate bytes of the unpacked text of a file, or of the files in a folder."""
+    named = Path(path)
+    files = [named] if named.is_file() else sorted(named.iterdir()) if named.is_dir() else []
     sizes = [file.stat().st_size * (_PACKED if file.suffix in (".gz", ".zst") else 1.0) for file in files]
     return sum(sizes) if sizes else None
 
