@@ -93,15 +93,15 @@ def write(kinds, folder: Path) -> None:
 
 def show_by_kind(kinds, predictions: Path) -> None:
     """Print the metrics of the choice on the test pairs of each kind."""
-    from kedrec.evaluation.choice_metrics import selection_metrics
+    from kedrec.evaluation.choice_metrics import choice_metrics
 
     rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
     print("| tested on | pairs | F1 | interval | flip rate | nearest passage |\n|---|---|---|---|---|---|")
     for kind, pairs in kinds.items():
         wanted = Counter(f"{p.disease}|{p.relevant}|{p.irrelevant}" for p in pairs if p.split == "test")
-        found = selection_metrics([row for row in rows if row["pair"] in wanted])
+        found = choice_metrics([row for row in rows if row["pair"] in wanted])
         bounds = f"{found['f1_low']:.3f}-{found['f1_high']:.3f}"
-        shown = f"{found['f1']:.3f} | {bounds} | {found['flip_rate']:.3f} | {found['control_nearest_passage']:.3f}"
+        shown = f"{found['f1']:.3f} | {bounds} | {found['flip_rate']:.3f} | {found['heuristic_nearest_passage']:.3f}"
         print(f"| {kind} | {len(wanted)} | {shown} |")
 
 

@@ -63,7 +63,7 @@ def evaluate(run: FinishedRun) -> dict[str, float]:
     }
     place = run.path / "evaluations" / run.id
     _write(place, run, numbers, results.answers, record)
-    show(numbers, place, "evaluation")
+    show(numbers, place, built.model.closing_metrics(numbers), "evaluation")
     for note in notes.values():
         print(note)
     if not run.overrides:

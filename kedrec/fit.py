@@ -41,7 +41,7 @@ def fit(experiment: Experiment) -> dict[str, float]:
         elif is_first():
             print("this run is finished; its results:")
         if is_first():
-            show(metrics, run.path)
+            show(metrics, run.path, run.closing_metrics())
     return metrics
 
 

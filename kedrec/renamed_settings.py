@@ -1,4 +1,4 @@
-"""Class paths and keys of settings that have other names now.
+"""Class paths, keys and values of settings that have other names now.
 
 The settings of an old run folder are translated when they are read. In an experiment, in a sweep or on the command line
 an old name is an error that says the new one.
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from kedrec.errors import KedrecError
+from kedrec.evaluation.renamed_results import RENAMED_AUDITS
 
 MOVED_CLASSES = {
     "kedrec.callbacks.KeepLast": "kedrec.training.checkpoints.KeepLast",
@@ -113,15 +114,25 @@ An old key may be the name of the present group, ``{"split": "split.file"}``: it
 mapping.
 """
 
+RENAMED_VALUES: dict[str, dict[str, dict[str, str]]] = {
+    class_path: {"evaluation.audits": RENAMED_AUDITS}
+    for class_path in (
+        "kedrec.kedrec_lm.instruction_data.InstructionData",
+        "kedrec.kedrec_lm.exprxrec.ExpRxRec",
+        "kedrec.mimic.pairwise_data.MimicPairwise",
+    )
+}
+"""Present class path -> (present key of a list in its ``init_args`` -> (old entry -> present entry))."""
+
 
 def translated(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a run folder with present class paths and keys; settings without old names as they are."""
+    """Return the settings of a run folder with present names; settings without old names as they are."""
     found: dict[str, Any] = _translated(settings)
     return found
 
 
 def check_names(settings: Mapping[str, Any], origin: Callable[[str], str]) -> None:
-    """Refuse old class paths and keys.
+    """Refuse old class paths, keys and values.
 
     Args:
         settings: composed and resolved.
@@ -138,6 +149,11 @@ def check_names(settings: Mapping[str, Any], origin: Callable[[str], str]) -> No
         for old, new in _old_keys(class_path, node.get("init_args")).items():
             key = f"{path}.init_args.{old}"
             raise KedrecError(f"{origin(key)}: {key}: this key has a new name; write {path}.init_args.{new}")
+        for setting, table in RENAMED_VALUES.get(class_path, {}).items():
+            key = f"{path}.init_args.{setting}"
+            for old in _entries(node.get("init_args"), setting):
+                if old in table:
+                    raise KedrecError(f"{origin(key)}: {key}: {old} has a new name; write {table[old]}")
 
 
 def _objects(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -164,6 +180,14 @@ def _old_keys(class_path: str, arguments: Any) -> dict[str, str]:
     }
 
 
+def _entries(arguments: Any, key: str) -> list[Any]:
+    """Return the list at a dotted key; nothing where there is no list."""
+    node = arguments
+    for name in key.split("."):
+        node = node.get(name) if isinstance(node, Mapping) else None
+    return list(node) if isinstance(node, list) else []
+
+
 def _translated(node: Any) -> Any:
     if isinstance(node, list):
         return [_translated(value) for value in node]
@@ -176,6 +200,9 @@ def _translated(node: Any) -> Any:
         values = {new: content["init_args"].pop(old) for old, new in renamed.items()}
         for key, value in values.items():
             _set(content["init_args"], key.split("."), value)
+        for key, table in RENAMED_VALUES.get(content["class_path"], {}).items():
+            if entries := _entries(content.get("init_args"), key):
+                _set(content["init_args"], key.split("."), [table.get(entry, entry) for entry in entries])
     return content
 
 

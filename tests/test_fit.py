@@ -48,17 +48,17 @@ def test_the_test_is_audited_and_what_is_held_out_is_written_down(unbroken):
     again = [(row["audit"], row["pair"], row["swapped"]) for row in asked]
     assert len(set(again)) == len(again)
     counts = {audit: sum(row["audit"] == audit for row in asked) for audit in {row["audit"] for row in asked}}
-    assert {name: counts[name] for name in ("closed_book", "exchanged", "blinded", "validation")} == {
+    assert {name: counts[name] for name in ("closed_book", "passages_exchanged", "names_masked", "validation")} == {
         "closed_book": 6,
-        "exchanged": 6,
-        "blinded": 6,
+        "passages_exchanged": 6,
+        "names_masked": 6,
         "validation": 4,
     }
     assert {row["audit"] for row in base} == {"closed_book"}
     metrics = json.loads((folder / "metrics.json").read_text())
     assert {
-        "test/evidence_followed",
-        "test/memorised",
+        "test/evidence_sensitivity",
+        "test/parametric_knowledge",
         "test/temperature",
         "test/unknown_to_base_pairs",
     } <= metrics.keys()

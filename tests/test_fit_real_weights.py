@@ -41,7 +41,7 @@ def test_the_default_job_learns(real_run, pairs):
     assert metrics["test/pairs"] == sum(pair.split == "test" for pair in pairs)
     assert metrics["test/f1"] > metrics["base/f1"]
     assert metrics["test/rougeL"] > metrics["base/rougeL"]
-    assert metrics["test/citing"] > metrics["base/citing"]
+    assert metrics["test/citing_rationales"] > metrics["base/citing_rationales"]
     assert json.loads((real_run / "provenance.json").read_text())["peak_memory_bytes"] < 6 * 2**30
 
 

@@ -10,6 +10,7 @@ from kedrec.config import compose
 from kedrec.errors import KedrecError
 from kedrec.renamed_settings import MOVED_CLASSES, RENAMED_KEYS, translated
 from kedrec.training.loaded_run import open_run
+from tests.support.command_process import REPOSITORY
 
 DATA = "kedrec.lladr.triple_data.TripleData"
 
@@ -55,6 +56,25 @@ def test_old_settings_are_translated_wherever_they_stand(renamed):
         "teacher": {"model": {"class_path": "kedrec.llm.local_model.LocalModel"}},
         "seed": 0,
     }
+
+
+STUDENT_DATA = "kedrec.kedrec_lm.instruction_data.InstructionData"
+
+
+@pytest.mark.parametrize(
+    "old", [{"audits": ["blinded", "closed_book"]}, {"evaluation": {"audits": ["blinded", "closed_book"]}}]
+)
+def test_old_names_of_audits_are_translated_under_the_old_key_and_the_present_one(old):
+    found = translated({"data": {"class_path": STUDENT_DATA, "init_args": old}})
+    assert found["data"]["init_args"] == {"evaluation": {"audits": ["names_masked", "closed_book"]}}
+
+
+def test_an_old_name_of_an_audit_on_the_command_line_is_one_error():
+    with pytest.raises(KedrecError) as fault:
+        compose(REPOSITORY / "experiments" / "both_sources.yaml", ["data.init_args.evaluation.audits=[exchanged]"])
+    assert str(fault.value) == (
+        "command line: data.init_args.evaluation.audits: exchanged has a new name; write passages_exchanged"
+    )
 
 
 def test_settings_without_old_names_stay_as_they_are(renamed):

@@ -1,4 +1,4 @@
-"""Robustness audits of a student's choice: its answers to counterfactual variants of the test questions."""
+"""Metrics of the robustness audits: how a student answers counterfactual forms of the test questions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,38 +14,47 @@ Pairs = dict[str, list[Row]]
 
 
 def audit_metrics(rows: Sequence[Row], audited: Sequence[Row]) -> dict[str, float]:
-    """Return the metrics of the audits in ``audited``, each with the bounds of its interval.
+    """Return the metrics of the robustness audits, each with its 95 % interval; of the audits that were made.
 
     Args:
-        rows: predictions of the test, two a pair.
+        rows: predictions of the test, two for each pair.
         audited: predictions of the counterfactual questions, with ``audit``.
 
     Returns:
-        ``flagged``: share of pairs with a passage that states the answer. ``f1_without_flagged``: F1 after removing
-        such passages; other pairs keep their answers. ``f1_without_passages``: F1 without any passage.
-        ``known_closed_book``: share of pairs that are right in both orders without passages. The next three exchange
-        the passages of the two drugs. ``evidence_followed``: share of pairs that then choose the other drug, in both
-        orders each time (evidence-sensitive); ``name_followed``: that choose the same drug (name-biased);
-        ``position_followed``: whose choice changes with the order, before or after (position-biased). ``f1_blinded``:
-        F1 with the names of the drugs masked; ``memorised``: F1 less ``f1_blinded``, the part due to the names.
+        The metrics below.
+
+        ``answer_stated``: share of pairs with a passage that states the answer. ``f1_without_stated_answers``: F1
+        without these passages; pairs that have none keep their answers. ``f1_without_passages``: F1 without any
+        passage. ``closed_book_consistent_accuracy``: share of pairs right in both orders without passages.
+
+        With the two drugs' passages exchanged, ``evidence_sensitivity``: share of pairs where the other drug is chosen,
+        in both orders; ``name_bias``: where the same drug is chosen; ``position_bias``: where the choice changes with
+        the order, before or after.
+
+        ``f1_names_masked``: F1 with the drugs' names masked; ``parametric_knowledge``: F1 less that, the gain from
+        knowing the names.
     """
-    asked = {audit: [row for row in audited if row["audit"] == audit] for audit in dict.fromkeys(_audits(audited))}
+    by_audit = {audit: [row for row in audited if row["audit"] == audit] for audit in dict.fromkeys(_audits(audited))}
     pairs = _by_pair(rows).values()
-    found = with_interval("flagged", pairs, _pairs_disease, lambda group: (bool(group[0]["telling"]), 1))
-    changed = {_question(row) for row in asked.get("without_flagged", ())}
-    if all(_question(row) in changed for row in rows if row["telling"]):
+    found = with_interval("answer_stated", pairs, _pairs_disease, lambda group: (_states_answer(group[0]), 1))
+    without_answers = by_audit.get("without_stated_answers", [])
+    changed = {_question(row) for row in without_answers}
+    if all(_question(row) in changed for row in rows if _states_answer(row)):
         unchanged = [row for row in rows if _question(row) not in changed]
-        found |= _f1("f1_without_flagged", [*asked.get("without_flagged", ()), *unchanged])
+        found |= _f1("f1_without_stated_answers", [*without_answers, *unchanged])
     bookless = closed_book(rows, audited)
     if bookless:
-        if "closed_book" in asked:
+        if "closed_book" in by_audit:
             found |= _f1("f1_without_passages", bookless)
         known = _by_pair(bookless).values()
-        found |= with_interval("known_closed_book", known, _pairs_disease, lambda group: (_right(group), 1))
-    if "exchanged" in asked:
-        found |= _followed(rows, asked["exchanged"])
-    if "blinded" in asked:
-        found |= _f1("f1_blinded", asked["blinded"]) | _drop("memorised", rows, asked["blinded"])
+        right = with_interval(
+            "closed_book_consistent_accuracy", known, _pairs_disease, lambda group: (_right(group), 1)
+        )
+        found |= right
+    if "passages_exchanged" in by_audit:
+        found |= _counterfactual(rows, by_audit["passages_exchanged"])
+    if masked := by_audit.get("names_masked"):
+        found |= _f1("f1_names_masked", masked) | _drop("parametric_knowledge", rows, masked)
     return found
 
 
@@ -55,16 +64,16 @@ def closed_book(rows: Sequence[Row], audited: Sequence[Row]) -> list[Row]:
 
 
 def unknown_to_base(rows: Sequence[Row], base_rows: Sequence[Row], base_audited: Sequence[Row]) -> dict[str, float]:
-    """Return the F1 of a student on the pairs that its base did not know.
+    """Return a student's F1 on the pairs that its base did not know.
 
     Args:
         rows: the student's predictions of the test.
-        base_rows: predictions of the untrained base.
-        base_audited: answers of the untrained base to the counterfactual questions.
+        base_rows: the untouched base's.
+        base_audited: the untouched base's answers to the counterfactual questions.
 
     Returns:
-        ``f1_unknown_to_base`` with its bounds, and ``unknown_to_base_pairs``, the number of pairs that the base does
-        not get right in both orders without passages. Empty unless the base answered all pairs without passages.
+        ``f1_unknown_to_base`` with its interval, and ``unknown_to_base_pairs``: the number of pairs that the base does
+        not get right in both orders without passages. Nothing where the base did not answer all pairs without passages.
     """
     bookless = _by_pair(closed_book(base_rows, base_audited))
     if not _by_pair(rows).keys() <= bookless.keys():
@@ -74,22 +83,20 @@ def unknown_to_base(rows: Sequence[Row], base_rows: Sequence[Row], base_audited:
     return {**(_f1("f1_unknown_to_base", left) if left else {}), "unknown_to_base_pairs": float(len(unknown))}
 
 
-def _followed(rows: Sequence[Row], exchanged: Sequence[Row]) -> dict[str, float]:
+def _counterfactual(rows: Sequence[Row], exchanged: Sequence[Row]) -> dict[str, float]:
     before, after = _by_pair(rows), _by_pair(exchanged)
     both = [(before[pair], after[pair]) for pair in before if pair in after]
 
-    def follows(case: tuple[list[Row], list[Row]]) -> str:
+    def verdict(case: tuple[list[Row], list[Row]]) -> str:
         chosen = [{row["drugs"][row["choice"]] for row in group} for group in case]
         if max(map(len, chosen)) > 1:
-            return "position"
-        return "name" if chosen[0] == chosen[1] else "evidence"
+            return "position_bias"
+        return "name_bias" if chosen[0] == chosen[1] else "evidence_sensitivity"
 
-    def told(which: str) -> dict[str, float]:
-        return with_interval(
-            f"{which}_followed", both, lambda case: _pairs_disease(case[0]), lambda case: (follows(case) == which, 1)
-        )
+    def share(name: str) -> dict[str, float]:
+        return with_interval(name, both, lambda case: _pairs_disease(case[0]), lambda case: (verdict(case) == name, 1))
 
-    return {**told("evidence"), **told("name"), **told("position")}
+    return {**share("evidence_sensitivity"), **share("name_bias"), **share("position_bias")}
 
 
 def _drop(name: str, rows: Sequence[Row], changed: Sequence[Row]) -> dict[str, float]:
@@ -128,6 +135,10 @@ def _audits(rows: Iterable[Row]) -> list[str]:
 
 def _question(row: Row) -> tuple[str, bool]:
     return row["pair"], row["swapped"]
+
+
+def _states_answer(row: Row) -> bool:
+    return bool(row["answer_stating_passages"])
 
 
 def _right(group: Sequence[Row]) -> bool:

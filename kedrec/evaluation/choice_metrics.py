@@ -12,26 +12,35 @@ Row = Mapping[str, Any]
 _ALIKE = 2.0  # greatest ratio of the two drugs' degrees in a degree-matched pair
 
 
-def selection_metrics(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the metrics of the choice, all but the counts with their 95 % interval, ``NAME_low`` and ``NAME_high``.
+def choice_metrics(rows: Sequence[Row]) -> dict[str, float]:
+    """Return the metrics of the choice, each but the counts with its 95 % interval, ``NAME_low`` and ``NAME_high``.
 
     Args:
-        rows: predictions with ``pair``, ``drugs``, ``correct``, ``choice``, ``scores`` and ``swapped``; two a pair.
-            Metrics of heuristic baselines need ``controls``.
+        rows: predictions, two for each pair, with ``pair``, ``drugs``, ``correct``, ``choice``, ``scores`` and
+            ``swapped``. Metrics of heuristic baselines are computed from the rows that have ``heuristics``.
 
     Returns:
-        ``f1``: macro F1 of the chosen position (first, second), over all rows, so both orders: a model that always
-        answers "first" gets 1/3. ``accuracy``: of the same rows. ``f1_given_order``: F1 of the stored order alone, as
-        in a test set of single questions. ``flip_rate``: share of pairs whose chosen drug changes with the order.
-        ``consistent_accuracy``: share of pairs that are right in both orders. ``consistent_f1``: F1 that counts a pair
-        whose choice changes with the order as unanswered: that costs recall, not precision, and a model that always
-        answers "first" gets 0. ``accuracy_order_averaged``: accuracy of the drug with the higher log-probability summed
-        over both orders. ``f1_degree_matched``: F1 of the pairs whose drugs have similar numbers of edges, at most in
-        the ratio 2, so that popularity does not help; ``degree_matched_pairs``: number of such pairs. ``control_NAME``:
-        accuracy of a heuristic baseline, ties counted half; its choice does not depend on the order, so that this is
-        its macro F1 as well. ``control_NAME_pairs``: the number of pairs to which it applies, if not all.
-        ``control_agreement``: share of the rows in which the model agrees with ``nearest_passage``, ties counted half.
-        ``pairs``, ``diseases``: their numbers; diseases are resampled.
+        The metrics below.
+
+        ``f1``: macro F1 of the chosen position (first, second), over all rows, hence over both orders: a model that
+        always chooses the first drug gets 1/3. ``accuracy``: share of right choices, over the same rows.
+        ``f1_given_order``: F1 over the stored order alone, as a test set of single questions gives it.
+
+        ``flip_rate``: share of pairs whose chosen drug changes with the order. ``consistent_accuracy``: share of pairs
+        that are right in both orders. ``consistent_f1``: F1 where a pair whose choice changes with the order has no
+        answer: that costs recall, not precision, and a model that always chooses the first drug gets 0.
+        ``accuracy_order_averaged``: share of pairs whose relevant drug has the higher log-probability, summed over the
+        two orders.
+
+        ``f1_degree_matched``: F1 over the pairs whose drugs have similar degrees, one at most twice the other, so that
+        popularity does not help; ``degree_matched_pairs``: their number.
+
+        ``heuristic_NAME``: accuracy of a heuristic baseline, ties counted half; its choice does not depend on the
+        order, so that this is its macro F1 as well. ``heuristic_NAME_pairs``: number of pairs that it has scores for,
+        where not all. ``agreement_with_nearest_passage``: share of the rows where the model chooses as that baseline
+        does, ties counted half.
+
+        ``pairs``, ``diseases``: their numbers. Intervals resample diseases.
     """
     by_pair: dict[str, list[Row]] = {}
     for row in rows:
@@ -48,7 +57,7 @@ def selection_metrics(rows: Sequence[Row]) -> dict[str, float]:
         **with_interval("consistent_f1", both, _disease, consistent_f1_sums, f1_of),
         **with_interval("flip_rate", both, _disease, lambda group: (_drug(group[0]) != _drug(group[1]), 1)),
         **_degree_matched(pairs),
-        **_controls(given),
+        **_heuristic_baselines(given),
         **_agreement(rows),
         "pairs": float(len(pairs)),
         "diseases": float(len({disease_of(row) for row in given})),
@@ -88,7 +97,7 @@ def f1_of(sums: Values) -> Values:
 
 
 def _degree_matched(pairs: Sequence[Sequence[Row]]) -> dict[str, float]:
-    degrees = [group[0].get("controls", {}).get("degree") for group in pairs]
+    degrees = [group[0].get("heuristics", {}).get("degree") for group in pairs]
     if not any(degrees):
         return {}
     alike = [group for group, two in zip(pairs, degrees, strict=True) if two and max(two) <= _ALIKE * min(two)]
@@ -97,28 +106,31 @@ def _degree_matched(pairs: Sequence[Sequence[Row]]) -> dict[str, float]:
     return {**found, "degree_matched_pairs": float(len(alike))}
 
 
-def _controls(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the accuracy of each heuristic baseline, and its number of pairs if it does not apply to all."""
+def _heuristic_baselines(rows: Sequence[Row]) -> dict[str, float]:
+    """Return the accuracy of each heuristic baseline, and its number of pairs where it has no scores for some."""
     found: dict[str, float] = {}
-    for name in dict.fromkeys(name for row in rows for name in row.get("controls", ())):
-        asked = [row for row in rows if name in row.get("controls", ())]
-        right = [(row, _ruled(row, name, row["correct"])) for row in asked]
-        found |= with_interval(f"control_{name}", right, lambda one: disease_of(one[0]), lambda one: (one[1], 1))
-        if len(asked) < len(rows):
-            found[f"control_{name}_pairs"] = float(len(asked))
+    for name in dict.fromkeys(name for row in rows for name in row.get("heuristics", ())):
+        scored = [row for row in rows if name in row.get("heuristics", ())]
+        right = [(row, _preference(row, name, row["correct"])) for row in scored]
+        found |= with_interval(f"heuristic_{name}", right, lambda one: disease_of(one[0]), lambda one: (one[1], 1))
+        if len(scored) < len(rows):
+            found[f"heuristic_{name}_pairs"] = float(len(scored))
     return found
 
 
-def _agreement(rows: Sequence[Row], rule: str = "nearest_passage") -> dict[str, float]:
-    asked = [row for row in rows if rule in row.get("controls", ())]
-    if not asked:
+def _agreement(rows: Sequence[Row], baseline: str = "nearest_passage") -> dict[str, float]:
+    scored = [row for row in rows if baseline in row.get("heuristics", ())]
+    if not scored:
         return {}
-    return with_interval("control_agreement", asked, disease_of, lambda row: (_ruled(row, rule, row["choice"]), 1))
+    return with_interval(
+        f"agreement_with_{baseline}", scored, disease_of, lambda row: (_preference(row, baseline, row["choice"]), 1)
+    )
 
 
-def _ruled(row: Row, rule: str, drug: int) -> float:
-    """Return 1 if a heuristic baseline chooses ``drug``, 1/2 for a tie, else 0."""
-    lead = row["controls"][rule][drug] - row["controls"][rule][1 - drug]
+def _preference(row: Row, baseline: str, drug: int) -> float:
+    """Return 1 where a heuristic baseline chooses ``drug``, 1/2 for a tie, else 0."""
+    scores = row["heuristics"][baseline]
+    lead = scores[drug] - scores[1 - drug]
     return 0.5 if lead == 0 else float(lead > 0)
 
 

@@ -72,22 +72,22 @@ def checked_citations(row: Mapping[str, Any], rationale: str = "rationale") -> l
     return [check(sentence, written) for sentence in said for written in dict.fromkeys(cited(sentence))]
 
 
-def citing_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return how far the cited passages support the rationales.
+def citation_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return how well the cited passages support the rationales.
 
-    The teacher may have read more than the excerpts in the prompt. So its own rationales are measured against the
-    excerpts too: a model that repeats its teacher word by word gets those numbers.
+    The teacher may have read more than the excerpts that the student is shown. The metrics of the teacher's citations
+    against these excerpts are returned too: a model that repeats its teacher word by word gets them.
 
     Args:
         rows: predictions; those with a ``rationale`` count, with the fields that `checked_citations` reads and
             ``reference``.
 
     Returns:
-        ``citation_support``: share of citations whose passage exists and supports the sentence; absent without any
-        citation. ``citation_misattributed``: share of citations whose sentence attributes to one drug what the text
-        states of the other. ``faithful``: share of rationales that cite and whose citations are all supported; absent
-        without any passage. The same with ``_reference`` for the teacher's rationales. Each with its 95 % interval
-        ``_low``, ``_high``, resampled by disease.
+        ``citation_support``: share of citations that exist and support their sentence; absent without citations.
+        ``citation_misattribution``: share of citations whose sentence names one of the two drugs and whose passage
+        names only the other. ``all_citations_supported``: share of rationales with at least one citation whose
+        citations are all supported; absent where no passage was shown. ``NAME_reference``: the same of the teacher's
+        rationales. Each with its 95 % interval ``_low``, ``_high``, whole diseases resampled.
     """
     explained = [row for row in rows if "rationale" in row]
     found: dict[str, float] = {}
@@ -95,10 +95,10 @@ def citing_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         checked = [checked_citations(row, field) for row in explained]
         made = [citation for citations in checked for citation in citations]
         found |= shares(f"citation_support{ending}", made, lambda citation: citation.supported)
-        found |= shares(f"citation_misattributed{ending}", made, lambda citation: citation.misattributed)
+        found |= shares(f"citation_misattribution{ending}", made, lambda citation: citation.misattributed)
         if any(row["passages"] for row in explained):
             found |= with_interval(
-                f"faithful{ending}",
+                f"all_citations_supported{ending}",
                 zip(explained, checked, strict=True),
                 lambda one: disease_of(one[0]),
                 lambda one: (bool(one[1]) and all(citation.supported for citation in one[1]), 1),

@@ -1,4 +1,4 @@
-"""Citations scored by models: whether the passage is similar to the citing sentence, and whether it entails it."""
+"""Citations scored by models: is the passage similar to the sentence that cites it, and does it entail it?"""
 
 import json
 import logging
@@ -29,8 +29,8 @@ _CHANCE = 0.05  # share of the sample's sentences above the threshold against an
 _ENTAILED = 0.5  # likelier than not
 
 
-def judged_answers(rows: Sequence[Mapping[str, Any]], encoder: str | None, entailment: str | None) -> dict[str, float]:
-    """Return `judged_citations` of the rows of a test, ``test/NAME`` -> number; empty without citations.
+def answers_support(rows: Sequence[Mapping[str, Any]], encoder: str | None, entailment: str | None) -> dict[str, float]:
+    """Return `citation_support_metrics` of the rows of a test, ``test/NAME`` -> number; nothing without citations.
 
     Args:
         rows: predictions.
@@ -40,30 +40,30 @@ def judged_answers(rows: Sequence[Mapping[str, Any]], encoder: str | None, entai
     if encoder is None or not any(checked_citations(row) for row in rows if "rationale" in row):
         return {}
     nli = Entailment(entailment) if entailment is not None else None
-    found = judged_citations(rows, Encoder(encoder), nli)
+    found = citation_support_metrics(rows, Encoder(encoder), nli)
     return {f"test/{name}": value for name, value in found.items()}
 
 
-def judged_citations(
+def citation_support_metrics(
     rows: Sequence[Mapping[str, Any]], encoder: Encoder | None = None, entailment: Entailment | None = None
 ) -> dict[str, float]:
-    """Return the shares of citations that are supported according to models.
+    """Return the shares of the rationales' citations that models score as supported.
 
     Args:
-        rows: predictions, as `kedrec.evaluation.citation_metrics.citing_metrics` takes them.
-        encoder: measures similarity; ``None`` leaves it out.
-        entailment: an NLI model; ``None`` leaves it out.
+        rows: predictions, as `kedrec.evaluation.citation_metrics.citation_metrics` takes them.
+        encoder: a bi-encoder; ``None`` leaves its metrics out.
+        entailment: an NLI model; ``None`` leaves its metric out.
 
     Returns:
-        ``citation_embedding_support``: share of the citations that exist and whose sentence and text have a cosine of
-        ``citation_embedding_threshold`` or more, see `likeness_threshold`. ``citation_entailment``: share that exist
-        and whose text entails the sentence with a probability above 0.5. Both with their 95 % interval ``_low``,
-        ``_high``, diseases resampled whole; none where no citation was made.
+        ``citation_embedding_support``: share of citations that exist and whose sentence and excerpt have a cosine of
+        at least ``citation_embedding_threshold``, see `similarity_threshold`. ``citation_entailment``: share of
+        citations that exist and whose excerpt entails the sentence with a probability above 0.5. Both with their 95 %
+        interval ``_low``, ``_high``, whole diseases resampled; nothing without citations.
     """
     found: dict[str, float] = {}
-    made = judge_citations(rows, encoder, entailment)
+    made = scored_citations(rows, encoder, entailment)
     if encoder is not None and made:
-        least = likeness_threshold(encoder, Store())
+        least = similarity_threshold(encoder, Store())
         found |= shares("citation_embedding_support", made, lambda one: (one.similarity or 0.0) >= least and one.shown)
         found["citation_embedding_threshold"] = least
     if entailment is not None:
@@ -71,10 +71,10 @@ def judged_citations(
     return found
 
 
-def judge_citations(
+def scored_citations(
     rows: Sequence[Mapping[str, Any]], encoder: Encoder | None = None, entailment: Entailment | None = None
 ) -> list[Citation]:
-    """Return the citations of all rationales, with the scores of the models if the prompt has the cited text."""
+    """Return the citations of all rationales; those whose excerpt was shown carry the scores of the models."""
     made = [citation for row in rows if "rationale" in row for citation in checked_citations(row)]
     read = [at for at, citation in enumerate(made) if citation.shown]
     said = [made[at].sentence for at in read]
@@ -89,17 +89,18 @@ def judge_citations(
     return made
 
 
-def likeness_threshold(encoder: Encoder, store: Store) -> float:
+def similarity_threshold(encoder: Encoder, store: Store) -> float:
     """Return the cosine that 5 % of sentences reach against excerpts that were chosen for another disease.
 
-    Cosines of different encoders are not comparable. The threshold comes from the sample, from the 717 citing sentences
-    of its rationales and the excerpts that they cite. For all-MiniLM-L6-v2 it is 0.35: 93 % of the sentences reach it
-    against the excerpts that they cite, and 58 % against other excerpts on the same disease. So it detects texts off
-    the topic, but not false statements about a drug.
+    Cosines of different encoders cannot be compared, so each encoder has a threshold of its own. It is measured on the
+    sample, with the 717 citing sentences of its rationales and the excerpts of the passages that they cite. For
+    all-MiniLM-L6-v2 it is 0.35: 93 % of the sentences reach it against the excerpts that they cite, and 58 % against
+    other excerpts on the same disease. The threshold detects passages on another subject, not statements that are
+    untrue of a drug.
 
     Args:
-        encoder: whose cosines.
-        store: keeps the cosines of the sample.
+        encoder: computes the cosines.
+        store: holds the cosines of the sample.
     """
     diseases, said, texts = _sample_citations()
     key = {"encoder": encoder.identity, "citations": key_hash({"sentences": said, "texts": texts})}

@@ -23,9 +23,9 @@ def rationale_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         rows: predictions; those with a ``rationale`` count, with ``pair``, ``reference`` and ``passages``.
 
     Returns:
-        ``rouge1``, ``rouge2``, ``rougeL``: 0 to 100. ``citation_validity``: share of the citations that name a passage
-        that was shown, NaN if nothing was cited. ``citing``: share of rationales with at least one valid citation.
-        ``rationale_words``: mean length, words. Nothing where there is no rationale.
+        ``rouge1``, ``rouge2``, ``rougeL``: 0 to 100. ``citation_validity``: share of the citations whose number is that
+        of a passage shown, NaN if nothing was cited. ``citing_rationales``: share of rationales with at least one valid
+        citation. ``rationale_words``: mean length, words. Nothing where there is no rationale.
     """
     explained = [row for row in rows if "rationale" in row]
     if not explained:
@@ -39,7 +39,7 @@ def rationale_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {
         **found,
         **figure("citation_validity", totals[:, [valid, made]]),
-        **figure("citing", totals[:, [citing, rationales]]),
+        **figure("citing_rationales", totals[:, [citing, rationales]]),
         **figure("rationale_words", totals[:, [words, rationales]], bounds=(0.0, inf)),
     }
 

@@ -91,7 +91,7 @@ def compare_students(first: Sequence[Row], second: Sequence[Row]) -> dict[str, C
 
     Returns:
         ``f1`` and ``accuracy`` over both orders, an example a question; ``consistent_accuracy``, right in both orders,
-        and ``consistent_f1``, an example a pair. As `kedrec.evaluation.choice_metrics.selection_metrics` has them.
+        and ``consistent_f1``, an example a pair. As `kedrec.evaluation.choice_metrics.choice_metrics` has them.
 
     Raises:
         KedrecError: no question is common, or one that is was put with its drugs in another order.

@@ -24,9 +24,9 @@ class Question:
         swapped: whether this is the second of the two orders.
         reference: the teacher's rationale, citations as ``[1]`` of the passages shown.
         passages: ids of the passages shown, in the order of their numbers.
-        controls: for each heuristic baseline its score of each of the two drugs.
+        heuristics: for each heuristic baseline its score of each of the two drugs.
         texts: the shown text of each passage.
-        telling: ids of the shown passages that state the answer, in a test question.
+        answer_stating_passages: ids of the shown passages that state the answer, in a test question.
         audit: name of the counterfactual form; empty for the question itself.
     """
 
@@ -37,9 +37,9 @@ class Question:
     swapped: bool
     reference: str
     passages: tuple[str, ...]
-    controls: Mapping[str, tuple[float, float]]
+    heuristics: Mapping[str, tuple[float, float]]
     texts: tuple[str, ...] = ()
-    telling: tuple[str, ...] = ()
+    answer_stating_passages: tuple[str, ...] = ()
     audit: str = ""
 
 

@@ -67,7 +67,7 @@ class QuestionBuilder:
             swapped=swapped,
             reference="",
             passages=(),
-            controls={"nearest_passage": (first, second), **scores},
+            heuristics={"nearest_passage": (first, second), **scores},
         )
 
     def names(self, pair: Pair, swapped: bool) -> Names:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from kedrec.kedrec_lm.chat_encoding import ChatEncoder, Encoded
 from kedrec.kedrec_lm.heuristic_baselines import HeuristicBaseline
 from kedrec.kedrec_lm.question_builder import QuestionBuilder
-from kedrec.kedrec_lm.robustness_audits import Audit, counterfactual_question, flagged
+from kedrec.kedrec_lm.robustness_audits import Audit, answer_stating_passages, counterfactual_question
 from kedrec.splits.pairs import Pair
 from kedrec.splits.seeded_split import SPLITS
 
@@ -54,7 +54,8 @@ def encode_questions(
             question = builder.question(pair, swapped, baselines)
             if pair.split == "test":
                 names = builder.names(pair, swapped)
-                question = replace(question, telling=tuple(flagged(question, shown, names)))
+                stating = tuple(answer_stating_passages(question, shown, names))
+                question = replace(question, answer_stating_passages=stating)
                 for audit in audits:
                     if counterfactual := counterfactual_question(audit, question, shown, names):
                         audited.append(chat.encode(*counterfactual, rationales[pair]))

@@ -12,8 +12,8 @@ from kedrec.kedrec_lm.question_batches import Question
 from kedrec.text.spelling import spelt, which, words_of
 from kedrec.text.statements import states_treatment
 
-Audit = Literal["without_flagged", "closed_book", "exchanged", "blinded"]
-AUDITS: tuple[Audit, ...] = ("without_flagged", "closed_book", "exchanged", "blinded")
+Audit = Literal["without_stated_answers", "closed_book", "passages_exchanged", "names_masked"]
+AUDITS: tuple[Audit, ...] = ("without_stated_answers", "closed_book", "passages_exchanged", "names_masked")
 """The counterfactual forms of a test question. A further audit name, "validation", marks calibration questions."""
 
 _SHORTEST = 3  # characters of a name that is replaced in running text; shorter names have other meanings too
@@ -41,11 +41,11 @@ def counterfactual_question(
 ) -> QuestionForm | None:
     """Return the counterfactual form of a question; ``None`` where it would be the question itself.
 
-    ``without_flagged`` removes the passages that state the answer, and as many of the other drug, of the same sources,
-    so that neither drug can be recognised by a lack of passages. ``closed_book`` removes all passages. ``exchanged``
-    gives each drug the other's passages, with the drugs' names in them exchanged: a student that relies on the passages
-    chooses the other drug. ``blinded`` replaces the drugs' names by numbers without meaning, in question and passages:
-    a student that relies on parametric knowledge cannot use it.
+    ``without_stated_answers`` removes the passages that state the answer, and as many of the other drug, of the same
+    sources, so that neither drug can be recognised by a lack of passages. ``closed_book`` removes all passages.
+    ``passages_exchanged`` gives each drug the other's passages, with the drugs' names in them exchanged: a student that
+    relies on the passages chooses the other drug. ``names_masked`` replaces the drugs' names by numbers without
+    meaning, in question and passages: a student that relies on parametric knowledge cannot use it.
 
     Args:
         audit: which form.
@@ -53,27 +53,27 @@ def counterfactual_question(
         shown: the passages that it shows.
         names: of its disease and drugs.
     """
-    marked = replace(question, audit=audit, controls={})
-    if audit == "blinded":
-        return _blinded(marked, shown, names)
+    marked = replace(question, audit=audit, heuristics={})
+    if audit == "names_masked":
+        return _with_names_masked(marked, shown, names)
     if not shown:
         return None
     if audit == "closed_book":
         return marked, []
-    if audit == "exchanged":
-        return marked, _exchanged(question, shown, names)
-    rest = _without_flagged(question, shown, names)
+    if audit == "passages_exchanged":
+        return marked, _with_passages_exchanged(question, shown, names)
+    rest = _without_stated_answers(question, shown, names)
     return None if len(rest) == len(shown) else (marked, rest)
 
 
-def flagged(question: Question, shown: Sequence[Shown], names: Names) -> list[str]:
+def answer_stating_passages(question: Question, shown: Sequence[Shown], names: Names) -> list[str]:
     """Return the ids of the passages whose shown text states the answer of a question."""
     right, wrong = names.drugs[question.correct], names.drugs[1 - question.correct]
     return [passage.id for passage in shown if states_treatment(passage.text, names.disease, right, wrong)]
 
 
-def _without_flagged(question: Question, shown: Sequence[Shown], names: Names) -> list[Shown]:
-    leaking = set(flagged(question, shown, names))
+def _without_stated_answers(question: Question, shown: Sequence[Shown], names: Names) -> list[Shown]:
+    leaking = set(answer_stating_passages(question, shown, names))
     affected = {passage.source for passage in shown if passage.id in leaking}
     rest = [passage for passage in shown if passage.id not in leaking]
     counts = Counter((passage.source, passage.drug) for passage in rest)
@@ -86,14 +86,14 @@ def _without_flagged(question: Question, shown: Sequence[Shown], names: Names) -
     return balanced
 
 
-def _exchanged(question: Question, shown: Sequence[Shown], names: Names) -> list[Shown]:
+def _with_passages_exchanged(question: Question, shown: Sequence[Shown], names: Names) -> list[Shown]:
     first, second = question.drugs
     other = {first: second, second: first}
     rename = _Renaming(names, (second, first))
     return [replace(passage, drug=other[passage.drug], text=rename(passage.text)) for passage in shown]
 
 
-def _blinded(question: Question, shown: Sequence[Shown], names: Names) -> QuestionForm:
+def _with_names_masked(question: Question, shown: Sequence[Shown], names: Names) -> QuestionForm:
     first, second = _aliases(question)
     alias = dict(zip(question.drugs, (first, second), strict=True))
     rename = _Renaming(names, (first, second))

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from kedrec.errors import KedrecError
-from kedrec.evaluation.student_metrics import student_metrics
+from kedrec.evaluation.student_metrics import student_metrics, summary_metrics
 from kedrec.kedrec_lm.decoding import choose_and_explain
 from kedrec.kedrec_lm.question_batches import ChatBatch, QuestionBatch
 from kedrec.kedrec_lm.student_losses import answer_loss, choice_loss, mean_of_rows
@@ -263,6 +263,10 @@ class Student(TrainableModule):
                 yield
         finally:
             self._untrained = False
+
+    def closing_metrics(self, metrics: Mapping[str, float]) -> Sequence[str]:
+        """Return the names of the eight metrics that summarise a student's test."""
+        return summary_metrics(metrics)
 
     def untrained_key(self) -> dict[str, Any]:
         """Return what the base's answers depend on, beside the questions."""

@@ -36,7 +36,7 @@ class Ranker(TrainableModule):
         "also has their exact expectations over all draws, the ranks by side, relation and degree, and 95 % intervals, "
         "diseases resampled whole. `degree_matched`: the true compound among the 50 of nearest training degree; "
         "`by_degree`: where a ranking by degree alone puts it among all compounds. A test set whose name ends in "
-        "`_untold` lacks the triples of which one side's description names the other."
+        "`_leak_free` lacks the triples of which one side's description names the other."
     )
 
     def __init__(self, seed: int) -> None:

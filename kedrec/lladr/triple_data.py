@@ -255,7 +255,7 @@ class TripleData(ResumingData):
         given = {name: name_each_other(triples[:, ::2].tolist(), names, texts) for name, triples in tests.items()}
         counts = ", ".join(f"{of.sum()} of {len(of)} {name}" for name, of in given.items())
         self.facts["test triples whose descriptions name each other"] = counts
-        return {f"{name}_untold": tests[name][~of] for name, of in given.items() if 0 < of.sum() < len(of)}
+        return {f"{name}_leak_free": tests[name][~of] for name, of in given.items() if 0 < of.sum() < len(of)}
 
     def _queries(self, sets: dict[str, Triples]) -> Iterator[RankingBatch]:
         graph = self._prepared.graph

@@ -148,7 +148,7 @@ def last_visit(sets: DrugSets) -> tuple[DrugSets, Marks]:
     return replace(sets, chosen=before, scores=None).at(later), later
 
 
-def control_metrics(sets: DrugSets, share: Values, drugs: float, interactions: Marks | None) -> dict[str, float]:
+def heuristic_metrics(sets: DrugSets, share: Values, drugs: float, interactions: Marks | None) -> dict[str, float]:
     """Return the metrics of both heuristic baselines, and by how much ``sets`` are above each.
 
     Args:
@@ -158,24 +158,25 @@ def control_metrics(sets: DrugSets, share: Values, drugs: float, interactions: M
         interactions: as in `drug_set_metrics`.
 
     Returns:
-        ``control_RULE/NAME`` as `drug_set_metrics` names them, and ``control_RULE/visits``: at how many it applies;
-        ``control_RULE``: its Jaccard; ``jaccard_over_RULE``: that of ``sets`` at the same visits less that
-        of the baseline. All with intervals. Without a second visit there is no ``last_visit``.
+        ``heuristic_BASELINE/NAME`` as `drug_set_metrics` names them, and ``heuristic_BASELINE/visits``: the number of
+        visits that it covers; ``heuristic_BASELINE``: its Jaccard; ``jaccard_over_BASELINE``: the Jaccard of ``sets``
+        at the same visits less that of the baseline. All with intervals. Without a second visit there is no
+        ``last_visit``.
     """
     before, later = last_visit(sets)
-    controls = {"most_frequent": (most_frequent(sets, share, drugs), sets)}
+    baselines = {"most_frequent": (most_frequent(sets, share, drugs), sets)}
     if later.any():
-        controls["last_visit"] = (before, sets.at(later))
+        baselines["last_visit"] = (before, sets.at(later))
     found: dict[str, float] = {}
-    for name, (control, own) in controls.items():
-        metrics = drug_set_metrics(control, interactions)
+    for name, (baseline, own) in baselines.items():
+        metrics = drug_set_metrics(baseline, interactions)
         weight = _share(own.patient)
-        lead = (jaccard(own) - jaccard(control)) * weight
+        lead = (jaccard(own) - jaccard(baseline)) * weight
         ends = [end for end in ("", "_low", "_high") if f"jaccard{end}" in metrics]
-        found |= {f"control_{name}{end}": metrics[f"jaccard{end}"] for end in ends}
+        found |= {f"heuristic_{name}{end}": metrics[f"jaccard{end}"] for end in ends}
         found |= _figure(f"jaccard_over_{name}", own.patient, lead, weight, True, (-1.0, 1.0))
-        found |= {f"control_{name}/{key}": value for key, value in metrics.items()}
-        found[f"control_{name}/visits"] = float(len(weight))
+        found |= {f"heuristic_{name}/{key}": value for key, value in metrics.items()}
+        found[f"heuristic_{name}/visits"] = float(len(weight))
     return found
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kedrec.errors import KedrecError, check_above_zero, check_least, check_share
 from kedrec.mimic.drug_losses import accuracy_weight, interaction_loss, interaction_rate, set_loss
 from kedrec.mimic.drug_set_data import DrugSetData
-from kedrec.mimic.drug_set_metrics import DrugSets, control_metrics, drug_set_metrics, prescribed_metrics
+from kedrec.mimic.drug_set_metrics import DrugSets, drug_set_metrics, heuristic_metrics, prescribed_metrics
 from kedrec.mimic.molecule_encoder import BipartiteLinear, MoleculeEncoder, read_molecules
 from kedrec.mimic.visit_tensors import DrugVocabulary, VisitBatch
 from kedrec.training.base_classes import TrainableModule
@@ -47,10 +47,10 @@ class SafeDrug(TrainableModule):
     reading = (
         "Means over each patient's visits, then over patients; `drugs` and `ddi_rate` over all visits. In brackets are "
         "95 % bootstrap intervals over patients, from five of them on. Drugs that training lacks count as missed. "
-        "`control_most_frequent` is the Jaccard of the same drugs for everyone, `control_last_visit` that of the drugs "
-        "of the visit before, and `jaccard_over_` what the model has beyond them at the same visits: where its "
-        "interval holds 0, nothing is shown. `metrics.json` has the controls' other metrics. A `ddi_rate` depends on "
-        "the list of interactions that is taken, and is to be compared with `prescribed_ddi_rate` alone."
+        "`heuristic_most_frequent` is the Jaccard of the most frequent drugs for everyone, `heuristic_last_visit` that "
+        "of the drugs of the visit before, and `jaccard_over_` the model's Jaccard less theirs at the same visits: "
+        "where its interval includes 0, nothing is shown. `metrics.json` has the baselines' other metrics. A "
+        "`ddi_rate` depends on the list of interactions: compare it with `prescribed_ddi_rate` alone."
     )
 
     def __init__(
@@ -183,7 +183,7 @@ class SafeDrug(TrainableModule):
         sets, interactions = _together(self._seen), self.drugs.interactions
         metrics = drug_set_metrics(sets, interactions)
         metrics |= prescribed_metrics(sets, interactions)
-        metrics |= control_metrics(sets, self.drugs.share, self.drugs.drugs_a_visit, interactions)
+        metrics |= heuristic_metrics(sets, self.drugs.share, self.drugs.drugs_a_visit, interactions)
         metrics |= {"visits": float(len(sets.true)), "patients": float(len(np.unique(sets.patient)))}
         self.log_dict({f"test/{name}": value for name, value in metrics.items()})
         self.predictions = self._rows(sets)
@@ -212,7 +212,7 @@ class SafeDrug(TrainableModule):
                 "patient": int(sets.patient[visit]),
                 "predicted": labels[sets.chosen[visit]].tolist(),
                 "true": labels[sets.true[visit]].tolist(),
-                "outside": int(sets.outside[visit]),
+                "unlabelled": int(sets.outside[visit]),
                 "scores": dict(zip(self.drugs.labels, sets.scores[visit].round(5).tolist(), strict=True)),
             }
             for visit in range(len(sets.true))

@@ -19,6 +19,7 @@ from kedrec.training.base_classes import Rows, TrainableModule
 from kedrec.training.evaluation_trainer import trainer_for_tests
 from kedrec.training.experiment_objects import Built, build
 from kedrec.training.run_folder import RunFolder
+from kedrec.training.saved_results import read_rows
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -78,7 +79,7 @@ def compared_with_base(folder: Path, rows: Sequence[Mapping[str, Any]]) -> dict[
     answers, audits = (folder / f"{name}_base.jsonl" for name in ("predictions", "audits"))
     if not answers.is_file() or not audits.is_file():
         return {}
-    metrics = unknown_to_base(rows, read_jsonl(answers), read_jsonl(audits))
+    metrics = unknown_to_base(rows, read_rows(answers), read_rows(audits))
     return {f"test/{name}": value for name, value in metrics.items()}
 
 

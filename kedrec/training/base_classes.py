@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from lightning import LightningDataModule, LightningModule
 
+from kedrec.training.run_card import metric_names
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -77,6 +79,16 @@ class TrainableModule(LightningModule):
             answers: as `answers` has them.
         """
         return {}
+
+    def closing_metrics(self, metrics: Mapping[str, float]) -> Sequence[str]:
+        """Return the names, without ``base/`` and ``test/``, of the metrics in the table that closes a run.
+
+        By default all. The others are in the run's card and in ``metrics.json``.
+
+        Args:
+            metrics: of the run, ``base/NAME`` and ``test/NAME`` -> number.
+        """
+        return metric_names(metrics)
 
     def export(self, folder: Path) -> None:
         """Write what others load, such as an adapter or embeddings, each into a folder of its own.

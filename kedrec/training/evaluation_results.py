@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedrec.evaluation.citation_support import judged_answers
+from kedrec.evaluation.citation_support import answers_support
 from kedrec.training.base_answers import compared_with_base
 from kedrec.training.evaluation_trainer import numbers_of
 from kedrec.training.experiment_objects import Built
@@ -44,5 +44,5 @@ def answer_metrics(results: EvaluationResults, built: Built, run_folder: Path) -
         run_folder: with the answers of the base, where it was scored.
     """
     rows: Sequence[dict[str, Any]] = results.answers["predictions"]
-    cited = judged_answers(rows, built.data.citation_encoder, built.data.entailment)
+    cited = answers_support(rows, built.data.citation_encoder, built.data.entailment)
     return {**compared_with_base(run_folder, rows), **cited}

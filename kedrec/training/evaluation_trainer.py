@@ -42,8 +42,18 @@ def numbers_of(trainer: "Trainer") -> dict[str, float]:
     return {name: value for name, value in numbers.items() if not math.isnan(value)}
 
 
-def show(metrics: Mapping[str, float], folder: Path, label: str = "run folder") -> None:
-    """Print the tables of the main metrics, and the folder with the rest."""
-    for header, rows in tables(metrics):
+def show(
+    metrics: Mapping[str, float], folder: Path, names: Sequence[str] | None = None, label: str = "run folder"
+) -> None:
+    """Print the closing tables of a test, and where all metrics are.
+
+    Args:
+        metrics: of the test.
+        folder: holds ``metrics.json``.
+        names: of the metrics in the first table, as `TrainableModule.closing_metrics` returns them; ``None`` for all.
+        label: what ``folder`` is.
+    """
+    for header, rows in tables(metrics, names):
         print_table(header, rows)
+    print(f"all metrics: {folder / 'metrics.json'}, defined in docs/metrics.md")
     print(f"{label}: {folder}")

@@ -14,7 +14,7 @@ from kedrec.config import Experiment
 from kedrec.errors import KedrecError, nearest
 from kedrec.renamed_settings import check_names, translated
 from kedrec.storage.hashing import key_hash
-from kedrec.storage.jsonl import read_jsonl
+from kedrec.training.saved_results import read_metrics, read_rows
 from kedrec.training.weight_names import check_weight_names
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class FinishedRun:
         path = self.path / "predictions.jsonl"
         if not path.is_file():
             raise KedrecError(f"{path}: no such file; expected the predictions of the run, to compare with")
-        return read_jsonl(path)
+        return read_rows(path)
 
     @property
     def task(self) -> str:
@@ -134,10 +134,7 @@ def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> FinishedRun:
         tree=_for_testing(tree),
         layers=(),
     )
-    try:
-        metrics = json.loads(numbers.read_text(encoding="utf-8"))
-    except ValueError as fault:
-        raise KedrecError(f"{numbers}: damaged ({fault}); delete it, and run its kedrec.fit again") from fault
+    metrics = read_metrics(numbers, "delete it, and run its kedrec.fit again")
     return FinishedRun(path, metrics, _with(original, settings, changed), changed, _with(original, settings, {}))
 
 

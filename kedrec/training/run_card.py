@@ -1,7 +1,7 @@
 """The card of a run in Markdown, and the tables of its main metrics."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kedrec.config import Experiment
@@ -59,15 +59,25 @@ def card(experiment: Experiment, metrics: Mapping[str, float], record: Mapping[s
     return "\n".join(lines)
 
 
-def tables(metrics: Mapping[str, float]) -> list[Table]:
+def metric_names(metrics: Mapping[str, float]) -> list[str]:
+    """Return the names of the metrics without ``base/`` and ``test/``; not those of intervals and of rankings."""
+    parts = [name.split("/") for name in metrics]
+    return list(dict.fromkeys(path[1] for path in parts if len(path) == 2 and not path[1].endswith(_BOUNDS)))
+
+
+def tables(metrics: Mapping[str, float], names: Sequence[str] | None = None) -> list[Table]:
     """Return the tables of the main metrics, as headers and rows.
 
     The first table has a row for each NAME of ``base/NAME`` and ``test/NAME``, a column for each model, and in brackets
     the interval ``NAME_low`` to ``NAME_high``. The second has a row for each SET and KIND of ``test/SET/KIND/NAME``,
     and a column for each NAME, without spreads and expectations. All other metrics are only in ``metrics.json``.
+
+    Args:
+        metrics: of a run.
+        names: of the rows of the first table, without ``base/`` and ``test/``; ``None`` for all of `metric_names`.
     """
     parts = {name: name.split("/") for name in metrics}
-    plain = dict.fromkeys(path[1] for path in parts.values() if len(path) == 2 and not path[1].endswith(_BOUNDS))
+    plain = metric_names(metrics) if names is None else names
     columns = {"base": "base/", "trained": "test/"}
     used = {title: head for title, head in columns.items() if any(head + name in metrics for name in plain)}
     found: list[Table] = []
@@ -76,12 +86,12 @@ def tables(metrics: Mapping[str, float]) -> list[Table]:
         found.append((["metric", *used], [[name, *row] for name, row in zip(plain, cells, strict=True)]))
     fine = {name: path for name, path in parts.items() if len(path) == 4 and "_" not in path[3]}
     kinds = dict.fromkeys(tuple(path[:3]) for path in fine.values())
-    names = dict.fromkeys(path[3] for path in fine.values())
+    measures = dict.fromkeys(path[3] for path in fine.values())
     if fine:
         rows = [
-            [" ".join(kind[1:]), *(_shown(metrics.get("/".join((*kind, name)))) for name in names)] for kind in kinds
+            [" ".join(kind[1:]), *(_shown(metrics.get("/".join((*kind, one)))) for one in measures)] for kind in kinds
         ]
-        found.append((["ranking", *names], rows))
+        found.append((["ranking", *measures], rows))
     return found
 
 

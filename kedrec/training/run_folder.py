@@ -18,6 +18,7 @@ from kedrec.storage.atomic_folder import publish_folder
 from kedrec.storage.jsonl import jsonl
 from kedrec.training.provenance import provenance
 from kedrec.training.run_card import card
+from kedrec.training.saved_results import read_metrics
 
 if TYPE_CHECKING:
     from kedrec.training.base_classes import ExperimentData, TrainableModule
@@ -101,7 +102,15 @@ class RunFolder:
     def metrics(self) -> dict[str, float] | None:
         """Return the metrics of a finished run, else ``None``."""
         path = self.path / "metrics.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        return read_metrics(path, "delete it, and run the same command again") if path.is_file() else None
+
+    def closing_metrics(self) -> list[str] | None:
+        """Return the names of the metrics that close the run; ``None`` where a run does not record them: all."""
+        path = self.path / "provenance.json"
+        names: list[str] | None = None
+        if path.is_file():
+            names = json.loads(path.read_text(encoding="utf-8")).get("closing_metrics")
+        return names
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -154,6 +163,7 @@ class RunFolder:
             "title": model.title,
             "private": data.private,
             "collection": data.collection,
+            "closing_metrics": list(model.closing_metrics(metrics)),
             "data": data.facts,
         }
         write_atomic(self.path / "provenance.json", json.dumps(record, indent=1, default=str) + "\n")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kedrec.errors import KedrecError
-from kedrec.evaluation.choice_metrics import selection_metrics
+from kedrec.evaluation.choice_metrics import choice_metrics
 from kedrec.evaluation.significance import compare_ranks, compare_students, over_seeds
 
 
@@ -44,7 +44,7 @@ def test_a_run_is_no_better_than_itself():
 def test_figures_are_those_of_the_runs():
     one, other = student(at_random(0.9, 0)), student(at_random(0.6, 1))
     found = compare_students(one, other)
-    first, second = selection_metrics(one), selection_metrics(other)
+    first, second = choice_metrics(one), choice_metrics(other)
     assert found.keys() == {"f1", "accuracy", "consistent_accuracy", "consistent_f1"}
     for name, told in found.items():
         assert (told.first, told.second) == pytest.approx((first[name], second[name]))

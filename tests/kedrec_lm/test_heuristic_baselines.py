@@ -27,7 +27,7 @@ def graph(tmp_path):
 
 
 @pytest.fixture
-def controls(graph):
+def baselines(graph):
     pairs = [
         Pair("Disease::2", "Compound::a", "Compound::b", "train", True, ""),
         Pair("Disease::3", "Compound::a", "Compound::c", "train", True, ""),
@@ -40,13 +40,13 @@ def controls(graph):
     ("name", "scores"),
     [("degree", {"a": 1, "b": 2, "c": 0}), ("most_frequent_drug", {"a": 2, "b": 0, "c": 0})],
 )
-def test_edges_but_therapeutic_ones_and_answers_of_the_training_split_are_counted(controls, name, scores):
-    assert {drug: controls[name]("Disease::1", f"Compound::{drug}") for drug in scores} == scores
+def test_edges_but_therapeutic_ones_and_answers_of_the_training_split_are_counted(baselines, name, scores):
+    assert {drug: baselines[name]("Disease::1", f"Compound::{drug}") for drug in scores} == scores
 
 
-def test_passages_are_counted_and_a_drug_that_the_graph_lacks_has_no_edges(controls):
-    assert controls["literature_count"]("Disease::1", "Compound::c") == 4
-    assert controls["degree"]("Disease::1", "Compound::unknown") == 0
+def test_passages_are_counted_and_a_drug_that_the_graph_lacks_has_no_edges(baselines):
+    assert baselines["literature_count"]("Disease::1", "Compound::c") == 4
+    assert baselines["degree"]("Disease::1", "Compound::unknown") == 0
 
 
 class Scores:

@@ -75,7 +75,7 @@ def test_a_runs_embeddings_say_which_drugs_are_similar_and_a_second_source_conte
         for seed in (0, 1)
     ]
     first, second = (data.pairs for data in learned)
-    spoken = {"embeddings" in row.question.controls for row in learned[0].encoded["train"]}
+    spoken = {"embeddings" in row.question.heuristics for row in learned[0].encoded["train"]}
     assert spoken == {True, False}  # half of the graph was trained on
     easy = _data(tiny_experiment, tmp_path, *small, "data.init_args.pairs.hardness=[30, 40]").pairs
     drawn = [[pair.irrelevant for pair in pairs] for pairs in (plain, first, second, easy)]

@@ -56,7 +56,7 @@ def test_without_passages_and_with_recorded_rationales_no_text_is_read(tiny_base
     for row in vanilla.encoded["train"]:
         assert row.question.passages == ()
         assert row.question.reference
-        assert row.question.controls["nearest_passage"] == (0.0, 0.0)
+        assert row.question.heuristics["nearest_passage"] == (0.0, 0.0)
     for needs_texts in ({"sources": ["pmc"]}, {"sources": [], "rationales": None}, {"sources": [], "mentioned": True}):
         with pytest.raises(KedrecError, match="absent"):
             data(**needs_texts)
@@ -69,7 +69,7 @@ def test_the_nearest_come_first_whichever_drug_the_question_names_first(builder,
             question = questions.question(pair, swapped)
             shown = questions.shown(pair, swapped)
             assert [one.id for one in shown] == [one.id for one in questions.shown(pair, not swapped)]
-            first, second = question.controls["nearest_passage"]
+            first, second = question.heuristics["nearest_passage"]
             nearer = question.drugs[second > first]
             assert first == second or _drugs(shown)[0] == nearer
 

@@ -88,19 +88,21 @@ def test_a_split_folder_keeps_its_split(graph):
 def test_what_texts_tell_of_the_test_is_counted_and_left_out_of_further_tests(graph):
     module = data(graph)
     ids = module.vocabulary.entities
-    told, untold = {}, {}
+    leaking, leak_free = {}, {}
     for name, triples in module.partition.tests.items():
         sides = [[ids[end].split("::")[1] for end in triple[::2]] for triple in triples.tolist()]
-        told[name] = sum(head == tail for head, tail in sides)
-        untold[f"{name}_untold"] = len(sides) - told[name]
-    assert sum(told.values())
-    counted = ", ".join(f"{told[name]} of {len(module.partition.tests[name])} {name}" for name in told)
+        leaking[name] = sum(head == tail for head, tail in sides)
+        leak_free[f"{name}_leak_free"] = len(sides) - leaking[name]
+    assert sum(leaking.values())
+    counted = ", ".join(f"{leaking[name]} of {len(module.partition.tests[name])} {name}" for name in leaking)
     assert module.facts["test triples whose descriptions name each other"] == counted
-    asked = dict.fromkeys(untold, 0)
+    asked = dict.fromkeys(leak_free, 0)
     for batch in module.test_dataloader():
         if getattr(batch, "name", None) in asked:
             asked[batch.name] += len(batch.target)
-    assert asked == {name: 2 * count * bool(told[name.removesuffix("_untold")]) for name, count in untold.items()}
+    assert asked == {
+        name: 2 * count * bool(leaking[name.removesuffix("_leak_free")]) for name, count in leak_free.items()
+    }
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 from kedrec.mimic.drug_set_metrics import (
     DrugSets,
     average_precision,
-    control_metrics,
     drug_set_metrics,
     f1,
+    heuristic_metrics,
     jaccard,
     last_visit,
     most_frequent,
@@ -84,31 +84,33 @@ def test_what_is_not_known_or_not_there_is_not_zero():
     assert prescribed_metrics(sets([[1, 0, 0, 0]], [[1, 0, 0, 0]], outside=[2]), None) == {"prescribed_drugs": 3}
 
 
-def test_the_control_recommends_the_most_frequent_of_training():
+def test_the_baseline_recommends_the_most_frequent_of_training():
     given = sets(np.zeros((2, 4)), [[1, 0, 0, 0]] * 2)
-    control = most_frequent(given, np.array([0.1, 0.9, 0.2, 0.8]), 2.4)
-    assert control.chosen.tolist() == [[False, True, False, True]] * 2
-    assert average_precision(control).tolist() == [1 / 4] * 2
+    baseline = most_frequent(given, np.array([0.1, 0.9, 0.2, 0.8]), 2.4)
+    assert baseline.chosen.tolist() == [[False, True, False, True]] * 2
+    assert average_precision(baseline).tolist() == [1 / 4] * 2
 
 
 def test_the_last_visit_is_the_same_patients():
     true = np.eye(4, dtype=bool)[[0, 1, 2, 3, 0]]
-    control, later = last_visit(sets(true, true, patient=[3, 3, 7, 8, 8]))
+    baseline, later = last_visit(sets(true, true, patient=[3, 3, 7, 8, 8]))
     assert later.tolist() == [False, True, False, False, True]
-    assert control.chosen.tolist() == true[[0, 3]].tolist()
-    assert control.true.tolist() == true[[1, 4]].tolist()
+    assert baseline.chosen.tolist() == true[[0, 3]].tolist()
+    assert baseline.true.tolist() == true[[1, 4]].tolist()
 
 
-def test_controls_are_compared_at_the_visits_where_they_speak():
+def test_baselines_are_compared_at_the_visits_that_they_cover():
     chosen = [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0]]
     true = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
     given = sets(chosen, true, patient=[0, 0, 1], scores=chosen)
-    found = control_metrics(given, np.array([0.5, 0.0, 0.0, 0.0]), 1.0, None)
-    assert found["control_last_visit"] == 0
-    assert found["control_last_visit/visits"] == 1
+    found = heuristic_metrics(given, np.array([0.5, 0.0, 0.0, 0.0]), 1.0, None)
+    assert found["heuristic_last_visit"] == 0
+    assert found["heuristic_last_visit/visits"] == 1
     assert found["jaccard_over_last_visit"] == pytest.approx(1 / 2)
-    assert found["control_most_frequent/jaccard"] == found["control_most_frequent"] == pytest.approx(1 / 4)
+    assert found["heuristic_most_frequent/jaccard"] == found["heuristic_most_frequent"] == pytest.approx(1 / 4)
     assert found["jaccard_over_most_frequent"] == pytest.approx((1 + 1 / 2) / 4 - 1 / 4)
     assert not [
-        name for name in control_metrics(given.at(np.array([True, False, True])), np.ones(4), 1, None) if "last" in name
+        name
+        for name in heuristic_metrics(given.at(np.array([True, False, True])), np.ones(4), 1, None)
+        if "last" in name
     ]

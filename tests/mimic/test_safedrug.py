@@ -192,9 +192,9 @@ def test_it_learns_which_diagnosis_asks_for_which_drug(tmp_path):
     metrics = fitted.callback_metrics
     assert metrics["test/prauc"] > 0.95
     assert metrics["test/jaccard"] > 0.7
-    assert metrics["test/control_most_frequent"] < 0.4
+    assert metrics["test/heuristic_most_frequent"] < 0.4
     assert metrics["test/jaccard_over_most_frequent_low"] > 0.2
-    assert metrics["test/control_last_visit/visits"] == 10
+    assert metrics["test/heuristic_last_visit/visits"] == 10
     assert not [name for name in metrics if "ddi_rate" in name]
     assert [row["visit"] for row in model.predictions] == list(range(16))
     row = model.predictions[3]

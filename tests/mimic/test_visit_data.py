@@ -247,7 +247,7 @@ def test_a_run_says_nothing_of_who_it_was_and_a_killed_one_ends_alike(small, hos
     metrics = json.loads((whole / "metrics.json").read_text())
     assert len(rows) == metrics["test/visits"]
     assert {row["patient"] for row in rows} == set(range(4))
-    assert {"test/ddi_rate", "test/control_last_visit/f1", "test/jaccard_over_most_frequent"} <= metrics.keys()
+    assert {"test/ddi_rate", "test/heuristic_last_visit/f1", "test/jaccard_over_most_frequent"} <= metrics.keys()
     assert "24 patients" in (whole / "README.md").read_text()
     written_there = [path for path in whole.rglob("*") if path.is_file()]
     assert len(written_there) > 6

@@ -10,9 +10,9 @@ from kedrec.commands.report.graph_tables import STRICT_LABELS
 from kedrec.commands.report.student_tables import AUDIT_LABELS
 from kedrec.evaluation import citation_support
 from kedrec.evaluation.audit_metrics import unknown_to_base
-from kedrec.evaluation.citation_support import judged_citations
+from kedrec.evaluation.citation_support import citation_support_metrics
 from kedrec.evaluation.student_metrics import student_metrics
-from kedrec.mimic.drug_set_metrics import DrugSets, control_metrics, drug_set_metrics, prescribed_metrics
+from kedrec.mimic.drug_set_metrics import DrugSets, drug_set_metrics, heuristic_metrics, prescribed_metrics
 from tests.support.command_process import REPOSITORY
 from tests.support.untrained_graph_model import untrained_graph_model
 from tests.support.written_runs import questions
@@ -50,16 +50,17 @@ def bare(metrics):
 @pytest.fixture
 def student_names(monkeypatch):
     """The names that a student's test can give, from answers made up."""
-    rows = questions(wrong=(0,), pairs=40, telling=True)
+    rows = questions(wrong=(0,), pairs=40, stated=True)
     for row in rows:
-        row["controls"] |= {"most_frequent_drug": [1.0, 0.0], "literature_count": [1.0, 0.0]}
-        row["controls"] |= {"embeddings": [1.0, 0.0]} if row["pair"].startswith("Disease::D1") else {}
+        row["heuristics"] |= {"most_frequent_drug": [1.0, 0.0], "literature_count": [1.0, 0.0]}
+        row["heuristics"] |= {"embeddings": [1.0, 0.0]} if row["pair"].startswith("Disease::D1") else {}
     again = {
-        audit: questions(pairs=40, telling=True) for audit in ("without_flagged", "exchanged", "blinded", "validation")
+        audit: questions(pairs=40, stated=True)
+        for audit in ("without_stated_answers", "passages_exchanged", "names_masked", "validation")
     }
     again["closed_book"] = [{**row, "passages": [], "texts": []} for row in questions(wrong=(1,), pairs=40)]
     audited = [{**row, "audit": audit} for audit, asked in again.items() for row in asked]
-    monkeypatch.setattr(citation_support, "likeness_threshold", lambda *_: 0.3)
+    monkeypatch.setattr(citation_support, "similarity_threshold", lambda *_: 0.3)
     encoder = SimpleNamespace(
         encode=lambda texts: np.ones((len(texts), 2)), encode_queries=lambda texts: np.ones((len(texts), 2))
     )
@@ -68,7 +69,7 @@ def student_names(monkeypatch):
         {
             **student_metrics(rows, audited),
             **unknown_to_base(rows, rows, audited),
-            **judged_citations(rows, encoder, nli),
+            **citation_support_metrics(rows, encoder, nli),
         }
     )
 
@@ -123,7 +124,7 @@ def test_each_metric_of_drug_sets_is_on_the_page_and_no_other():
         {
             **drug_set_metrics(sets, interactions),
             **prescribed_metrics(sets, interactions),
-            **control_metrics(sets, np.full(4, 0.5), 2.0, interactions),
+            **heuristic_metrics(sets, np.full(4, 0.5), 2.0, interactions),
         }
     )
     rules = {name.partition("/")[0] for name in found if "/" in name}
@@ -133,7 +134,7 @@ def test_each_metric_of_drug_sets_is_on_the_page_and_no_other():
         row[1] for row in tables("Drug sets (SafeDrug on MIMIC)")[0][1] if row[0].endswith("frequent/NAME")
     )
     assert set(re.findall(r"`(\w+)`", described)) == {
-        name.partition("/")[2] for name in found if name.startswith("control_most_frequent/")
+        name.partition("/")[2] for name in found if name.startswith("heuristic_most_frequent/")
     }
 
 

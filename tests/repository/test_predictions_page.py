@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from kedrec.evaluation.choice_metrics import selection_metrics
+from kedrec.evaluation.choice_metrics import choice_metrics
 from kedrec.kedrec_lm.question_batches import Question
 from kedrec.kedrec_lm.robustness_audits import AUDITS
 from tests.support.command_process import REPOSITORY
@@ -40,7 +40,7 @@ def test_fields_of_a_graph_models_rows_are_on_the_page(tested):
     assert first_cells("Graph models: `ranks.jsonl`") == ranks[0].keys()
     assert first_cells("Graph models: `predictions.jsonl`") == predictions[0].keys()
     assert first_cells("Graph models: `predictions.jsonl`", 1) == predictions[0]["compounds"][0].keys()
-    assert {row["set"] for row in ranks} == {"pairs", "pairs_untold", "diseases", "diseases_untold"}
+    assert {row["set"] for row in ranks} == {"pairs", "pairs_leak_free", "diseases", "diseases_leak_free"}
 
 
 def run_code(code, rows, folder, capsys):
@@ -55,7 +55,7 @@ def test_accuracy_and_flip_rate_are_the_runs(tmp_path, capsys):
     rows = questions(wrong=(0, 3), pairs=8)
     for row in rows[-4:]:
         row["choice"] = 0  # the last two pairs flip
-    expected = selection_metrics(rows)
+    expected = choice_metrics(rows)
     assert expected["flip_rate"] == 0.25
     told = run_code(CODE[0], rows, tmp_path, capsys)
     assert told == f"accuracy {expected['accuracy']:.3f}, flip rate {expected['flip_rate']:.3f}\n"

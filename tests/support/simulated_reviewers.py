@@ -34,7 +34,7 @@ def rows_of(quality, questions, shown=tuple(PASSAGES), rationale=None):
             "reference": f"The teacher writes of right{at} [1].",
             "passages": list(shown),
             "texts": [PASSAGES[passage] for passage in shown],
-            "controls": {},
+            "heuristics": {},
             "scores": [-1.0, -2.0],
             "choice": 0,
             "rationale": rationale or f"Text of worth {quality} on right{at}, as shown [1].",

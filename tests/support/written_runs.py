@@ -44,7 +44,7 @@ def log(folder, columns):
     (place / "metrics.csv").write_text("\n".join(lines) + "\n")
 
 
-def questions(wrong=(), pairs=8, diseases=4, sources=2, lead=1.0, telling=False, name="Drug"):
+def questions(wrong=(), pairs=8, diseases=4, sources=2, lead=1.0, stated=False, name="Drug"):
     """Both orders of each pair; those of the pairs in ``wrong`` are answered with the other drug."""
     rows = []
     for pair in range(pairs):
@@ -63,8 +63,8 @@ def questions(wrong=(), pairs=8, diseases=4, sources=2, lead=1.0, telling=False,
                 "reference": f"{relevant} lowers pressure in trials [1].",
                 "passages": shown,
                 "texts": [f"{relevant} lowers pressure {EVIL}", "nothing of it"][:sources],
-                "telling": shown[:1] if telling else [],
-                "controls": {"nearest_passage": [1.0, 2.0], "degree": [3.0, 4.0]},
+                "answer_stating_passages": shown[:1] if stated else [],
+                "heuristics": {"nearest_passage": [1.0, 2.0], "degree": [3.0, 4.0]},
                 "scores": [-1.0 - lead * (choice == 1) * (1 + pair), -1.0 - lead * (choice == 0) * (1 + pair)],
                 "choice": choice,
             }

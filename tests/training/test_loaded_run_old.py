@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from kedrec import evaluate, recommend, report
+from kedrec.commands.report.reported_runs import find_runs
+from kedrec.training.loaded_run import open_run
 from tests.support.command_process import REPOSITORY
 
 OLD_RUNS = Path(__file__).parent / "old_runs"
@@ -47,13 +49,35 @@ def test_the_runs_have_old_names_in_their_settings():
     assert "kedrec.models.kge.KGE" in texts[1]
 
 
-def test_an_old_student_answers_the_same_test_alike(old_runs):
+def test_an_old_student_answers_the_same_test_alike(old_runs, capsys):
     place = evaluated(old_runs / "student")
+    own, numbers = open_run(old_runs / "student").metrics, json.loads((place / "metrics.json").read_text())
+    assert {name for name in own if name.startswith("test/")} <= numbers.keys()
+    assert numbers["test/heuristic_degree"] == own["test/heuristic_degree"]
+    assert "control" not in capsys.readouterr().out
     before, after = rows(old_runs / "student" / "predictions.jsonl"), rows(place / "predictions.jsonl")
     assert len(after) == len(before) > 0
     for old, new in zip(before, after, strict=True):
         assert (new["pair"], new["drugs"], new["passages"]) == (old["pair"], old["drugs"], old["passages"])
         assert new["scores"] == pytest.approx(old["scores"], abs=0.05)  # another processor rounds otherwise
+
+
+def test_metrics_and_fields_of_an_old_student_have_their_present_names(old_runs):
+    before = json.loads((old_runs / "student" / "metrics.json").read_text())
+    ((run,), _) = find_runs([old_runs / "student"])
+    assert len(run.metrics) == len(before)
+    for old, new in (
+        ("base/control_degree_low", "base/heuristic_degree_low"),
+        ("test/control_agreement", "test/agreement_with_nearest_passage"),
+        ("test/citing", "test/citing_rationales"),
+        ("test/faithful_reference", "test/all_citations_supported_reference"),
+    ):
+        assert run.metrics[new] == before[old]
+        assert old not in run.metrics
+    old = rows(old_runs / "student" / "predictions.jsonl")
+    for present in (run.rows("predictions.jsonl"), run.finished.predictions()):
+        assert [row["heuristics"] for row in present] == [row["controls"] for row in old]
+        assert [row["answer_stating_passages"] for row in present] == [row["telling"] for row in old]
 
 
 def test_an_old_kge_ranks_the_same_test_alike(old_runs):
@@ -69,6 +93,7 @@ def test_old_runs_are_reported(old_runs, tmp_path):
     page = next((tmp_path / "report").glob("*.html")).read_text()
     assert "TransE + LLaDR" in page
     assert "KEDRec-LM" in page
+    assert "heuristic baseline: drug with more edges" in page
 
 
 def test_old_runs_recommend_and_explain(old_runs, tmp_path):

@@ -1,6 +1,5 @@
 """Explains by a student why a recommended drug, rather than a similar one, should treat the disease."""
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from kedrec.splits.pairs import Pair
 from kedrec.storage.artifact_store import Store
 from kedrec.training.experiment_objects import build
 from kedrec.training.loaded_run import FinishedRun, load_best
+from kedrec.training.saved_results import read_metrics
 
 BUNDLED = "smollm2"
 
@@ -216,10 +216,8 @@ def _temperature(run: FinishedRun) -> float | None:
         KedrecError: its file is damaged.
     """
     newer = run.path / "evaluations" / run.id / "metrics.json"
-    try:
-        metrics: dict[str, float] = json.loads(newer.read_text(encoding="utf-8")) if newer.is_file() else run.metrics
-    except ValueError as fault:
-        raise KedrecError(f"{newer}: damaged ({fault}); test the run again with kedrec.evaluate") from fault
+    advice = "test the run again with kedrec.evaluate"
+    metrics = read_metrics(newer, advice) if newer.is_file() else run.metrics
     return metrics.get("test/temperature")
 
 

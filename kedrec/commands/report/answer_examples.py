@@ -47,7 +47,7 @@ class Shown:
     id: str
     text: str
     url: str
-    telling: bool
+    states_answer: bool
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,8 @@ def _shown(rows: Iterable[Mapping[str, Any]]) -> int:
 
 def _passages(row: Mapping[str, Any]) -> tuple[Shown, ...]:
     texts = row.get("texts") or [""] * len(row["passages"])
-    telling = set(row.get("telling") or ())
-    return tuple(Shown(one, text, _url(one), one in telling) for one, text in zip(row["passages"], texts, strict=True))
+    stating = set(row.get("answer_stating_passages") or ())
+    return tuple(Shown(one, text, _url(one), one in stating) for one, text in zip(row["passages"], texts, strict=True))
 
 
 def _url(passage: str) -> str:

@@ -17,7 +17,7 @@ STRICT_LABELS = {
     "pairs: Hits@10, all": "test/pairs/all/hits@10",
     "pairs: MRR, typed": "test/pairs/typed/mrr",
     "pairs: filtered protocol, MRR": "test/pairs/lladr_filtered/mrr_expected",
-    "pairs: leak-free descriptions, MRR": "test/pairs_untold/all/mrr",
+    "pairs: leak-free descriptions, MRR": "test/pairs_leak_free/all/mrr",
     "pairs: degree-matched, MRR": "test/pairs/degree_matched/mrr",
     "pairs: ranking by degree alone, MRR": "test/pairs/by_degree/mrr",
     "unseen diseases: MRR, all": "test/diseases/all/mrr",

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from kedrec.errors import KedrecError
+from kedrec.evaluation.renamed_results import renamed_rows
 from kedrec.storage.jsonl import read_jsonl
 from kedrec.training.loaded_run import FinishedRun, open_run
+from kedrec.training.saved_results import read_metrics
 
 _STUDENT = ("pair", "disease", "drugs", "correct", "swapped", "passages", "scores", "choice")
+_TEST_AGAIN = "test the run again with kedrec.evaluate"
 _RANK = ("set", "head", "relation", "tail", "missing", "disease", "typed")
 
 
@@ -96,16 +99,14 @@ class Run:
         try:
             rows = read_jsonl(path)
         except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-            raise KedrecError(f"{path}: damaged ({fault}); test the run again with kedrec.evaluate") from fault
+            raise KedrecError(f"{path}: damaged ({fault}); {_TEST_AGAIN}") from fault
         asks = name.startswith("predictions") and self.finished.task == "choice"
         required = _STUDENT if asks else _RANK if name == "ranks.jsonl" else ()
         for number, row in enumerate(rows, start=1):
             missing = next((key for key in required if not isinstance(row, dict) or key not in row), None)
             if missing:
-                raise KedrecError(
-                    f"{path}, row {number}: the field {missing!r} is missing; test the run again with kedrec.evaluate"
-                )
-        return rows
+                raise KedrecError(f"{path}, row {number}: the field {missing!r} is missing; {_TEST_AGAIN}")
+        return renamed_rows(rows)
 
 
 def find_runs(folders: Sequence[Path]) -> tuple[list[Run], list[tuple[Path, str]]]:
@@ -185,13 +186,13 @@ def _read(folder: Path) -> Run:
         newer = folder / "evaluations" / whole.id
         # An evaluation's folder appears complete; without provenance.json it is a partial copy.
         if (newer / "metrics.json").is_file() and (newer / "provenance.json").is_file():
-            tested = json.loads((newer / "metrics.json").read_text(encoding="utf-8"))
+            tested = read_metrics(newer / "metrics.json", _TEST_AGAIN)
             metrics = {name: value for name, value in metrics.items() if name not in tested} | tested
             test_folder = newer
             again = json.loads((newer / "provenance.json").read_text(encoding="utf-8"))
             record = {**record, **{name: again[name] for name in ("commit", "data") if name in again}}
     except (ValueError, TypeError) as fault:  # not JSON, or not an object
-        raise KedrecError(f"{folder}/metrics.json or provenance.json: damaged ({fault}); test the run again") from fault
+        raise KedrecError(f"{folder}/provenance.json: damaged ({fault}); test the run again") from fault
     if not all(isinstance(record.get(name, {}), dict) for name in ("data", "seconds")):
         raise KedrecError(
             f"{folder}/provenance.json: damaged: expected objects under data and seconds; test the run again"

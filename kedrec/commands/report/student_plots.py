@@ -25,7 +25,7 @@ def ablation_plot(groups: Sequence[Group], data: str) -> Plot | None:
     table = TableOf(name, f"F1 of the choice; {data}", ("setting", "base", "trained", "nearest-passage baseline"))
     with drawing(height=1.5 + 0.55 * len(bars)) as (canvas, axes):
         for row, (words, base, trained, group) in enumerate(bars):
-            rule = group.figure("test/control_nearest_passage")
+            rule = group.figure("test/heuristic_nearest_passage")
             table.add(words, shown(base), shown(trained), shown(rule))
             for kind, figure in enumerate((base, trained)):
                 table.number(words, ("base", "trained")[kind], group, figure)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from kedrec.commands.sweep.parameter_distributions import Parameter, parameter
 from kedrec.config import read_keys
 from kedrec.errors import KedrecError, nearest
+from kedrec.evaluation.renamed_results import metric_name
 
 METHODS = ("grid", "random", "bayes")
 _OWN = ("method", "metric", "parameters", "command", "run_cap", "early_terminate")
@@ -127,7 +128,10 @@ def _metric(path: Path, spec: Any) -> tuple[str | None, Literal["minimize", "max
     goal = spec.get("goal", "minimize")
     if goal not in ("minimize", "maximize"):
         raise KedrecError(f"{path}: metric.goal: {goal}; expected minimize or maximize")
-    return spec["name"], goal
+    name, present = spec["name"], metric_name(spec["name"])
+    if name != present:
+        raise KedrecError(f"{path}: metric.name: {name}: this metric has a new name; write {present}")
+    return name, goal
 
 
 def _parameters(where: str, specs: Any, above: tuple[str, ...]) -> list[Parameter]:

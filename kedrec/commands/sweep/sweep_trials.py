@@ -26,6 +26,7 @@ from kedrec.commands.sweep.trial_proposals import (
 from kedrec.errors import KedrecError, nearest
 from kedrec.storage.atomic_files import write_atomic
 from kedrec.storage.hashing import key_hash
+from kedrec.training.saved_results import read_metrics
 
 _ATTEMPTS = 100  # suggestions that an earlier trial has had, before a search ends
 
@@ -149,7 +150,7 @@ class Trials:
         path = self.place(trial) / "metrics.json"
         if not path.is_file():
             return None
-        metrics: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+        metrics = read_metrics(path, "remove the folder, and run the sweep again")
         name = self.sweep.metric
         if name is not None and name not in metrics:
             metrics[name] = self._best_logged(self.place(trial), name, metrics)

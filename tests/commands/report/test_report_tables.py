@@ -83,7 +83,12 @@ def test_published_numbers_are_those_of_the_papers():
 
 
 def test_audits_have_a_row_each_and_what_is_absent_is_named(tmp_path):
-    audits = {"test/flagged": 0.25, "test/flagged_low": 0.1, "test/flagged_high": 0.4, "test/f1_blinded": 0.5}
+    audits = {
+        "test/answer_stated": 0.25,
+        "test/answer_stated_low": 0.1,
+        "test/answer_stated_high": 0.4,
+        "test/f1_names_masked": 0.5,
+    }
     table = student_tables.audit_table(grouped(student(tmp_path / "a", metrics=audits)), "sample")
     rows = {row[0]: row for row in table.rows}
     assert table.columns == ("metric", "both sources, base", "both sources, trained")

@@ -36,6 +36,7 @@ def test_an_unfinished_run_is_left_out_of_a_folder_and_refused_by_name(tmp_path)
     ("file", "content", "told"),
     [
         ("metrics.json", "{", "damaged"),
+        ("metrics.json", "[1]", "damaged .expected an object"),
         ("provenance.json", "[", "damaged"),
         ("provenance.json", "[1]", "damaged"),
         ("provenance.json", "null", "damaged"),
@@ -108,7 +109,7 @@ def test_a_newer_test_of_the_very_run_stands_for_it(tmp_path):
     place.mkdir(parents=True)
     (place / "metrics.json").write_text(json.dumps({"test/f1": 0.6, "test/ece": 0.1}))
     (place / "provenance.json").write_text(json.dumps({"commit": "newer", "seconds": 3.0}))
-    (place / "audits.jsonl").write_text('{"audit": "blinded"}\n')
+    (place / "audits.jsonl").write_text('{"audit": "names_masked"}\n')
     other = run / "evaluations" / "0000000000"  # of other questions: not this run's numbers
     other.mkdir()
     (other / "metrics.json").write_text(json.dumps({"test/f1": 0.9}))
@@ -116,7 +117,7 @@ def test_a_newer_test_of_the_very_run_stands_for_it(tmp_path):
     assert (found.metrics["test/f1"], found.metrics["test/ece"], found.metrics["base/f1"]) == (0.6, 0.1, 0.4)
     assert found.commit == "newer"
     assert found.seconds["train"] == 60.0
-    assert found.rows("audits.jsonl") == [{"audit": "blinded"}]
+    assert found.rows("audits.jsonl") == [{"audit": "names_masked"}]
     assert len(found.rows("predictions.jsonl")) == 16
 
 

@@ -126,7 +126,10 @@ def test_examples_of_patients_stay_where_they_are(tmp_path):
 
 
 def test_old_rows_without_texts_are_shown_as_such(tmp_path):
-    rows = [{key: value for key, value in row.items() if key not in ("texts", "telling")} for row in questions()]
+    rows = [
+        {key: value for key, value in row.items() if key not in ("texts", "answer_stating_passages")}
+        for row in questions()
+    ]
     found = examples(grouped(student(tmp_path / "a", predictions=rows)))
     assert {passage.text for one in found for passage in one.passages} == {""}
     assert json.dumps([one.answers[-1].cited for one in found]) == json.dumps([None] * len(found))

@@ -51,6 +51,10 @@ def test_the_environment_is_put_in_as_wandb_does(tmp_path, monkeypatch):
         ({"metric": {"name": "test/f1", "gaol": "maximize"}}, "metric.gaol: unknown key; did you mean 'goal'"),
         ({"metric": {"name": "test/f1", "goal": "max"}}, "metric.goal: max; expected minimize or maximize"),
         ({"metric": "test/f1"}, "metric: test/f1"),
+        (
+            {"metric": {"name": "test/memorised"}},
+            "metric.name: test/memorised: this metric has a new name; write test/parametric_knowledge",
+        ),
         ({"parameters": None}, "parameters: None"),
         ({"parameters": {"seed": 3}}, "parameters.seed: 3; expected {value: 3}"),
         ({"parameters": {"a b": {"value": 3}}}, "parameters.a b: expected a key of an experiment"),
