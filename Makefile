@@ -8,7 +8,7 @@ READY   = $(VENV)/.ready
 export HNSWLIB_NO_NATIVE = 1
 
 # Two tests at a time; one file's tests stay together, for what they share is made once for each of the two.
-PYTEST  = $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
+PYTEST  = $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15 -rs
 
 .PHONY: fit test test-slow test-all check lock
 

@@ -292,6 +292,7 @@ def small_graph_run(tmp_path_factory, store):
     return trained(path)
 
 
+@pytest.mark.slow
 def test_runs_that_were_really_made(tiny_experiment, small_graph_run, tmp_path):
     student_run = trained(tiny_experiment)
     done = run(student_run, str(small_graph_run), f"--to={tmp_path / 'report'}", module="kedrec.report")

@@ -203,6 +203,7 @@ def test_the_query_names_both_sides():
     assert query_text(disease="asthma", drug="salmeterol") == "salmeterol for the treatment of asthma"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs KEDREC_REAL_DATA")
 def test_real_abstracts_are_found_by_their_titles(store):
     encoder = Encoder()

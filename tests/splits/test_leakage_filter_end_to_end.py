@@ -338,6 +338,7 @@ def test_the_shipped_pairs_show_no_test_treatment(student):
     assert leaks.in_triples(triple_data(graph, pairs__file=pairs, noise__add=0.5), world, edges) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("KEDREC_REAL_DATA" not in os.environ, reason="needs KEDREC_REAL_DATA")
 @pytest.mark.parametrize("split_by", ["disease", "date"])
 def test_on_real_data_student_and_graph_model_obey_one_split(student, tmp_path, split_by):

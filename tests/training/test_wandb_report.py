@@ -35,6 +35,7 @@ def test_other_loggers_need_nothing(no_key, tmp_path):
     start_wandb(CSVLogger(tmp_path))
 
 
+@pytest.mark.slow
 def test_offline_needs_no_key(no_key, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     logger = WandbLogger(project="kedrec", save_dir=tmp_path)
