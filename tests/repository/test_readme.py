@@ -75,7 +75,7 @@ def test_commands_on_runs_say_how_they_are_used(module):
 
 
 def test_it_is_short():
-    assert README.count("\n") <= 250
+    assert README.count("\n") <= 220
 
 
 @pytest.mark.parametrize(
