@@ -20,7 +20,7 @@ from kedrec.storage.hashing import key_hash
 
 GROUPS = ("model", "data", "trainer", "logger")
 SETTABLE = ("use", *GROUPS, "case", "seed", "out")
-# Known only once the settings are: where the run is kept and what it is called. For interpolation.
+# Known only after composition; other values can refer to them.
 DERIVED = {"run_dir": "(run folder)", "run_id": "(run id)"}
 
 # `${sample:FILE}` is a file of the embedded sample data, wherever the package lies.
@@ -33,12 +33,12 @@ class Experiment:
     """A composed experiment.
 
     Attributes:
-        name: the experiment file's stem.
-        run_dir: where the run is kept; ``out`` if given, else ``runs/<name>/<id>``.
+        name: stem of the experiment file.
+        run_dir: the run folder; ``out`` if set, else ``runs/<name>/<id>``.
         run_id: hash of the portable settings: the same command finds the same run again, wherever the package lies.
         tree: the resolved settings.
-        layers: (origin, settings) from weakest to strongest, to name the origin of a fault.
-        overrides: what the command line set, ``key=value``; nothing where the settings are read back from a run.
+        layers: (origin, settings) from weakest to strongest, to name the origin of an error.
+        overrides: of the command line, ``key=value``; empty for the settings of a finished run.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Experiment:
         return yaml.safe_dump(self.portable, sort_keys=False, allow_unicode=True)
 
     def origin(self, key: str) -> str:
-        """Return the file (or "command line") that set ``key`` last; of an absent key, that of its nearest parent."""
+        """Return the file, or "command line", that set ``key`` last; for an absent key, that of its nearest parent."""
         parts = key.split(".")
         for length in range(len(parts), 0, -1):
             for name, layer in reversed(self.layers):
@@ -72,7 +72,7 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment
     """Compose an experiment file with the groups that it uses and the command line.
 
     Args:
-        experiment: a YAML file; its groups are looked for in the ``configs`` folder beside or above it.
+        experiment: a YAML file; its groups are in the ``configs`` folder beside or above it.
         overrides: ``a.b=1`` or ``--a.b=1``; ``use.trainer=NAME`` swaps a whole group.
 
     Raises:
@@ -109,11 +109,11 @@ def read_keys(path: Path) -> dict[Any, Any]:
     """Return the keys and values of a YAML file.
 
     Raises:
-        KedrecError: it is not there (names the nearest), or holds something else.
+        KedrecError: the file is missing (names the nearest), or holds no keys and values.
     """
     if not path.is_file():
-        found = [other.name for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        raise KedrecError(f"{path}: no such file{nearest(path.name, found)}")
+        others = [other.name for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+        raise KedrecError(f"{path}: no such file{nearest(path.name, others)}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
@@ -157,7 +157,7 @@ def _groups(path: Path, use: Any) -> list[tuple[str, DictConfig]]:
 
 
 def _check_top_level(path: str, own: DictConfig, line: DictConfig, layers: Sequence[tuple[str, DictConfig]]) -> None:
-    """Beside the reserved keys an experiment may declare plain values for interpolation; nothing else stands on top."""
+    """Refuse top-level keys that are neither reserved nor plain values to which other values refer."""
     text = "".join(OmegaConf.to_yaml(layer) for _, layer in layers)
     for key in map(str, own):
         if key in SETTABLE:

@@ -1,8 +1,8 @@
 """Test a finished run again: ``python -m kedrec.evaluate RUN [key=value ...]``.
 
-Without overrides it must come to the run's own numbers, and says whether it does. Overrides ask for another test of the
-same weights: ``data.init_args.retrieval.sources=[pmc]``, ``data.init_args.prompt.passage_order=question``, other pairs,
-another graph. What was found lies in ``RUN/evaluations/ID/``, the ID a hash of the overrides.
+Without overrides it repeats the test, and says whether the metrics are the same. With overrides the same weights are
+tested otherwise: ``data.init_args.retrieval.sources=[pmc]``, ``data.init_args.prompt.passage_order=question``, other
+pairs, another graph. The results are in ``RUN/evaluations/ID/``, where ID is a hash of the overrides.
 """
 
 import json
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kedrec.training.evaluation_results import EvaluationResults
     from kedrec.training.experiment_objects import Built
 
-_NAMED = 5  # numbers that are named where some differ
+_LISTED = 5  # differing metrics that are printed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def _run(arguments: list[str]) -> None:
 
 
 def evaluate(run: FinishedRun) -> dict[str, float]:
-    """Test the run's weights as its experiment says; return the numbers, ``test/NAME`` -> number."""
+    """Test the weights of a run with its experiment; return the metrics, ``test/NAME`` -> number."""
     from kedrec.runtime.environment import prepare_environment
 
     prepare_environment()
@@ -50,7 +50,7 @@ def evaluate(run: FinishedRun) -> dict[str, float]:
     started = time.monotonic()
     built = build(run.experiment)
     make_ready(built.data)
-    notes = _what_training_saw(run, built) if "data" in run.overrides else {}
+    notes = _training_overlap(run, built) if "data" in run.overrides else {}
     results, weights = _test(run, built)
     numbers = {**results.metrics, **answer_metrics(results, built, run.path)}
     record = {
@@ -61,24 +61,24 @@ def evaluate(run: FinishedRun) -> dict[str, float]:
         "run": {name: run.provenance().get(name) for name in ("commit", "versions", "hardware")},
         "data": {**built.data.facts, **notes},
     }
-    place = run.path / "evaluations" / run.id
-    _write(place, run, numbers, results.answers, record)
-    show(numbers, place, built.model.closing_metrics(numbers), "evaluation")
+    folder = run.path / "evaluations" / run.id
+    _write(folder, run, numbers, results.answers, record)
+    show(numbers, folder, built.model.closing_metrics(numbers), "evaluation")
     for note in notes.values():
         print(note)
     if not run.overrides:
-        print(_told_apart(numbers, run.metrics))
+        print(_compared(numbers, run.metrics))
     return numbers
 
 
 def _test(run: FinishedRun, built: "Built") -> "tuple[EvaluationResults, Path]":
-    """Return the results of the test, and where the weights came from."""
+    """Return the results of the test, and the file or folder of the weights."""
     from lightning import Callback, LightningModule, Trainer, seed_everything
 
     from kedrec.training.evaluation_results import run_test
 
     class BestWeights(Callback):
-        """Loads the weights when the parts of the model are made, which may need the data."""
+        """Loads the weights after the model is configured, which may need the data."""
 
         loaded: Path
 
@@ -92,7 +92,7 @@ def _test(run: FinishedRun, built: "Built") -> "tuple[EvaluationResults, Path]":
 
 
 def _write(
-    place: Path,
+    folder: Path,
     run: FinishedRun,
     numbers: Mapping[str, float],
     answers: Mapping[str, Sequence[Mapping[str, Any]]],
@@ -104,27 +104,27 @@ def _write(
         **{f"{name}.jsonl": jsonl(rows) for name, rows in answers.items()},
         "provenance.json": json.dumps(record, indent=1, default=str) + "\n",
     }
-    with appearing_whole(place) as folder:
+    with appearing_whole(folder) as partial:
         for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            (partial / name).write_text(text, encoding="utf-8")
 
 
-def _told_apart(numbers: Mapping[str, float], own: Mapping[str, float]) -> str:
-    """Return in words whether the numbers are those of the run."""
+def _compared(numbers: Mapping[str, float], own: Mapping[str, float]) -> str:
+    """Return in words whether the metrics are the same as those of the run."""
     before = {name: value for name, value in own.items() if name.startswith("test/")}
     differing = [name for name in sorted({*before, *numbers}) if before.get(name) != numbers.get(name)]
     if not differing:
         return f"all {len(numbers)} numbers are those of the run"
-    told = ", ".join(f"{name} {numbers.get(name)} (run: {before.get(name)})" for name in differing[:_NAMED])
-    more = f" and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
-    return f"{len(differing)} of {len(numbers)} numbers differ from the run's: {told}{more}"
+    listed = ", ".join(f"{name} {numbers.get(name)} (run: {before.get(name)})" for name in differing[:_LISTED])
+    more = f" and {len(differing) - _LISTED} more" if len(differing) > _LISTED else ""
+    return f"{len(differing)} of {len(numbers)} numbers differ from the run's: {listed}{more}"
 
 
-def _what_training_saw(run: FinishedRun, built: "Built") -> dict[str, str]:
-    """Return, in words, what of other data's test the run was trained on.
+def _training_overlap(run: FinishedRun, built: "Built") -> dict[str, str]:
+    """Return a note if the run was trained on test examples of other data.
 
     Raises:
-        KedrecError: the model's rows stand for other entities than the data's.
+        KedrecError: the vocabulary of the model differs from that of the data.
     """
     import numpy as np
 
@@ -146,7 +146,7 @@ def _what_training_saw(run: FinishedRun, built: "Built") -> dict[str, str]:
 
         held = ~np.isin(numbered(trained), numbered(held_out_from))
         if held.any():
-            return {"seen": f"note: {held.sum():,} triples that these data hold out are ones the run was trained on"}
+            return {"seen": f"note: {held.sum():,} held-out triples of these data are in the training set of the run"}
     if isinstance(data, QuestionData) and isinstance(own, QuestionData):
         answered = {(pair.disease, pair.relevant) for pair in own.pairs if pair.split == "train"}
         asked = [(pair.disease, pair.relevant) for pair in data.pairs if pair.split == "test"]

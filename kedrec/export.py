@@ -1,12 +1,12 @@
-"""Give a student to servers: ``python -m kedrec.export RUN --to adapter|merged|gguf DIR``.
+"""Export a student for servers: ``python -m kedrec.export RUN --to adapter|merged|gguf DIR``.
 
-    --dtype NAME       numbers of the weights: unless given those that the student has on this machine; float32,
-                       bfloat16, float16, for gguf q8_0
-    --converter FILE   llama.cpp's convert_hf_to_gguf.py; else it is looked for in $LLAMA_CPP and on the PATH
-    --private          the run was trained on data of patients, and DIR is where those may be
-    --force            replace an export that lies in DIR
+    --dtype NAME       data type of the weights: float32, bfloat16, float16, for gguf q8_0; default: that of the
+                       student on this machine
+    --converter FILE   llama.cpp's convert_hf_to_gguf.py; default: in $LLAMA_CPP or on the PATH
+    --private          export a run that was trained on patient data; DIR must be a place for such data
+    --force            replace the export in DIR
 
-What was written is read back from disk and compared with the run; a folder that answers otherwise is not left behind.
+The export is read back from disk and compared with the run. If its answers differ, it is not written to DIR.
 """
 
 import argparse
@@ -37,7 +37,7 @@ _FORMS = ("adapter", "merged", "gguf")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    return run_command(__doc__, arguments, _run, "nothing was left behind")
+    return run_command(__doc__, arguments, _run, "nothing was written")
 
 
 def _run(arguments: list[str]) -> None:
@@ -60,31 +60,31 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _check(run: FinishedRun, options: argparse.Namespace) -> None:
-    """Refuse what cannot be done, before anything is loaded."""
+    """Check the options before anything is loaded."""
     folder: Path = options.folder
     if folder.exists() and not folder.is_dir():
-        raise KedrecError(f"{folder}: a file; expected a folder that is empty or is to be made")
+        raise KedrecError(f"{folder}: a file; expected an empty or new folder")
     if folder.is_dir() and any(folder.iterdir()):
         if not options.force:
             raise KedrecError(f"{folder}: not empty; name another folder, or replace the export in it with --force")
         if not (folder / _RECORD).is_file():
-            raise KedrecError(f"{folder}: holds no export of kedrec's, which is all that --force replaces")
+            raise KedrecError(f"{folder}: holds no export of kedrec; --force replaces only such a folder")
     if (run.path / "embeddings").is_dir():
-        raise KedrecError(f"{run.path}: the run of a model of a graph; its export is {run.path / 'embeddings'} already")
+        raise KedrecError(f"{run.path}: the run of a graph model; its export is {run.path / 'embeddings'}")
     whole = run.original.tree["model"].get("init_args", {}).get("lora") is None
     if options.to == "adapter" and whole:
-        raise KedrecError("--to adapter: every weight of this run was trained, it has no adapter; use --to merged")
+        raise KedrecError("--to adapter: this run trained every weight and has no adapter; use --to merged")
     if options.to == "adapter" and options.dtype:
-        raise KedrecError("--dtype: an adapter is written in the numbers that it was trained in; leave it out")
+        raise KedrecError("--dtype: an adapter keeps its data type; leave the option out")
     if options.to == "merged" and options.dtype == "q8_0":
-        raise KedrecError("--dtype: q8_0 is of GGUF; expected float32, bfloat16 or float16, or --to gguf")
+        raise KedrecError("--dtype: q8_0 needs --to gguf; expected float32, bfloat16 or float16")
     if options.to == "gguf":
         options.converter = find_converter(options.converter)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What is exported, and as what."""
+    """An export: the student of a run, and its format."""
 
     run: FinishedRun
     student: "Student"
@@ -95,10 +95,10 @@ class _Job:
 
 
 def export(run: FinishedRun, options: argparse.Namespace) -> None:
-    """Write the export, compare it with the run, and put it in its place if it answers alike.
+    """Write the export, compare it with the run, and publish it if it answers alike.
 
     Raises:
-        KedrecError: it does not, or the run cannot be exported so.
+        KedrecError: it answers differently, or the run cannot be exported in this form.
     """
     from kedrec.runtime.environment import prepare_environment
 
@@ -109,10 +109,12 @@ def export(run: FinishedRun, options: argparse.Namespace) -> None:
     built = build(run.experiment)
     student = built.model
     if not isinstance(student, Student):
-        raise KedrecError(f"{run.path}: the run of a {type(student).__name__}, which has no form that servers load")
+        raise KedrecError(
+            f"{run.path}: the run of a {type(student).__name__}; only a Student can be exported for servers"
+        )
     if built.data.private and not options.private:
         raise KedrecError(
-            f"{run.path}: trained on data of patients, which its weights may tell; --private exports it all the same"
+            f"{run.path}: trained on patient data, which its weights may reveal; --private exports it all the same"
         )
     make_ready(built.data)
     student.configure_model()
@@ -122,23 +124,23 @@ def export(run: FinishedRun, options: argparse.Namespace) -> None:
         try:
             found = _write(job, folder)
         except KedrecError as fault:
-            raise KedrecError(f"{options.folder}: nothing is left there: {fault}") from fault
+            raise KedrecError(f"{options.folder}: nothing was written: {fault}") from fault
         _describe(job, folder, found)
     print("\n".join(told(*found)))
     print(f"export: {options.folder}")
 
 
 def _write(job: _Job, folder: Path) -> "tuple[Logits, Choices]":
-    """Write the weights into ``folder``, read them back, and return how they compare with the run's.
+    """Write the weights into ``folder``, read them back, and return the comparison with the run's.
 
     Raises:
-        KedrecError: they are not the run's.
+        KedrecError: they differ from the run's.
     """
     from kedrec.commands.export import export_fidelity as fidelity
     from kedrec.commands.export import export_formats as formats
     from kedrec.runtime.progress import shown_as_bars
 
-    # An answer is an answer: what the audits ask again tells no more of the weights.
+    # The counterfactual questions of the audits would add nothing to the comparison of weights.
     student, batches = job.student, [one for one in job.data.test_dataloader() if not one.questions[0].audit]
     ours = fidelity.last_logits(student.net.eval(), batches)
     if job.form == "adapter":
@@ -153,7 +155,7 @@ def _write(job: _Job, folder: Path) -> "tuple[Logits, Choices]":
     net = formats.read_back(job.form, folder, student)
     within = fidelity.ROUNDED if job.dtype == "q8_0" else 0.0
     if name := fidelity.altered_weight(written, formats.weights_of(job.form, net), within):
-        raise KedrecError(f"{name} is not on the disk as it was written")
+        raise KedrecError(f"{name}: the weight on the disk differs from the one written")
     prompts = [row.prompt for row in job.data.encoded["test"]]
     if fault := formats.tokenizer_fault(job.form, folder, student.tokenizer, prompts):
         raise KedrecError(fault)
@@ -163,13 +165,13 @@ def _write(job: _Job, folder: Path) -> "tuple[Logits, Choices]":
     logits = fidelity.compare_logits(ours, fidelity.last_logits(net, batches), kind)
     if not logits.close:
         raise KedrecError(
-            f"it answers otherwise than the run: logits differ by {logits.largest:.3g} at most and {logits.mean:.3g} "
-            f"in the mean; allowed are {logits.allowed[0]:.3g} and {logits.allowed[1]:.3g}"
+            f"it answers differently from the run: logits differ by {logits.largest:.3g} at most and {logits.mean:.3g} "
+            f"on average; allowed are {logits.allowed[0]:.3g} and {logits.allowed[1]:.3g}"
         )
     if not choices.close:
         raise KedrecError(
-            f"it chooses otherwise than the run on {len(choices.other)} of {choices.questions} test questions, and "
-            "not by a hair"
+            f"it chooses differently from the run on {len(choices.other)} of {choices.questions} test questions, and "
+            "rounding does not explain it"
         )
     return logits, choices
 

@@ -1,13 +1,13 @@
 """Prepare an experiment's data: ``python -m kedrec.prepare EXPERIMENT [--dry-run] [--bundle FILE] [key=value ...]``.
 
-    --dry-run        show what there is to do, and do nothing
-    --bundle FILE    write everything that was prepared into one file, for a cluster without a network
-    --unbundle FILE  put such a file into the store there; no experiment is named
+    --dry-run        show the plan, and prepare nothing
+    --bundle FILE    write all prepared artefacts into one file, for a cluster without a network
+    --unbundle FILE  read such a file into the store; without an experiment
     --push NAME      upload the data set to the Hugging Face hub as NAME, private
 
-Several processes of one job, as `srun` starts them, embed together, each with a GPU of its own, on as many nodes as
-there are, if they share the store. The same command again goes on where it was stopped; ``fit`` with the same
-experiment then finds all of it in the store.
+Several processes of one job, as `srun` starts them, embed together, each with its own GPU, on any number of nodes that
+share the store. The same command resumes a preparation that was stopped. ``fit`` with the same experiment then finds
+all artefacts in the store.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def run(experiment: Experiment, options: argparse.Namespace) -> None:
     prepare_environment()
     data = build(experiment).data
     if data.private and (options.bundle or options.push):
-        raise KedrecError("these are data of patients: they stay on this machine, and are neither bundled nor uploaded")
+        raise KedrecError("these are patient data: they stay on this machine, and are neither bundled nor uploaded")
     if options.dry_run:
         set_resumption("starts again: nothing was written")
         _show_plan(data)
@@ -79,7 +79,7 @@ def run(experiment: Experiment, options: argparse.Namespace) -> None:
         data.prepare_data()
         data.setup("fit")
     if not is_first():
-        return  # it has helped to embed
+        return  # this process only embeds
     if data.writes_dataset:
         place = dataset_folder(experiment)
         data.write_dataset(place, experiment.name)
@@ -87,10 +87,10 @@ def run(experiment: Experiment, options: argparse.Namespace) -> None:
         if options.push:
             _push(place, options.push)
     elif options.push:
-        raise KedrecError(f"data.class_path: {type(data).__name__} writes no data set that could be uploaded")
+        raise KedrecError(f"data.class_path: {type(data).__name__} writes no data set to upload; leave --push out")
     for name, value in data.facts.items():
         print(f"{name.replace('_', ' ')}: {value}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # bytes; Linux tells kilobytes
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # bytes; Linux reports kilobytes
     print(f"prepared in {time.monotonic() - started:.0f} s, peak memory {peak / 2**30:.1f} GiB")
     if options.bundle:
         with shown_as_bars():
@@ -99,7 +99,7 @@ def run(experiment: Experiment, options: argparse.Namespace) -> None:
 
 
 def dataset_folder(experiment: Experiment) -> Path:
-    """Return where an experiment's data set is written: ``out``, else one folder for each of the data's settings."""
+    """Return the folder of an experiment's data set: ``out``, else one named by the settings of the data."""
     if any("out" in layer for _, layer in experiment.layers):
         return experiment.run_dir
     settings = {"data": experiment.portable["data"], "seed": experiment.tree["seed"]}
@@ -112,7 +112,7 @@ def _show_plan(data: "ExperimentData") -> None:
     if stages is None:
         raise KedrecError(f"data.class_path: {type(data).__name__} has no plan to show; leave --dry-run out")
     rows = [[stage.name, "yes" if stage.there else "no", stage.told] for stage in stages]
-    print_table(["stage", "there", "to do"], rows, title="plan; nothing was fetched, asked or written")
+    print_table(["stage", "there", "to do"], rows, title="plan; nothing was downloaded, asked or written")
 
 
 def _push(place: Path, name: str) -> None:
@@ -125,7 +125,7 @@ def _push(place: Path, name: str) -> None:
         api.upload_folder(repo_id=name, repo_type="dataset", folder_path=place)
     except (HfHubHTTPError, OSError, ValueError) as fault:
         reason = str(fault).strip().splitlines()[0]
-        raise KedrecError(f"--push {name}: the upload failed ({reason}); the data set lies in {place}") from fault
+        raise KedrecError(f"--push {name}: the upload failed ({reason}); the data set is in {place}") from fault
     print(f"uploaded to {name}, private")
 
 

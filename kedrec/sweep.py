@@ -1,14 +1,14 @@
 """Run a W&B sweep file on this machine: ``python -m kedrec.sweep sweeps/ablation.yaml [options] [key=value ...]``.
 
-    --workers N  trials at a time, one unless said; cores and GPUs are shared out among them
-    --runs N     at most so many trials; what `random` and `bayes` need, unless the file has `run_cap`
-    --out DIR    where the run folders and results.csv are kept, runs/sweeps/NAME unless said
-    --prepare    prepare what the trials share, and end: on a login node, before a job array
-    --array      print the trials' commands, one a line, for slurm/sweep_array.sbatch; not for `bayes`
+    --workers N  trials at a time, default 1; they share cores and GPUs
+    --runs N     largest number of trials; `random` and `bayes` need it, unless the file has `run_cap`
+    --out DIR    folder of the run folders and of results.csv, default runs/sweeps/NAME
+    --prepare    prepare the data of the trials, and end: on a login node, before a job array
+    --array      print the commands of the trials, one a line, for slurm/sweep_array.sbatch; not for `bayes`
 
-Nothing is sent to W&B: a `use.logger` in the file gives way to csv, unless key=value, which holds for each trial, names
-another. The same command again goes on where it was stopped, tries again what failed, and takes in what a job array has
-run. The exit status is 1 if a trial failed.
+Nothing is sent to W&B: csv replaces a `use.logger` of the file, unless the command line sets another one. The same
+command resumes a sweep that was stopped, repeats failed trials, and reads the results of a job array. The exit status
+is 1 if a trial failed.
 """
 
 import argparse
@@ -58,11 +58,11 @@ def run(options: argparse.Namespace, overrides: list[str]) -> int:
     if any(word.removeprefix("--").startswith("out=") for word in overrides):
         raise KedrecError("command line: out: each trial has a folder of its own; choose theirs with --out DIR")
     if sweep.stops_early:
-        print(f"{sweep.path}: early_terminate is left to W&B: here each trial runs to its end", file=sys.stderr)
+        print(f"{sweep.path}: early_terminate works at W&B only: here each trial runs to its end", file=sys.stderr)
     if options.array:
         _print_array(Trials(sweep, overrides, folder, limit))
         return 0
-    with disk_faults_named(folder, "free some space, or choose another place with --out DIR"):
+    with disk_faults_named(folder, "free some space, or choose another folder with --out DIR"):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             lock = FileLock(folder / ".lock").acquire(timeout=0)
@@ -81,8 +81,8 @@ def _run(trials: Trials, workers: int) -> int:
         write_results(trials)
         done = sum(one.status in ("finished", "failed") for one in trials.listed)
         value = trials.value(trial)
-        came_to = f"{trials.sweep.metric} {value:.4g}" if value is not None else trial.error or trial.status
-        print(f"[{done}/{trials.total}] {trial.told}: {came_to}", flush=True)
+        outcome = f"{trials.sweep.metric} {value:.4g}" if value is not None else trial.error or trial.status
+        print(f"[{done}/{trials.total}] {trial.told}: {outcome}", flush=True)
 
     write_results(trials)
     run_trials(trials, workers, ended)
@@ -95,7 +95,9 @@ def _limit(sweep: SweepFile, options: argparse.Namespace) -> int | None:
     if limit is None and sweep.method != "grid":
         raise KedrecError(f"{sweep.path}: run_cap: missing; a {sweep.method} search needs it, or --runs N")
     if options.array and sweep.method == "bayes":
-        raise KedrecError(f"{sweep.path}: method: bayes; its trials depend on each other, and make no array")
+        raise KedrecError(
+            f"{sweep.path}: method: bayes; its trials depend on each other and cannot be an array; leave --array out"
+        )
     for name in ("runs", "workers"):
         if (number := getattr(options, name)) is not None and number < 1:
             raise KedrecError(f"--{name}: {number}; expected 1 or more")
@@ -103,15 +105,15 @@ def _limit(sweep: SweepFile, options: argparse.Namespace) -> int | None:
 
 
 def _prepare(trials: Trials, *, all_seeds: bool = False) -> bool:
-    """Prepare the data of one of the trials that are to be run for each of the data's settings.
+    """Prepare the data of the trials, once for each of the data's settings.
 
     Args:
         trials: of the sweep.
-        all_seeds: for each seed, whatever an earlier run has prepared: for trials without a network. Otherwise for one,
-            which is nearly all; what is a seed's own, its trial adds.
+        all_seeds: whether to prepare for each seed, even if an earlier run has done so: for trials without a network.
+            Otherwise for one seed; a trial prepares the little that depends on its own seed.
 
     Returns:
-        Whether all could be prepared.
+        Whether all data could be prepared.
     """
     note = trials.folder / "prepared.json"
     done: list[str] = json.loads(note.read_text(encoding="utf-8")) if note.is_file() and not all_seeds else []

@@ -190,7 +190,7 @@ def test_embeddings_are_tested_again_too(embeddings, tmp_path, capsys):
 def test_another_split_of_the_graph_tells_what_was_trained_on(embeddings, tmp_path, capsys):
     folder = shutil.copytree(embeddings, tmp_path / "run")
     assert main([str(folder), "data.init_args.seed=1"]) == 0
-    assert "triples that these data hold out are ones the run was trained on" in capsys.readouterr().out
+    assert "held-out triples of these data are in the training set of the run" in capsys.readouterr().out
 
 
 def test_another_graph_is_refused(embeddings, tmp_path, capsys):

@@ -107,10 +107,10 @@ def test_what_patients_taught_is_exported_on_demand_alone_and_says_so(student, t
     monkeypatch.setattr(InstructionData, "private", True, raising=False)
     place = tmp_path / "out"
     arguments = (student, "--to", "merged", place)
-    assert "trained on data of patients" in refused(capsys, place, *arguments)
+    assert "trained on patient data" in refused(capsys, place, *arguments)
     assert export(student, "merged", place, "--private") == 0
     _, card = head(place)
-    assert "Trained on data of patients" in card
+    assert "Trained on patient data" in card
     assert "## Data" not in card
     assert not (place / "example.json").exists()
 
@@ -118,7 +118,7 @@ def test_what_patients_taught_is_exported_on_demand_alone_and_says_so(student, t
 def test_a_run_without_an_adapter_is_exported_whole(whole, tmp_path, capsys):
     from transformers import AutoModelForCausalLM
 
-    assert "it has no adapter; use --to merged" in refused(
+    assert "has no adapter; use --to merged" in refused(
         capsys, tmp_path / "a", whole, "--to", "adapter", tmp_path / "a"
     )
     assert export(whole, "merged", tmp_path / "m") == 0
@@ -145,7 +145,7 @@ def test_a_byte_that_turns_on_the_disk_is_noticed(student, tmp_path, capsys, mon
 
     monkeypatch.setattr(formats, f"write_{form}", write)
     place = tmp_path / "out"
-    assert "is not on the disk as it was written" in refused(capsys, place, student, "--to", form, place)
+    assert "the weight on the disk differs" in refused(capsys, place, student, "--to", form, place)
 
 
 def test_a_merge_that_loses_the_adapter_is_noticed(student, tmp_path, capsys, monkeypatch):
@@ -154,7 +154,7 @@ def test_a_merge_that_loses_the_adapter_is_noticed(student, tmp_path, capsys, mo
 
     monkeypatch.setattr(PeftModel, "merge_and_unload", lambda net, **_: net.unload(), raising=False)
     place = tmp_path / "out"
-    assert "answers otherwise than the run" in refused(capsys, place, student, "--to", "merged", place)
+    assert "answers differently from the run" in refused(capsys, place, student, "--to", "merged", place)
 
 
 def test_only_an_export_is_replaced_and_only_by_force(student, tmp_path, capsys):
@@ -163,7 +163,7 @@ def test_only_an_export_is_replaced_and_only_by_force(student, tmp_path, capsys)
     (place / "mine.txt").write_text("mine")
     arguments = (student, "--to", "merged", place)
     assert "not empty" in refused(capsys, None, *arguments)
-    assert "holds no export of kedrec's" in refused(capsys, None, *arguments, "--force")
+    assert "holds no export of kedrec" in refused(capsys, None, *arguments, "--force")
     assert [path.name for path in place.iterdir()] == ["mine.txt"]
     (place / "mine.txt").unlink()
     assert export(*arguments[:1], "merged", place) == 0  # an empty folder is taken
@@ -193,7 +193,7 @@ def test_a_choice_that_is_another_is_noticed(student, tmp_path, capsys):
     row = max(rows, key=lambda row: abs(row["scores"][0] - row["scores"][1]))
     row["scores"], row["choice"] = row["scores"][::-1], 1 - row["choice"]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert "chooses otherwise than the run on 1 of 6" in refused(
+    assert "chooses differently from the run on 1 of 6" in refused(
         capsys, tmp_path / "out", folder, "--to", "adapter", tmp_path / "out"
     )
 
@@ -203,7 +203,7 @@ def test_a_choice_that_is_another_is_noticed(student, tmp_path, capsys):
     [
         (["--to", "onnx", "out"], "invalid choice: 'onnx'"),
         (["out"], "required: --to"),
-        (["--to", "merged", "out", "--dtype", "q8_0"], "q8_0 is of GGUF"),
+        (["--to", "merged", "out", "--dtype", "q8_0"], "q8_0 needs --to gguf"),
         (["--to", "adapter", "out", "--dtype", "float32"], "leave it out"),
         (["--to", "merged", "out", "--fore"], "--fore"),
     ],

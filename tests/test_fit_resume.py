@@ -95,7 +95,7 @@ def test_a_read_only_store_and_a_full_disk_are_one_line_each(tiny_experiment, un
     assert refused.returncode == 2
     assert "it cannot be written; free some space, or set KEDREC_STORE" in refused.stderr
     assert full.returncode == 2
-    assert "the disk is full; free some space, or choose another place with out=DIR" in full.stderr
+    assert "the disk is full; free some space, or choose another folder with out=DIR" in full.stderr
     for done in (refused, full):
         assert "Traceback" not in done.stderr
     assert not left

@@ -37,9 +37,9 @@ def test_gguf_read_by_transformers_answers_as_the_run_does(student, tmp_path, ca
 @pytest.mark.parametrize(
     ("fault", "dtype", "words"),
     [
-        ("noise", "bfloat16", "is not on the disk as it was written"),
-        ("order", "float16", "is not on the disk as it was written"),
-        ("order", "q8_0", "is not on the disk as it was written"),
+        ("noise", "bfloat16", "the weight on the disk differs"),
+        ("order", "float16", "the weight on the disk differs"),
+        ("order", "q8_0", "the weight on the disk differs"),
         ("tokens", "float32", "its tokens are not the run's"),
         ("text", "float32", "cannot be read back"),
         ("nothing", "float32", "it wrote no file"),
