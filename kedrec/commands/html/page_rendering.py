@@ -1,4 +1,4 @@
-"""Templates to one HTML file that needs nothing else."""
+"""Rendering templates to a self-contained HTML file."""
 
 import hashlib
 import re
@@ -9,22 +9,21 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _KIT = "kedrec.commands.html"
-_LONGEST = 71  # letters of an id, to which a hyphen and eight of a checksum may come
+_LONGEST = 71  # characters of an id, without the hyphen and eight characters of a checksum
 _CITATION = re.compile(r"\[(\d+)\]")
 
 
 def render(template: str, *, package: str = _KIT, **context: Any) -> str:
-    """Return the page that a template makes of a context.
+    """Return the page of a template.
 
-    What the context holds is text: it is escaped. Only what is a `markupsafe.Markup`, such as a figure of
-    `kedrec.commands.html.svg_figures`, goes in as it is. A name that the template uses and the context lacks is an
-    error.
+    Values of the context are text and are escaped. Only `markupsafe.Markup`, such as a figure of
+    `kedrec.commands.html.svg_figures`, is inserted unchanged. A name that the context lacks is an error.
 
     Args:
         template: name of a file in the package's folder ``templates``, which may extend ``base.html`` and import
             ``macros.html`` of the kit.
-        package: whose templates; dotted.
-        context: what the template shows. ``base.html`` wants ``title``, and has blocks ``head``, ``contents`` and
+        package: dotted name of the package with the templates.
+        context: values of the template. ``base.html`` needs ``title``, and has blocks ``head``, ``contents`` and
             ``main``.
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -38,7 +37,7 @@ def render(template: str, *, package: str = _KIT, **context: Any) -> str:
 
 
 def web_link(url: str | None) -> str:
-    """Return a link that may be followed from a page, an absolute http or https one; else an empty string."""
+    """Return a link if it is absolute and http or https; else an empty string."""
     if not url:
         return ""
     try:
@@ -49,9 +48,9 @@ def web_link(url: str | None) -> str:
 
 
 def anchor(text: str) -> str:
-    """Return a text as an HTML id, or a part of a file's name: letters, digits and hyphens, at most 80.
+    """Return a text as an HTML id or a part of a file name: at most 80 letters, digits and hyphens.
 
-    What is too long, or in other letters than these, ends in a checksum, so that two texts have two ids.
+    The id of a text that is too long, or has other characters, ends in a checksum, so that ids stay unique.
 
     >>> anchor("LLaDR: Hits@10, sample")
     'lladr-hits-10-sample'
@@ -68,7 +67,7 @@ def citations(text: str, prefix: str, shown: int) -> "Markup":
     Args:
         text: the rationale.
         prefix: of the ids of the passages, as the macro `passage` gives them.
-        shown: how many passages there are; numbers beyond stay text.
+        shown: number of passages; larger numbers stay text.
     """
     from markupsafe import Markup, escape
 

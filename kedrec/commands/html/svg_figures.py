@@ -1,4 +1,4 @@
-"""Figures as inline SVG: text stays text, colours are those of the page, in light and dark and in print."""
+"""Figures as inline SVG, with text as text, and with the colours of the page in light, dark and print."""
 
 import io
 import re
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Stand-ins that matplotlib draws with; in the SVG they become the page's variables.
+# Placeholder colours for matplotlib; the SVG has the variables of the page instead.
 INK, SOFT, LINE, PAPER = "#000001", "#000002", "#000003", "#000004"
 SERIES = ("#000011", "#000012", "#000013", "#000014", "#000015", "#000016")
 MARKERS = ("o", "s", "^", "D", "v", "X")

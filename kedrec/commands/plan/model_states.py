@@ -22,7 +22,7 @@ _LIVE = 1_000_000_000  # numbers of weights that ZeRO-3 holds whole at a time: D
 
 @dataclass(frozen=True)
 class States:
-    """Bytes of one process's device, whatever the batch; ``host`` is beside the device.
+    """Memory of one process that does not depend on the batch, bytes.
 
     Attributes:
         weights: frozen and trained.

@@ -1,4 +1,4 @@
-"""What a model is made of, counted on torch's `meta` device, where tensors have shapes and no memory."""
+"""Counts of a model's parameters, on torch's `meta` device, where tensors have shapes but no memory."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ from kedrec.storage.hashing import Key, key_hash
 
 
 class _NotPreparedError(Exception):
-    """What is asked for would have to be built first."""
+    """An artefact is not in the store."""
 
 
 class _Prepared(Store):
@@ -101,7 +101,7 @@ def decoder_of(student: Student, gpu: bool = False) -> Decoder:
 
 
 def parameters_of(model: LightningModule) -> tuple[int, int] | None:
-    """Return how many parameters a model has and how many of them are trained; ``None`` where only its data tell."""
+    """Return the numbers of all and of trained parameters of a model; ``None`` if they depend on its data."""
     try:
         with torch.device("meta"):
             model.configure_model()

@@ -1,4 +1,4 @@
-"""The lines of a plan: what a student, embeddings or another model would take, as a person reads it."""
+"""The lines of a plan: memory and time of a student, of embeddings or of another model."""
 
 import argparse
 import os
@@ -36,7 +36,7 @@ _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 class Asked:
-    """What trainer and options say.
+    """The settings of the trainer and the options of a plan.
 
     Args:
         trainer: the trainer's settings, resolved.
@@ -63,13 +63,13 @@ class Asked:
         self.device = device(options.gpu, os.cpu_count() or 1)
 
     def peak(self, compute: int) -> float:
-        """Return the FLOP/s of a device with numbers of so many bytes."""
+        """Return the peak FLOP/s of a device for numbers of ``compute`` bytes."""
         if self.options.peak_tflops:
             return float(self.options.peak_tflops) * 1e12
         return self.device.flops_16 if compute == 2 else self.device.flops_32
 
     def time_line(self, each: float, how: str) -> str:
-        """Return the line of the time, of steps of so many seconds."""
+        """Return the line of the time, for ``each`` seconds a step."""
         if self.steps is None:
             return line("time", f"{duration(each)} a step, {how}; trainer.max_steps is not set: --steps=N tells all")
         return line("time", f"{duration(each)} a step, {duration(each * self.steps)} for {self.steps:,} steps, {how}")
@@ -121,7 +121,7 @@ def student_lines(student: Student, data: LightningDataModule, asked: Asked) -> 
 
 
 def _step(work: Work, asked: Asked) -> str:
-    """Return what a step reads, in words."""
+    """Return the size of a step in words."""
     conversations = work.batch * asked.accumulated * asked.processes
     accumulated = f"{asked.accumulated} batches x " if asked.accumulated > 1 else ""
     processes = f"{asked.processes:,} processes x " if asked.processes > 1 else ""

@@ -1,4 +1,4 @@
-"""What training embedding tables takes: bytes of tables and states, traffic and operations of a step.
+"""The cost of training embedding tables: bytes of tables and states, traffic and operations of a step.
 
 Pure functions of numbers. The states are those of `kedrec.lladr.row_optimizers` and of torch's dense Adam.
 """
@@ -51,7 +51,7 @@ class Tables:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one process reads in a step.
+    """The batch of one process in a step.
 
     Attributes:
         triples: of the batch.

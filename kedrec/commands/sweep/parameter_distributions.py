@@ -1,4 +1,4 @@
-"""The forms that W&B lets a sweep's parameter take, each as the values along its distribution."""
+"""W&B's forms of a sweep parameter, each as the quantile function of its distribution."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 from kedrec.errors import KedrecError, nearest
 
 _Settings = Mapping[str, float]
-_EDGE = 1e-6  # of a share: a normal distribution is infinite at 0 and 1; of a step: what rounding may add
+_EDGE = 1e-6  # distance of a share from 0 and 1, where normal quantiles are infinite; rounding error of a step
 _BOUNDS: dict[str, float | None] = {"min": None, "max": None}  # no defaults
 
 
@@ -18,10 +18,10 @@ class Parameter:
     """One parameter of a sweep.
 
     Attributes:
-        keys: its name in the file, and those inside it where it is nested.
-        at: the value below which a share of the distribution lies, 0 to 1.
-        choices: the values, where each is as likely as another and they have no order.
-        grid: the values that a grid takes; ``None`` where a grid has none.
+        keys: its name in the file; several if it is nested.
+        at: quantile function: the value at a share of the distribution, 0 to 1.
+        choices: the values, if they are equally likely and have no order.
+        grid: the values of a grid search; ``None`` if a grid cannot use the distribution.
     """
 
     keys: tuple[str, ...]
@@ -31,12 +31,12 @@ class Parameter:
 
     @property
     def name(self) -> str:
-        """The keys, joined by dots: what the command line calls it."""
+        """The keys joined by dots, as on the command line."""
         return ".".join(self.keys)
 
     @property
     def constant(self) -> bool:
-        """Whether there is nothing to choose."""
+        """Whether there is only one value."""
         return self.choices is not None and len(self.choices) == 1
 
 
@@ -49,7 +49,7 @@ def parameter(where: str, keys: tuple[str, ...], spec: Mapping[str, Any]) -> Par
         spec: the file's mapping: ``value``, ``values``, or a distribution.
 
     Raises:
-        KedrecError: it is none of W&B's forms.
+        KedrecError: the form is not one of W&B's.
     """
     if "value" in spec or "values" in spec:
         return _of_values(where, keys, spec)
@@ -90,15 +90,15 @@ def _of_values(where: str, keys: tuple[str, ...], spec: Mapping[str, Any]) -> Pa
     if not isinstance(values, list) or not values:
         raise KedrecError(f"{where}.values: {values}; expected a list of at least one value")
     if any(_says_null(value) for value in values):
-        # W&B's agent writes Python's None, which a YAML reader takes for a word.
-        raise KedrecError(f'{where}: null; W&B\'s agent cannot hand it on, write "null", in quotes')
+        # W&B's agent writes Python's None, which YAML reads as a string.
+        raise KedrecError(f'{where}: null; W&B\'s agent cannot pass it on, write "null", in quotes')
     choices = tuple(values)
     if (shares := spec.get("probabilities")) is None:
         last = len(choices) - 1
         return Parameter(keys, lambda share: choices[min(int(share * len(choices)), last)], choices, choices)
     numeric = isinstance(shares, list) and all(isinstance(share, int | float) and share >= 0 for share in shares)
     if not numeric or len(shares) != len(choices) or not math.isclose(sum(shares), 1):
-        raise KedrecError(f"{where}.probabilities: {shares}; expected one a value, together 1")
+        raise KedrecError(f"{where}.probabilities: {shares}; expected one for each value, with the sum 1")
     return Parameter(keys, lambda share: _by_probability(choices, shares, share))
 
 
@@ -120,13 +120,13 @@ def _says_null(value: Any) -> bool:
 
 
 def _numbers(where: str, spec: Mapping[str, Any], defaults: Mapping[str, float | None]) -> dict[str, float]:
-    """Return the distribution's numbers, in the order of ``defaults``."""
+    """Return the parameters of the distribution, in the order of ``defaults``."""
     _check_keys(where, spec, {*defaults, "distribution"})
     numbers: dict[str, float] = {}
     for name, default in defaults.items():
         number = spec.get(name, default)
         if isinstance(number, bool) or not isinstance(number, int | float):
-            hint = "; YAML reads 1e-4 as a word, write 1.0e-4" if isinstance(number, str) else ""
+            hint = "; YAML reads 1e-4 as a string, write 1.0e-4" if isinstance(number, str) else ""
             raise KedrecError(f"{where}.{name}: {number!r}; expected a number{hint}")
         numbers[name] = number
     if "min" in numbers and numbers["min"] >= numbers["max"]:
@@ -147,7 +147,7 @@ def _within(value: float, numbers: _Settings) -> float:
 
 
 def _stepped(value: float, numbers: _Settings) -> float:
-    """Return the multiple of ``q`` that is nearest, of those within the bounds."""
+    """Return the nearest multiple of ``q`` within the bounds."""
     step, times = numbers["q"], round(value / numbers["q"])
     if "min" in numbers:
         least, most = math.ceil(numbers["min"] / step - _EDGE), math.floor(numbers["max"] / step + _EDGE)
@@ -156,7 +156,7 @@ def _stepped(value: float, numbers: _Settings) -> float:
 
 
 def _steps(numbers: _Settings) -> tuple[float, ...]:
-    """Return a grid's values from the least in steps of ``q``, below the greatest, as W&B's grid takes them."""
+    """Return the values of a grid from the least in steps of ``q``, below the greatest, as W&B's grid does."""
     least, greatest, step = numbers["min"], numbers["max"], numbers["q"]
     count = math.ceil((greatest - least) / step - _EDGE)
     whole = isinstance(least, int) and isinstance(step, int)

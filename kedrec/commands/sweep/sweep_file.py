@@ -1,4 +1,4 @@
-"""A W&B sweep file, read for this machine: its parameters, and the command that W&B's agent would make of it."""
+"""Reading a W&B sweep file: its parameters, and the command that W&B's agent would run."""
 
 import os
 import re
@@ -21,18 +21,18 @@ _EXPECTED = 'expected ["${env}", python, -m, kedrec.fit, experiments/NAME.yaml, 
 
 @dataclass(frozen=True)
 class SweepFile:
-    """What a sweep file says.
+    """The content of a sweep file.
 
     Attributes:
         path: the file.
         method: ``grid``, ``random`` or ``bayes``.
-        metric: by which trials are compared; ``None`` where the file names none.
-        goal: whether its least or its greatest is best.
-        parameters: in the file's order.
-        space: the same as the file has them.
+        metric: that compares trials; ``None`` if the file has none.
+        goal: whether the least or the greatest value is best.
+        parameters: in the order of the file.
+        space: the parameters as they are in the file.
         command: words and macros.
-        run_cap: most trials, where the file says so.
-        stops_early: whether W&B would stop trials that do badly.
+        run_cap: largest number of trials, if the file sets it.
+        stops_early: whether W&B would stop bad trials early.
     """
 
     path: Path
@@ -47,7 +47,7 @@ class SweepFile:
 
     @property
     def searched(self) -> tuple[Parameter, ...]:
-        """The parameters that differ among trials."""
+        """The parameters with more than one value."""
         return tuple(one for one in self.parameters if not one.constant)
 
     def agent_command(self, values: Mapping[str, Any]) -> list[str]:
@@ -76,7 +76,7 @@ class SweepFile:
         return words
 
     def fit_arguments(self, values: Mapping[str, Any]) -> list[str]:
-        """Return what that command gives to ``kedrec.fit``: the experiment and its overrides."""
+        """Return the arguments of ``kedrec.fit`` in that command: the experiment and its overrides."""
         words = self.agent_command(values)
         return words[words.index("kedrec.fit") + 1 :]
 
@@ -170,5 +170,5 @@ def _command(path: Path, words: Any) -> tuple[str, ...]:
 
 
 def _with_variables(word: str) -> str:
-    """Put the environment's variables in place of ``${envvar:NAME}``; W&B leaves the name of one that is not set."""
+    """Replace ``${envvar:NAME}`` by the environment variable; like W&B, by the name of a variable that is not set."""
     return re.sub(r"\$\{envvar:([A-Z0-9_]*)\}", lambda found: os.environ.get(found[1], found[1]), word)

@@ -1,7 +1,7 @@
 """Prepares the data of several experiments: ``python -m kedrec.commands.sweep.sweep_preparation EXPERIMENT ...``.
 
-Each argument is a JSON list: an experiment file and its overrides. It is a process of its own, so that what it held is
-given back before the trials begin.
+Each argument is a JSON list: an experiment file and its overrides. A separate process frees its memory before the
+trials start.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a sweep found: ``results.csv``, one row a trial, and tables, best first."""
+"""The results of a sweep: ``results.csv`` with one row a trial, and tables, best first."""
 
 import csv
 import io
@@ -19,10 +19,10 @@ _HEADS = ("test/", "base/")
 
 
 def write_results(trials: Trials) -> None:
-    """Write ``results.csv`` with the trials that have ended, in their order.
+    """Write ``results.csv`` with the ended trials, in their order.
 
-    Its columns: ``trial``, the searched parameters by their dotted names, ``status`` (finished or failed), ``seconds``,
-    ``run`` (the run folder), ``error``, the sweep's metric if it is one of validation, and all metrics of the test.
+    Columns: ``trial``, the searched parameters by their dotted names, ``status`` (finished or failed), ``seconds``,
+    ``run`` (the run folder), ``error``, the sweep's metric if it is a validation metric, and all test metrics.
     """
     ended = [trial for trial in trials.listed if trial.status in ("finished", "failed")]
     metrics = {trial.id: trials.metrics(trial) or {} for trial in ended}
@@ -41,7 +41,7 @@ def write_results(trials: Trials) -> None:
 
 
 def tables(trials: Trials) -> list[Table]:
-    """Return the trials that have ended, best first, and means with standard deviations over seeds, if there are."""
+    """Return the ended trials, best first, and means with standard deviations over seeds, if the sweep has seeds."""
     metric = trials.sweep.metric
     names = [] if metric is None else [metric]
     if metric is not None and metric.startswith("test/"):
@@ -64,8 +64,8 @@ def tables(trials: Trials) -> list[Table]:
     ]
     blank = [""] * max(0, len(names) - 1)
     for trial in failed:
-        told = ["failed", *blank] if names else []
-        rows.append([*(str(trial.values[name]) for name in searched), *told, f"{trial.seconds:.0f}", trial.id])
+        outcome = ["failed", *blank] if names else []
+        rows.append([*(str(trial.values[name]) for name in searched), *outcome, f"{trial.seconds:.0f}", trial.id])
     shown: list[Table] = [([*map(_short, searched), *names, "seconds", "run"], rows)]
     if _SEED in searched and names:
         others = [name for name in searched if name != _SEED]
@@ -74,7 +74,7 @@ def tables(trials: Trials) -> list[Table]:
 
 
 def _best_first(values: dict[_Row, float | None], goal: str) -> list[_Row]:
-    """Sort rows by their values, those without a number last."""
+    """Sort rows by their values; rows without a number come last."""
     sign = -1 if goal == "maximize" else 1
 
     def place(row: _Row) -> tuple[bool, float]:
@@ -87,7 +87,7 @@ def _best_first(values: dict[_Row, float | None], goal: str) -> list[_Row]:
 def _over_seeds(
     finished: Sequence[Trial], found: dict[str, dict[str, float]], searched: list[str], names: list[str], goal: str
 ) -> Table:
-    """Return a row a setting: mean and sample standard deviation of each metric over its seeds."""
+    """Return a row for each setting: mean and sample standard deviation of each metric over its seeds."""
     settings: dict[tuple[str, ...], list[Trial]] = {}
     for trial in finished:
         settings.setdefault(tuple(str(trial.values[name]) for name in searched), []).append(trial)

@@ -1,7 +1,7 @@
-"""The trials of a sweep: what each is, what has become of it, and which comes next.
+"""The trials of a sweep: their settings, their status, and which comes next.
 
-A trial is a run folder under the sweep's, named by the hash of its command line; ``trial.json`` in it says what the
-search knows. Whether a trial is finished, its ``metrics.json`` says, whoever ran it: a job array, or this machine.
+A trial is a run folder in the folder of the sweep, named by the hash of its command line; its ``trial.json`` holds the
+state of the search. A trial is finished if it has a ``metrics.json``, from a job array or from this machine.
 """
 
 import csv
@@ -28,7 +28,7 @@ from kedrec.storage.atomic_files import write_atomic
 from kedrec.storage.hashing import key_hash
 from kedrec.training.saved_results import read_metrics
 
-_ATTEMPTS = 100  # suggestions that an earlier trial has had, before a search ends
+_ATTEMPTS = 100  # repeated suggestions after which a search ends
 
 
 @dataclass
@@ -38,11 +38,11 @@ class Trial:
     Attributes:
         number: from 0, in the order of the proposals.
         values: of the searched parameters.
-        point: where a search by Bayes sees them.
+        point: their coordinates in a Bayesian search.
         arguments: of ``kedrec.fit``, without ``out``.
-        status: what the last attempt came to; ``begun`` until it has ended.
-        seconds: that its attempts took; one that was killed together with the sweep is not counted.
-        error: the last line of an attempt that failed.
+        status: of the last attempt; ``begun`` until it ends.
+        seconds: of all attempts, without one that was killed together with the sweep.
+        error: the last line of a failed attempt.
     """
 
     number: int
@@ -70,12 +70,12 @@ class Trials:
 
     Args:
         sweep: the file.
-        overrides: the command line's, for each trial.
+        overrides: of the command line, for each trial.
         folder: of the run folders.
-        limit: most trials; ``None`` for all of a grid.
+        limit: largest number of trials; ``None`` for all of a grid.
 
     Attributes:
-        listed: those of a grid or a random search, or those that a search by Bayes has proposed so far.
+        listed: all trials of a grid or a random search, or those that a Bayesian search has proposed so far.
     """
 
     sweep: SweepFile
@@ -104,11 +104,11 @@ class Trials:
 
     @property
     def total(self) -> int:
-        """How many there will be, unless a search finds nothing new before."""
+        """The number of trials; a search that finds nothing new ends earlier."""
         return self.limit or 0 if self.sweep.method == "bayes" else len(self.listed)
 
     def next(self) -> Trial | None:
-        """Return a trial that is to be run now, or ``None``; a failed one is tried once more."""
+        """Return the trial to run next, or ``None``; a failed trial is repeated once."""
         for trial in self.listed:
             if trial.status != "finished" and trial.id not in self._begun:
                 self._begun.add(trial.id)
@@ -125,7 +125,7 @@ class Trials:
         return None
 
     def settings(self) -> list[list[str]]:
-        """Return the arguments of the trials that are not finished; of a search by Bayes, also of one at random."""
+        """Return the arguments of the unfinished trials; of a Bayesian search, also of one random trial."""
         found = [trial.arguments for trial in self.listed if trial.status != "finished"]
         if self.sweep.method == "bayes":
             found.append(self._arguments(drawn(self.sweep.parameters, 0, 0)))
@@ -140,13 +140,13 @@ class Trials:
         return [*trial.arguments, f"out={self.place(trial)}"]
 
     def record(self, trial: Trial) -> None:
-        """Write down what has become of a trial."""
+        """Write the state of a trial to its ``trial.json``."""
         place = self.place(trial)
         place.mkdir(parents=True, exist_ok=True)
         write_atomic(place / "trial.json", json.dumps(asdict(trial), indent=1, default=str) + "\n")
 
     def metrics(self, trial: Trial) -> dict[str, float] | None:
-        """Return the metrics of a trial that is finished; with that of the sweep, where it is one of validation."""
+        """Return the metrics of a finished trial, with the sweep's metric if it is a validation metric."""
         path = self.place(trial) / "metrics.json"
         if not path.is_file():
             return None
@@ -157,12 +157,12 @@ class Trials:
         return metrics
 
     def value(self, trial: Trial) -> float | None:
-        """Return a trial's value of the sweep's metric, if it is finished and the value is a finite number."""
+        """Return the sweep's metric of a trial, if the trial is finished and the value is finite."""
         found = (self.metrics(trial) or {}).get(self.sweep.metric or "")
         return found if finite(found) else None
 
     def _add(self, values: Values, point: Point) -> bool:
-        """List a trial, unless one of the same command line is listed already."""
+        """Add a trial, unless one with the same command line is listed already."""
         searched = {one.name: values[one.name] for one in self.sweep.searched}
         trial = Trial(len(self.listed), searched, point, self._arguments(values))
         if trial.id in self._ids:
@@ -172,7 +172,7 @@ class Trials:
         return True
 
     def _arguments(self, values: Values) -> list[str]:
-        """What W&B's agent would give to ``kedrec.fit``, with the command line's overrides and another logger."""
+        """Return the arguments of W&B's agent for ``kedrec.fit``, with the overrides and with csv as the logger."""
         words = self.sweep.fit_arguments(values)
         kept = [word for word in words if not word.removeprefix("--").startswith("use.logger=")]
         named = len(kept) < len(words) or "use.logger" in values
@@ -191,7 +191,7 @@ class Trials:
                 trial.seconds = sum(provenance["seconds"].values())
 
     def _best_logged(self, place: Path, name: str, metrics: dict[str, float]) -> float:
-        """Return the best value of a metric of validation, of all attempts: what W&B compares runs by."""
+        """Return the best value of a validation metric over all attempts, by which W&B compares runs."""
         logged: dict[str, list[float]] = {}
         for table in place.glob("log/*/metrics.csv"):
             with table.open(encoding="utf-8", newline="") as handle:
@@ -214,7 +214,7 @@ class Trials:
                 yield Known(trial.point, value)
 
     def _claim(self) -> None:
-        """Keep trials of another search out of this one's history."""
+        """Refuse a folder with the trials of another search."""
         path = self.folder / "search.json"
         mine = {"parameters": self.sweep.space, "command": [*self.sweep.command, *self.overrides]}
         text = json.dumps(mine, indent=1, default=str) + "\n"

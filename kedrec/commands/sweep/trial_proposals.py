@@ -1,7 +1,7 @@
-"""What a sweep tries next: every point of a grid, points at random, or points that earlier ones speak for.
+"""Proposals of a sweep: every point of a grid, random points, or points suggested from earlier trials.
 
-A proposal depends on its number and on what is known of earlier trials, and on nothing else: a sweep that was stopped
-goes on with the trials that it would have tried.
+A proposal depends only on its number and on the earlier trials: a sweep that was stopped resumes with the trials that
+it would have run.
 """
 
 import importlib.util
@@ -24,11 +24,11 @@ Point = dict[str, float]  # of each searched parameter: the share of its distrib
 
 @dataclass(frozen=True)
 class Known:
-    """An earlier trial, as a search by Bayes sees it.
+    """An earlier trial in a Bayesian search.
 
     Attributes:
-        point: where it lies.
-        value: of the sweep's metric; ``None`` as long as the trial is at work.
+        point: its coordinates.
+        value: of the sweep's metric; ``None`` while the trial is running.
     """
 
     point: Point
@@ -48,17 +48,17 @@ def drawn(parameters: Sequence[Parameter], number: int, attempt: int) -> Values:
     Args:
         parameters: of the sweep.
         number: of the trial.
-        attempt: another one gives other values; for those that an earlier trial has had.
+        attempt: number of the attempt; another one gives other values, if an earlier trial has the same.
     """
     draw = random.Random(f"{number}/{attempt}")
     return {one.name: one.at(draw.random()) for one in parameters}
 
 
 def check_suggestions() -> None:
-    """Raise unless what `suggested` needs is installed.
+    """Check that optuna, which `suggested` needs, is installed.
 
     Raises:
-        KedrecError: it is not.
+        KedrecError: it is not installed.
     """
     if importlib.util.find_spec("optuna") is None:
         raise KedrecError("method: bayes needs optuna here; pip install 'kedrec[sweeps]'")
@@ -71,22 +71,22 @@ def suggested(
     number: int,
     attempt: int,
 ) -> tuple[Values, Point]:
-    """Return a trial's values as the tree-structured Parzen estimator suggests them, and where they lie.
+    """Return the values that the tree-structured Parzen estimator suggests, and their coordinates.
 
-    It models shares of the distributions, and so keeps to their scales and bounds. The first ten are drawn at random.
+    It models shares of the distributions, and so respects their scales and bounds. The first ten trials are random.
 
     Args:
         parameters: of the sweep.
         goal: of its metric.
         known: earlier trials, in their order; finite values or none.
         number: of the trial.
-        attempt: another one gives other values.
+        attempt: number of the attempt; another one gives other values.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     spaces = {one.name: _space(one) for one in parameters if not one.constant}
-    # A sampler of its own for each trial: what was suggested before a restart leaves no trace in it.
+    # A new sampler for each trial, so that a restart gives the same suggestions.
     sampler = optuna.samplers.TPESampler(seed=random.Random(f"{number}/{attempt}").getrandbits(32))
     study = optuna.create_study(sampler=sampler, direction=goal)
     for one in known:
@@ -111,5 +111,5 @@ def _value(one: Parameter, point: Point) -> Any:
 
 
 def finite(value: float | None) -> bool:
-    """Whether a metric is a number that trials can be compared by."""
+    """Whether a metric is a finite number."""
     return value is not None and math.isfinite(value)

@@ -1,4 +1,4 @@
-"""Several trials at a time, each in a process of its own that ends with this one."""
+"""Running several trials at a time, each in a process that ends with this one."""
 
 import ctypes
 import json
@@ -16,21 +16,21 @@ from typing import BinaryIO
 from kedrec.commands.sweep.sweep_trials import Trial, Trials
 from kedrec.runtime.signals import HEARD
 
-_LOG = "output.log"  # in the run folder: what the trial printed, all attempts
+_LOG = "output.log"  # in the run folder: output of the trial, all attempts
 _POLL = 0.1  # seconds
-_GRACE = 30.0  # seconds that a trial has to stop by itself
+_GRACE = 30.0  # seconds for a trial to stop before it is killed
 _DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 
 
 @dataclass
 class _Process:
-    """A trial at work.
+    """A running trial.
 
     Attributes:
-        trial: what it is.
-        process: leads a process group, in which are those that it starts.
-        begun: where in the log this attempt's output begins, bytes.
-        since: when it was started, seconds of the monotonic clock.
+        trial: the trial.
+        process: leader of the process group of all processes that it starts.
+        begun: offset in the log where the output of this attempt starts, bytes.
+        since: start, seconds of the monotonic clock.
     """
 
     trial: Trial
@@ -40,10 +40,10 @@ class _Process:
 
 
 def run_trials(trials: Trials, workers: int, ended: Callable[[Trial], None]) -> None:
-    """Run what is left of a sweep.
+    """Run the unfinished trials of a sweep.
 
-    A signal to stop is handed to the trials, which are then waited for; one that does not heed it is killed. Where this
-    process is killed itself, Linux kills the trials.
+    A signal to stop is passed on to the trials. They get some seconds to stop, and are then killed. If this process is
+    killed itself, Linux kills the trials.
 
     Args:
         trials: of the sweep.
@@ -51,10 +51,10 @@ def run_trials(trials: Trials, workers: int, ended: Callable[[Trial], None]) -> 
         ended: called when a trial has finished or failed.
 
     Raises:
-        KeyboardInterrupt: the sweep was told to stop.
+        KeyboardInterrupt: a signal stops the sweep.
     """
     at_work: dict[int, _Process] = {}
-    with _told_to_stop():
+    with _stoppable():
         try:
             while True:
                 for worker in range(workers):
@@ -79,14 +79,14 @@ def run_trials(trials: Trials, workers: int, ended: Callable[[Trial], None]) -> 
 
 
 def run_preparation(experiments: Sequence[Sequence[str]]) -> bool:
-    """Prepare the data of each experiment, given as its file and overrides, in one process; return whether all could.
+    """Prepare the data of each experiment, given as its file and overrides, in one process; return whether all succeed.
 
-    What cannot be prepared is told on stderr; the trials that need it will fail of it.
+    Errors are printed on stderr; the trials that need such data will fail.
 
     Raises:
-        KeyboardInterrupt: the sweep was told to stop.
+        KeyboardInterrupt: a signal stops the sweep.
     """
-    with _told_to_stop():
+    with _stoppable():
         process = _python(["-m", "kedrec.commands.sweep.sweep_preparation", *map(json.dumps, experiments)], {}, None)
         try:
             return process.wait() == 0
@@ -98,12 +98,12 @@ def run_preparation(experiments: Sequence[Sequence[str]]) -> bool:
 
 
 def _python(arguments: list[str], environment: dict[str, str], output: BinaryIO | None) -> "subprocess.Popen[bytes]":
-    """Start the interpreter in a process group of its own, killed when this process is.
+    """Start the interpreter in a new process group, which is killed when this process is.
 
     Args:
         arguments: of the interpreter.
-        environment: beside this process's.
-        output: where both streams go; ``None`` for those of this process.
+        environment: added to that of this process.
+        output: file of both streams; ``None`` for the streams of this process.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -141,13 +141,13 @@ def _conclude(trials: Trials, one: _Process) -> None:
         with (trials.place(trial) / _LOG).open("rb") as log:
             log.seek(one.begun)
             lines = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
-        told = [line for line in lines if line.startswith("kedrec: ")] or lines or [f"status {status}, no output"]
-        trial.error = killed + told[-1]
+        reasons = [line for line in lines if line.startswith("kedrec: ")] or lines or [f"status {status}, no output"]
+        trial.error = killed + reasons[-1]
     trials.record(trial)
 
 
 def _stop(processes: "list[subprocess.Popen[bytes]]", number: int) -> None:
-    """Hand a signal to processes and to all that they have started, and give them time."""
+    """Send a signal to process groups, and wait until they end, or for some seconds."""
     print("\nstopping", file=sys.stderr, flush=True)
     for process in processes:
         _signal(process, number)
@@ -167,7 +167,7 @@ def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
 
 
 @contextmanager
-def _told_to_stop() -> Iterator[None]:
+def _stoppable() -> Iterator[None]:
     """Within the block Ctrl-C, SIGTERM and Slurm's warning raise ``KeyboardInterrupt`` with the signal's number."""
 
     def stop(number: int, _: object) -> None:
@@ -183,7 +183,7 @@ def _told_to_stop() -> Iterator[None]:
 
 
 def _share(worker: int, workers: int) -> dict[str, str]:
-    """Return the environment by which a worker keeps to its share of cores and GPUs; all of them if it is alone."""
+    """Return the environment that limits a worker to its share of cores and GPUs; a single worker has all."""
     if workers == 1:
         return {}
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -40,7 +40,7 @@ def test_gguf_read_by_transformers_answers_as_the_run_does(student, tmp_path, ca
         ("noise", "bfloat16", "the weight on the disk differs"),
         ("order", "float16", "the weight on the disk differs"),
         ("order", "q8_0", "the weight on the disk differs"),
-        ("tokens", "float32", "its tokens are not the run's"),
+        ("tokens", "float32", "its tokens differ from the run's"),
         ("text", "float32", "cannot be read back"),
         ("nothing", "float32", "it wrote no file"),
         ("status", "float32", "BPE pre-tokenizer was not recognized"),
