@@ -11,6 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from kedrec.config import compose
+from kedrec.errors import KedrecError
 from kedrec.fit import main as fit
 from kedrec.sources.text.documents import read_documents
 from kedrec.training.experiment_objects import build
@@ -173,13 +174,26 @@ def test_the_report_shows_the_metric(student):
     assert table.rows[heading + 1][0] == "named_drug"
 
 
-def test_a_class_that_does_not_exist_is_named(folder, capsys):
-    wrong = "model.init_args.metrics=[{class_path: named_drug.NamedDrugs}]"
-    assert fit(["named_drug.yaml", f"out={folder / 'wrong'}", wrong]) == 2
-    error = capsys.readouterr().err
-    assert "model.init_args.metrics" in error
-    assert "NamedDrugs" in error
-    assert "Traceback" not in error
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ("model.init_args.metrics=[{class_path: named_drug.Name}]", "metrics.class_path: .* no attribute 'Name'"),
+        ("model.init_args.metrics=[{class_path: csv_notes.CsvNotes}]", "metrics: csv_notes.CsvNotes; .* of Metric$"),
+        ("data.init_args.texts={class_path: named_drug.NamedDrug}", "texts: named_drug.NamedDrug; .* of TextSource$"),
+        ("data.init_args.texts={class_path: notes.Notes}", "texts.class_path: No module named 'notes'"),
+        (
+            "data.init_args.texts={class_path: csv_notes.CsvNotes, init_args: {pth: x}}",
+            r"texts\.init_args\.pth: unknown key; did you mean 'path'\?",
+        ),
+        (
+            "data.init_args.rationales.teacher={class_path: named_drug.NamedDrug}",
+            "teacher: named_drug.NamedDrug; expected a subclass of EndpointModel or LocalModel or Teacher$",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_class_is_named(folder, wrong, expected):
+    with pytest.raises(KedrecError, match=f"command line: .*{expected}"):
+        build(compose(folder / "pointing_teacher.yaml", [wrong]))
 
 
 def test_paths_of_the_page_exist():
