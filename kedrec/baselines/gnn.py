@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kedrec.baselines.message_passing import Encoder, EncoderSettings, MessageGraph
 from kedrec.errors import KedrecError
+from kedrec.evaluation.added_metrics import Metric
 from kedrec.graph.scorer import Scorer
 from kedrec.graph.scorers import ScorerName
 from kedrec.graph.vocabulary import Modality
@@ -46,6 +47,7 @@ class GNN(LinkPredictor):
         adversarial_temperature: of self-adversarial negatives; ``null`` weighs negatives alike.
         optimizer: Adam.
         compiled: as in KGE.
+        metrics: further metrics of the test, from outside the package.
         seed: of initial values and of the candidates that LLaDR's protocol draws.
     """
 
@@ -58,11 +60,13 @@ class GNN(LinkPredictor):
         adversarial_temperature: float | None = None,
         optimizer: AdamSettings = AdamSettings(),
         compiled: bool = True,
+        metrics: Sequence[Metric] = (),
         seed: int = 0,
     ) -> None:
         super().__init__(scorer, dim, gamma, adversarial_temperature, compiled, seed)
         encoder.check(self.scorer.entity_width)
         self.encoder_settings = encoder
+        self.metrics = metrics
         self.optimizer = optimizer
         self.graph: MessageGraph | None = None
         self.entity: nn.Embedding

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,19 @@ class NamedGraph:
             canonical = entities[rows[row]]
             ids.setdefault(canonical, [canonical]).append(entities[row])
         return ids
+
+
+def load_named_graph(path: str | Path, store: Store | None = None) -> NamedGraph:
+    """Read a graph and the names that lie beside it.
+
+    Args:
+        path: a triples file or a folder that holds one.
+        store: keeps the packed triples; ``None`` for the default store.
+
+    Raises:
+        KedrecError: a file is missing or malformed.
+    """
+    return NamedGraph.load(str(path), store or Store())
 
 
 def spoken_names(entity: str, info: EntityInfo | None) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from kedrec.kedrec_lm.teacher_prompts import RationaleSettings
 from kedrec.llm.endpoint_model import EndpointModel
 from kedrec.llm.local_model import LocalModel
 from kedrec.runtime.preparation_plan import Stage
+from kedrec.sources.text.text_source import TextSource
 from kedrec.sources.weights import base_folder
 from kedrec.splits.pairs import Pair
 from kedrec.storage.artifact_store import Store
@@ -39,20 +40,22 @@ class TeacherSettings:
     """Who writes the rationales.
 
     Attributes:
-        teacher: a language model; ``null`` takes ``file`` where it is given, else the extractive teacher, which quotes
-            and needs no model.
+        teacher: a language model, or a teacher of your own; ``null`` takes ``file`` where it is given, else the
+            extractive teacher, which quotes and needs no model.
         file: JSONL of recorded rationales.
         settings: how a language model is prompted.
         max_cost: bound of what the answers of a language model may cost together, US dollars.
     """
 
-    teacher: EndpointModel | LocalModel | None = None
+    teacher: EndpointModel | LocalModel | Teacher | None = None
     file: str | None = None
     settings: RationaleSettings = field(default_factory=RationaleSettings)
     max_cost: float | None = None
 
     def open(self) -> Teacher:
         """Return the teacher."""
+        if isinstance(self.teacher, Teacher):
+            return self.teacher
         if self.teacher is not None:
             return ModelTeacher(self.teacher, self.settings, self.max_cost)
         return RecordedTeacher(self.file) if self.file else ExtractiveTeacher()
@@ -65,7 +68,7 @@ class ExpRxRec(QuestionData):
         base: the student's base, whose tokenizer and chat template are used.
         retrieval: which passages are retrieved.
         graph: triples TSV or a folder that holds one, or ``drkg``: then DRKG and its names are fetched.
-        texts: passages JSONL or a folder of texts, or ``null``: then trials and articles on each pair are fetched.
+        texts: passages JSONL, a folder of texts, or a text source; ``null`` fetches trials and articles on each pair.
         download: where graph and texts are fetched.
         pairs: which pairs the questions are about; ``mentioned`` has no effect, as all pairs are mentioned.
         split: which treatments are held out.
@@ -83,7 +86,7 @@ class ExpRxRec(QuestionData):
         base: str,
         retrieval: RetrievalSettings,
         graph: str = DRKG,
-        texts: str | None = None,
+        texts: str | TextSource | None = None,
         download: DownloadSettings = DownloadSettings(),  # noqa: B008  (frozen)
         pairs: PairSettings = PairSettings(),  # noqa: B008
         split: SplitSettings = SplitSettings(),  # noqa: B008

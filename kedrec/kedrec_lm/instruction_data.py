@@ -11,6 +11,7 @@ from kedrec.kedrec_lm.question_settings import (
     SplitSettings,
 )
 from kedrec.kedrec_lm.rationale_source import UncheckedRationales
+from kedrec.sources.text.text_source import TextSource
 
 
 class InstructionData(QuestionData):
@@ -19,7 +20,7 @@ class InstructionData(QuestionData):
     Args:
         base: the student's base, whose tokenizer and chat template are used.
         graph: triples TSV (plain, gz, zst) or a folder that holds one; entity names lie beside it.
-        texts: passages JSONL or a folder of texts.
+        texts: passages JSONL, a folder of texts, or a text source.
         retrieval: which passages are retrieved.
         pairs: which pairs the questions are about.
         split: which treatments are held out.
@@ -34,7 +35,7 @@ class InstructionData(QuestionData):
         self,
         base: str,
         graph: str,
-        texts: str,
+        texts: str | TextSource,
         retrieval: RetrievalSettings,
         pairs: PairSettings = PairSettings(),  # noqa: B008  (frozen)
         split: SplitSettings = SplitSettings(),  # noqa: B008

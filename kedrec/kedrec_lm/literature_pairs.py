@@ -14,6 +14,7 @@ from kedrec.kedrec_lm.web_texts import WebTexts
 from kedrec.retrieval.corpus import Corpus
 from kedrec.runtime.preparation_plan import Stage
 from kedrec.sources.graph.named_drkg import Drkg
+from kedrec.sources.text.text_source import TextSource
 from kedrec.splits.pairs import Pair
 from kedrec.storage.artifact_store import Store
 
@@ -56,7 +57,7 @@ class LiteraturePairs(PairSource):
     def __init__(
         self,
         graph: str,
-        texts: str | None,
+        texts: str | TextSource | None,
         pairs: PairSettings,
         split: SplitSettings,
         retrieval: RetrievalSettings,

@@ -13,6 +13,7 @@ from kedrec.kedrec_lm.pair_sampling import sample_pairs
 from kedrec.kedrec_lm.question_settings import PairSettings, RetrievalSettings, SplitSettings
 from kedrec.retrieval.bi_encoder import Encoder
 from kedrec.retrieval.corpus import Corpus
+from kedrec.sources.text.text_source import TextSource
 from kedrec.splits.pairs import Pair, load_pairs, save_pairs
 from kedrec.splits.split_consistency import by_canonical_ids
 from kedrec.splits.split_creation import given_split, split_from_pairs, split_treatments
@@ -51,7 +52,7 @@ class PairSource(ABC):
 
     Args:
         graph: triples TSV (plain, gz, zst) or a folder that holds one; entity names lie beside it.
-        texts: passages JSONL or a folder of texts; ``None`` for none.
+        texts: passages JSONL, a folder of texts, or a text source; ``None`` for none.
         pairs: which pairs.
         split: which of the treatments are held out.
         retrieval: how the texts are cut and retrieved.
@@ -67,7 +68,7 @@ class PairSource(ABC):
     def __init__(
         self,
         graph: str,
-        texts: str | None,
+        texts: str | TextSource | None,
         pairs: PairSettings,
         split: SplitSettings,
         retrieval: RetrievalSettings,
@@ -115,12 +116,16 @@ class GraphPairs(PairSource):
 
 
 def open_texts(
-    texts: str | None, named: NamedGraph, retrieval: RetrievalSettings, naming_drugs: bool, store: Store
+    texts: str | TextSource | None,
+    named: NamedGraph,
+    retrieval: RetrievalSettings,
+    naming_drugs: bool,
+    store: Store,
 ) -> Corpus:
     """Return the passages of some texts, none without texts.
 
     Args:
-        texts: file or folder.
+        texts: a file or folder, or a text source.
         named: the graph.
         retrieval: how they are cut; whose passages must be there.
         naming_drugs: index only passages that name a drug of the graph.

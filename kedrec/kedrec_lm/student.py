@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from kedrec.errors import KedrecError
+from kedrec.evaluation.added_metrics import Metric
 from kedrec.evaluation.student_metrics import student_metrics, summary_metrics
 from kedrec.kedrec_lm.decoding import choose_and_explain
 from kedrec.kedrec_lm.question_batches import ChatBatch, QuestionBatch
@@ -86,6 +87,7 @@ class Student(TrainableModule):
         gradient_checkpointing: recompute activations in the backward pass: less memory, about a third more time;
             ``null`` does where the strategy spreads the weights over processes.
         trust_remote_code: run Python code that comes with the base; only for bases whose code you have read.
+        metrics: further metrics of the test, from outside the package.
         seed: of the adapter's initialisation.
     """
 
@@ -109,6 +111,7 @@ class Student(TrainableModule):
         max_new_tokens: int = 72,
         gradient_checkpointing: bool | None = None,
         trust_remote_code: bool = False,
+        metrics: Sequence[Metric] = (),
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -122,6 +125,7 @@ class Student(TrainableModule):
         self.max_new_tokens = max_new_tokens
         self.gradient_checkpointing = gradient_checkpointing
         self.trust_remote_code = trust_remote_code
+        self.metrics = metrics
         self.seed = seed
         self.strict_loading = False  # a checkpoint holds what was trained, not the frozen base
         self.predictions: list[dict[str, Any]] = []
@@ -246,7 +250,8 @@ class Student(TrainableModule):
 
     def test_metrics(self, answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, float]:
         """Return the metrics of predictions and audits."""
-        return student_metrics(answers["predictions"], answers["audits"])
+        rows = answers["predictions"]
+        return self.with_added_metrics(student_metrics(rows, answers["audits"]), rows)
 
     @property
     def keeps_base(self) -> bool:
@@ -265,8 +270,9 @@ class Student(TrainableModule):
             self._untrained = False
 
     def closing_metrics(self, metrics: Mapping[str, float]) -> Sequence[str]:
-        """Return the names of the eight metrics that summarise a student's test."""
-        return summary_metrics(metrics)
+        """Return the names of the eight metrics that summarise a student's test, and of those from outside."""
+        added = [name for name in super().closing_metrics(metrics) if name in self.added_metrics]
+        return list(dict.fromkeys([*summary_metrics(metrics), *added]))
 
     def untrained_key(self) -> dict[str, Any]:
         """Return what the base's answers depend on, beside the questions."""

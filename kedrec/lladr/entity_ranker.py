@@ -115,6 +115,7 @@ class Ranker(TrainableModule):
         metrics |= {f"repurposing/{name}": value for name, value in concentration_metrics(self.predictions).items()}
         if choices := dict(gathered(list(self._choices.items()))):
             metrics |= _choice_metrics(choices)
+        metrics = self.with_added_metrics(metrics, self.predictions)
         self.log_dict({f"test/{name}": value for name, value in metrics.items()})
 
     def _choose(self, batch: ChoiceBatch) -> dict[str, float]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kedrec.errors import KedrecError, check_least
+from kedrec.evaluation.added_metrics import Metric
 from kedrec.graph.entity_types import type_codes
 from kedrec.graph.scorer import Scorer
 from kedrec.graph.scorers import ScorerName
@@ -44,6 +45,7 @@ class KGE(LinkPredictor):
             part of so many entities that are nearest by their anchors; 0, as in the paper, leaves it at its initial
             values.
         compiled: distances, rotations and phases in C++, or by inductor, where the machine has a compiler.
+        metrics: further metrics of the test, from outside the package.
         seed: of initial values and of the candidates that LLaDR's protocol draws.
     """
 
@@ -60,12 +62,14 @@ class KGE(LinkPredictor):
         optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008
         unseen_neighbours: int = 0,
         compiled: bool = True,
+        metrics: Sequence[Metric] = (),
         seed: int = 0,
     ) -> None:
         super().__init__(scorer, dim, gamma, adversarial_temperature, compiled, seed)
         anchor.check()
         optimizer.check()
         check_least("model", 0, zeta_link=zeta_link, unseen_neighbours=unseen_neighbours)
+        self.metrics = metrics
         self.anchor = anchor
         self.zeta_link = zeta_link
         self.optimizer = optimizer

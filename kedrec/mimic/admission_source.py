@@ -17,6 +17,7 @@ from kedrec.mimic.admission_tables import Admission, Code, caution, read_admissi
 from kedrec.mimic.clinical_codes import Mappings, load_mappings
 from kedrec.mimic.formulary import Formulary
 from kedrec.sources.graph.entity_names import EntityInfo
+from kedrec.sources.text.text_source import TextSource
 from kedrec.splits.pairs import Pair
 from kedrec.splits.seeded_split import SPLITS
 from kedrec.splits.split_consistency import by_canonical_ids
@@ -73,7 +74,7 @@ class AdmissionPairs(PairSource):
     def __init__(
         self,
         graph: str,
-        texts: str | None,
+        texts: str | TextSource | None,
         pairs: PairSettings,
         split: SplitSettings,
         retrieval: RetrievalSettings,

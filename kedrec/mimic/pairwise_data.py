@@ -12,6 +12,7 @@ from kedrec.kedrec_lm.question_settings import (
 )
 from kedrec.kedrec_lm.rationale_source import UncheckedRationales
 from kedrec.mimic.admission_source import AdmissionPairs, AdmissionSettings
+from kedrec.sources.text.text_source import TextSource
 
 
 class MimicPairwise(QuestionData):
@@ -27,7 +28,7 @@ class MimicPairwise(QuestionData):
         base: the student's base, whose tokenizer and chat template are used.
         admissions: which admissions the questions are about.
         graph: triples TSV (plain, gz, zst) or a folder that holds one; entity names lie beside it.
-        texts: passages JSONL or a folder of texts.
+        texts: passages JSONL, a folder of texts, or a text source.
         retrieval: which passages are retrieved.
         pairs: how irrelevant drugs are sampled; ``file`` must be absent, and ``mentioned`` only decides which passages
             are indexed.
@@ -48,7 +49,7 @@ class MimicPairwise(QuestionData):
         base: str,
         admissions: AdmissionSettings,
         graph: str,
-        texts: str,
+        texts: str | TextSource,
         retrieval: RetrievalSettings,
         pairs: PairSettings = PairSettings(),  # noqa: B008  (frozen)
         split: SplitSettings = SplitSettings(),  # noqa: B008

@@ -10,7 +10,7 @@ from kedrec.graph.named_graph import NamedGraph
 from kedrec.retrieval.bi_encoder import Encoder
 from kedrec.retrieval.retriever import Retriever, open_corpus
 from kedrec.sources.text.dates import check_cut_off, surely_before
-from kedrec.sources.text.documents import documents_hash
+from kedrec.sources.text.text_source import Texts, documents_identity, texts_name
 from kedrec.storage.artifact_store import Store
 from kedrec.text.comentions import Comentions
 from kedrec.text.mentions import find_mentions
@@ -43,7 +43,7 @@ class Corpus:
     @classmethod
     def open(
         cls,
-        texts: str,
+        texts: Texts,
         named: NamedGraph,
         encoder: Encoder,
         store: Store,
@@ -67,9 +67,9 @@ class Corpus:
             KedrecError: a file is absent or not of its form, or no passage is left.
         """
         retriever = open_corpus(texts, encoder, store, chunk_tokens)
-        identity = _identity(named, documents_hash(texts), chunk_tokens, before)
+        identity = _identity(named, documents_identity(texts), chunk_tokens, before)
         if before is not None:
-            retriever = _older(retriever, before, texts)
+            retriever = _older(retriever, before, texts_name(texts))
         if naming_drugs:
             retriever = _naming_drugs(retriever, named, identity, store)
         return cls(named, retriever, identity)
@@ -113,12 +113,12 @@ class Corpus:
         """Return how many passages, of any source, name a drug."""
         return len(self.mentions.get(drug, ()))
 
-    def check_sources(self, sources: Sequence[str], texts: str) -> None:
+    def check_sources(self, sources: Sequence[str], texts: Texts) -> None:
         """Make sure that there are passages of some sources.
 
         Args:
             sources: their names.
-            texts: where the documents lie, for the message.
+            texts: the documents, for the message.
 
         Raises:
             KedrecError: there is none of one of them; names the nearest.
@@ -127,8 +127,8 @@ class Corpus:
             if source not in self.sources:
                 known = self.sources
                 raise KedrecError(
-                    f"{texts}: no passage of source {source!r}{nearest(source, known)}; there are {list(known)}; "
-                    "name some of these in data.init_args.retrieval.sources"
+                    f"{texts_name(texts)}: no passage of source {source!r}{nearest(source, known)}; "
+                    f"there are {list(known)}; name some of these in data.init_args.retrieval.sources"
                 )
 
 

@@ -16,7 +16,7 @@ from kedrec.retrieval.chunking import chunk
 from kedrec.retrieval.vector_index import Index, build_index
 from kedrec.runtime.distributed import process_count, process_number
 from kedrec.runtime.progress import tell
-from kedrec.sources.text.documents import documents_hash, read_documents
+from kedrec.sources.text.text_source import Texts, documents_identity, documents_of
 from kedrec.storage.artifact_store import Store
 from kedrec.text.excerpt import name_pattern
 from kedrec.text.passage import Passage
@@ -198,11 +198,11 @@ def _slices(passages: Sequence[Passage]) -> list[Sequence[Passage]]:
     return [passages[start : start + _SLICE] for start in range(0, len(passages), _SLICE)]
 
 
-def open_corpus(path: str | Path, encoder: Encoder, store: Store, chunk_tokens: int = 200, pool: int = 50) -> Retriever:
-    """Return a retriever over the documents of a file or folder; what was prepared before is read from the store.
+def open_corpus(texts: Texts, encoder: Encoder, store: Store, chunk_tokens: int = 200, pool: int = 50) -> Retriever:
+    """Return a retriever over documents; what was prepared before is read from the store.
 
     Args:
-        path: as `read_documents` takes it.
+        texts: a file or folder, as `read_documents` takes it, or a text source.
         encoder: embeds passages and queries; its tokenizer measures the passages.
         store: keeps passages, vectors and indexes.
         chunk_tokens: tokens of a passage, about.
@@ -212,7 +212,7 @@ def open_corpus(path: str | Path, encoder: Encoder, store: Store, chunk_tokens: 
         KedrecError: the documents are not of the form, or the store cannot be written.
     """
     key = {
-        "documents": documents_hash(path),
+        "documents": documents_identity(texts),
         "tokenizer": encoder.tokenizer_identity,
         "chunk_tokens": chunk_tokens,
         "cutting": _CHUNKING_VERSION,
@@ -220,7 +220,7 @@ def open_corpus(path: str | Path, encoder: Encoder, store: Store, chunk_tokens: 
 
     def build(folder: Path) -> None:
         with (folder / "passages.jsonl").open("w", encoding="utf-8") as handle:
-            for passage in chunk(read_documents(path), encoder.count_tokens, chunk_tokens):
+            for passage in chunk(documents_of(texts), encoder.count_tokens, chunk_tokens):
                 handle.write(json.dumps(asdict(passage), ensure_ascii=False) + "\n")
 
     path = store.get("passages", key, build) / "passages.jsonl"

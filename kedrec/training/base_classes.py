@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from lightning import LightningDataModule, LightningModule
 
+from kedrec.evaluation.added_metrics import Metric, added_metrics
 from kedrec.training.run_card import metric_names
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class TrainableModule(LightningModule):
         keeps_base: whether the model can answer untrained after training too.
         predictions: rows of the last test, one an example; written to ``predictions.jsonl``.
         records: further rows of the last test.
+        metrics: metrics from outside the package, computed from ``predictions``.
+        added_metrics: names of what ``metrics`` computed in the last test.
     """
 
     task: ClassVar[str] = "other"
@@ -53,6 +56,8 @@ class TrainableModule(LightningModule):
         super().__init__()
         self.predictions: list[dict[str, Any]] = []
         self.records: Rows = {}
+        self.metrics: Sequence[Metric] = ()
+        self.added_metrics: list[str] = []
 
     @property
     def answers(self) -> Rows:
@@ -89,6 +94,22 @@ class TrainableModule(LightningModule):
             metrics: of the run, ``base/NAME`` and ``test/NAME`` -> number.
         """
         return metric_names(metrics)
+
+    def with_added_metrics(
+        self, own: Mapping[str, float], predictions: Sequence[Mapping[str, Any]]
+    ) -> dict[str, float]:
+        """Return the model's own metrics of a test, and those of `metrics`.
+
+        Args:
+            own: name -> number.
+            predictions: rows of the test.
+
+        Raises:
+            KedrecError: two metrics have one name.
+        """
+        added = added_metrics(self.metrics, predictions, own.keys())
+        self.added_metrics = list(added)
+        return {**own, **added}
 
     def export(self, folder: Path) -> None:
         """Write what others load, such as an adapter or embeddings, each into a folder of its own.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kedrec.errors import KedrecError
 from kedrec.evaluation.citation_support import answers_support
 from kedrec.training.base_answers import compared_with_base
 from kedrec.training.evaluation_trainer import numbers_of
@@ -42,7 +43,15 @@ def answer_metrics(results: EvaluationResults, built: Built, run_folder: Path) -
         results: of `run_test`.
         built: what was tested; the data name the models that score citations.
         run_folder: with the answers of the base, where it was scored.
+
+    Raises:
+        KedrecError: a metric from outside the package has the name of one of these.
     """
     rows: Sequence[dict[str, Any]] = results.answers["predictions"]
     cited = answers_support(rows, built.data.citation_encoder, built.data.entailment)
-    return {**compared_with_base(run_folder, rows), **cited}
+    further = {**compared_with_base(run_folder, rows), **cited}
+    for name in sorted(further.keys() & results.metrics.keys()):
+        raise KedrecError(
+            f"model.init_args.metrics: a metric {name.removeprefix('test/')!r} exists already; give yours another name"
+        )
+    return further

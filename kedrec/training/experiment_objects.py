@@ -93,6 +93,11 @@ def _explain(experiment: Experiment, message: str) -> KedrecError:
         return KedrecError(f"{experiment.origin(key + '.class_path')}: {key}.class_path: {found.group(1)}")
     if found := re.search(r"arguments are required: (.+)", message):
         return KedrecError(f"{experiment.origin(key)}: {key}.init_args: missing {found.group(1)}")
+    if refused := re.findall(r"Import path ([\w.]+) does not correspond to a subclass of (\w+)", message):
+        class_path, bases = refused[0][0], list(dict.fromkeys(base for _, base in refused))
+        if f"given class_path '{class_path}'" not in message:  # else it has a fault of its own
+            kinds = " or ".join(bases)
+            return KedrecError(f"{experiment.origin(key)}: {key}: {class_path}; expected a subclass of {kinds}")
     lines = [line.strip(" -\n") for line in message.splitlines()]
     expected = [line for line in lines if line.startswith("Expected") and not re.search("NoneType|a path but", line)]
     expected = expected or lines[1:2] or lines

@@ -25,6 +25,7 @@ TESTED_WITH = (
     "compiled",
     "dtype",
     "max_new_tokens",
+    "metrics",
     "ranking_memory",
     "seed",
     "trust_remote_code",

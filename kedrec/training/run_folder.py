@@ -164,6 +164,7 @@ class RunFolder:
             "private": data.private,
             "collection": data.collection,
             "closing_metrics": list(model.closing_metrics(metrics)),
+            "added_metrics": model.added_metrics,
             "data": data.facts,
         }
         write_atomic(self.path / "provenance.json", json.dumps(record, indent=1, default=str) + "\n")

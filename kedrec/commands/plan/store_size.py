@@ -8,6 +8,7 @@ from lightning import LightningDataModule
 from kedrec.kedrec_lm.question_data import QuestionData
 from kedrec.kedrec_lm.question_settings import RetrievalSettings
 from kedrec.lladr.triple_data import TripleData
+from kedrec.sources.text.text_source import TextSource
 from kedrec.sources.weights import BUNDLED_BASE, BUNDLED_ENCODER, encoder_folder
 
 _PACKED = 4.0  # approximate size of text relative to its gzip or zstd file
@@ -39,8 +40,8 @@ def _graph_line(path: str) -> str:
     return f"graph: at most {_megabytes(size)}, its text; names once and 12 bytes a triple"
 
 
-def _texts_line(texts: str | None, retrieval: RetrievalSettings) -> str:
-    size = _text_bytes(texts) if texts else None
+def _texts_line(texts: str | TextSource | None, retrieval: RetrievalSettings) -> str:
+    size = _text_bytes(texts) if isinstance(texts, str) else None
     if size is None:
         return "passages, vectors, index: not known, the texts are fetched or not there yet"
     passages = size / (_TOKEN * retrieval.chunk_tokens)

@@ -50,7 +50,7 @@ def adverse_trials(
         passages: of trials and others.
         disease: its names.
         drug: its names.
-        texts: file or folder of the texts, which may hold that table.
+        texts: file or folder of the texts, which may hold that table; a text source's name has none.
     """
     patterns = spelt(disease, ABBREVIATED), spelt(drug, ABBREVIATED)
     matches: list[tuple[Passage, str]] = []

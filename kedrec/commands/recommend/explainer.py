@@ -22,6 +22,7 @@ from kedrec.kedrec_lm.question_data import QuestionData
 from kedrec.kedrec_lm.question_settings import LoaderSettings, PromptSettings, RetrievalSettings
 from kedrec.kedrec_lm.student import Student
 from kedrec.retrieval.corpus import Corpus
+from kedrec.sources.text.text_source import TextSource, texts_name
 from kedrec.sources.weights import base_folder
 from kedrec.splits.pairs import Pair
 from kedrec.storage.artifact_store import Store
@@ -129,13 +130,13 @@ class Explainer:
         return int(self.student.tokenizer.eos_token_id)
 
 
-def open_explainer(run: FinishedRun | None, graph: str, texts: str | None, store: Store) -> Explainer:
+def open_explainer(run: FinishedRun | None, graph: str, path: str | None, store: Store) -> Explainer:
     """Load a finished student, or the bundled base without training, and the texts that it reads.
 
     Args:
         run: of a student; ``None`` for the bundled base.
         graph: as ``load_graph`` takes it.
-        texts: as ``open_corpus`` takes them; ``None`` for those of the run.
+        path: file or folder of the texts; ``None`` for those of the run.
         store: keeps the base, the passages and the index.
 
     Raises:
@@ -143,8 +144,8 @@ def open_explainer(run: FinishedRun | None, graph: str, texts: str | None, store
     """
     settings = _run_settings(run) if run else _BUNDLED_SETTINGS
     student = settings.student or Student(BUNDLED)
-    texts = texts or settings.texts or None
-    if texts and not Path(texts).exists():
+    texts = path or settings.texts or None
+    if isinstance(texts, str) and not Path(texts).exists():
         raise KedrecError(f"{texts}: no such file or folder; name the student's texts by --texts=PATH")
     retrieval = settings.retrieval if texts else replace(settings.retrieval, sources=[])
     corpus = open_texts(texts, NamedGraph.load(graph, store), retrieval, settings.naming_drugs, store)
@@ -158,7 +159,7 @@ def open_explainer(run: FinishedRun | None, graph: str, texts: str | None, store
         path=str(run.path) if run else "",
         base=student.base,
         temperature=_temperature(run) if run else None,
-        texts=texts or "",
+        texts=texts_name(texts) if texts else "",
         sources=tuple(retrieval.sources),
         passages=len(corpus.passages),
     )
@@ -172,7 +173,7 @@ class _Settings:
 
     Attributes:
         student: without its weights; ``None`` for the bundled base.
-        texts: file or folder of the texts that it reads, if any.
+        texts: file or folder of the texts that it reads, or a text source, if any.
         retrieval: which passages are retrieved.
         prompt: how questions are written.
         batch_size: prompts a batch.
@@ -180,7 +181,7 @@ class _Settings:
     """
 
     student: Student | None
-    texts: str | None
+    texts: str | TextSource | None
     retrieval: RetrievalSettings
     prompt: PromptSettings
     batch_size: int

@@ -71,7 +71,7 @@ class StudentFacts:
         path: run folder; empty for the bundled base without training.
         base: its base model.
         temperature: of its confidence, nats; ``None`` where none was fitted.
-        texts: file or folder; empty where it reads none.
+        texts: file or folder, or the class path of a text source; empty where it reads none.
         sources: whose passages its prompts show.
         passages: number of searched passages.
     """

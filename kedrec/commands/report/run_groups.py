@@ -106,6 +106,11 @@ class Group:
         return list(dict.fromkeys(run.commit for run in self.runs))
 
     @property
+    def added_metrics(self) -> list[str]:
+        """Names of the metrics that classes from outside the package computed."""
+        return [str(name) for name in self.first.record.get("added_metrics", [])]
+
+    @property
     def varied(self) -> dict[str, float]:
         """Noise and masking of the graph's data that are above 0: ``delete``, ``add``, ``masked``."""
         settings = self.first.settings("data")

@@ -67,6 +67,7 @@ AUDIT_LABELS: dict[str, dict[str, str]] = {
 }
 """Heading -> metric -> the row's label in the table of audits."""
 _PERCENT = ("rouge1", "rouge2", "rougeL")
+_ADDED = "Metrics from outside the package"
 _COUNTS = ("degree_matched_pairs", "unknown_to_base_pairs")
 
 
@@ -137,7 +138,8 @@ def audit_table(groups: Sequence[Group], data: str) -> Table | None:
     ]
     table = TableOf(f"audits_{file_part(data)}", f"Audits of the choice and the rationale, {data}", ("metric", *names))
     absent: list[str] = []
-    for part, metrics in AUDIT_LABELS.items():
+    added = {name: name for group in groups for name in group.added_metrics}
+    for part, metrics in {**AUDIT_LABELS, **({_ADDED: added} if added else {})}.items():
         figures_of = {name: [group.figure(f"{head}/{name}") for group, head in columns] for name in metrics}
         if not any(figure for figures in figures_of.values() for figure in figures):
             absent.append(part.lower())

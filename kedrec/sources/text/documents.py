@@ -59,18 +59,30 @@ def read_documents(path: str | Path) -> Iterator[Document]:
         KedrecError: the path does not exist, a file is damaged or not UTF-8, a record lacks a field, or two different
             texts share one id; the message names file and line.
     """
+    files = _document_files(Path(path))
+    return unique_documents((f"{file}:{line}", one) for file in files for line, one in _read_file(file))
+
+
+def unique_documents(located: Iterable[tuple[str, Document]]) -> Iterator[Document]:
+    """Yield documents in their order; an exact duplicate is yielded once.
+
+    Args:
+        located: where a document lies, for messages, and the document.
+
+    Raises:
+        KedrecError: two different texts share one id.
+    """
     seen: dict[str, tuple[int, str]] = {}
-    for file in _document_files(Path(path)):
-        for line, document in _read_file(file):
-            content, place = hash((document.source, document.title, document.text)), f"{file}:{line}"
-            known, first = seen.setdefault(document.id, (content, place))
-            if first == place:
-                yield document
-            elif known != content:
-                raise KedrecError(
-                    f"{place}: the id {document.id!r} is already used for a different text at {first}; "
-                    "rationales cite ids, so each must be unique: rename one of the two"
-                )
+    for location, document in located:
+        content = hash((document.source, document.title, document.text))
+        known, first = seen.setdefault(document.id, (content, location))
+        if first == location:
+            yield document
+        elif known != content:
+            raise KedrecError(
+                f"{location}: the id {document.id!r} is already used for a different text at {first}; "
+                "rationales cite ids, so each must be unique: rename one of the two"
+            )
 
 
 def documents_hash(path: str | Path) -> str:
