@@ -152,6 +152,7 @@ def test_its_metric_is_that_of_its_rows(student, head, file):
     metrics = json.loads((student / "metrics.json").read_text())
     assert metrics[f"{head}/named_drug"] == pytest.approx(share)
     assert re.search(r"^\| named_drug \| \d\.\d{3} \| \d\.\d{3} \|$", (student / "README.md").read_text(), re.MULTILINE)
+    assert "named_drug" in json.loads((student / "provenance.json").read_text())["closing_metrics"]
 
 
 def test_a_finished_run_is_tested_by_a_metric_that_it_was_not_trained_with(student):
