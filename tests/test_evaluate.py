@@ -127,11 +127,11 @@ def test_questions_that_the_run_was_trained_on_are_counted(copied, tiny_experime
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("model.init_args.lora.r=8", "the weights of a finished run belong to its own model"),
-        ("model.init_args.base=elsewhere", "the weights of a finished run belong to its own model"),
-        ("data.init_args.base=elsewhere", "the weights of a finished run belong to its own model"),
+        ("model.init_args.lora.r=8", "it cannot change after training"),
+        ("model.init_args.base=elsewhere", "it cannot change after training"),
+        ("data.init_args.base=elsewhere", "it cannot change after training"),
         ("model.init_args.max_new_token=8", "did you mean 'max_new_tokens'"),
-        ("trainer.max_steps=8", "a test has no such setting"),
+        ("trainer.max_steps=8", "no setting of a test"),
         ("seed=1", "expected data.init_args"),
         ("data.init_args.retrieval.sauces=[pmc]", "did you mean 'sources'"),
         ("data.init_args.retrieval.sources=[pcm]", "did you mean 'pmc'"),
@@ -163,7 +163,7 @@ def test_weights_of_another_model_are_refused(copied, capsys):
     assert "do not fit the model" in refused(capsys, copied)
     shutil.rmtree(copied / "checkpoints")
     shutil.rmtree(copied / "adapter")
-    assert "nothing else" in refused(capsys, copied)
+    assert "no other weights" in refused(capsys, copied)
 
 
 @pytest.fixture(scope="module")

@@ -273,8 +273,8 @@ def test_a_newer_test_of_the_same_run_says_the_temperature(ranker, student, tmp_
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [
-        ("config.yaml", "", ["config.yaml", "says nothing of 'model'"]),
-        ("config.yaml", "a: [", ["config.yaml", "not YAML"]),
+        ("config.yaml", "", ["config.yaml", "model: missing"]),
+        ("config.yaml", "a: [", ["config.yaml", "not valid YAML"]),
         ("metrics.json", "{", ["metrics.json", "damaged", "kedrec.fit"]),
         ("embeddings/held_out.tsv", None, ["held_out.tsv: no such file"]),
         ("embeddings/embeddings.safetensors", "x", ["embeddings.safetensors", "cannot be read"]),

@@ -96,7 +96,7 @@ def test_a_metric_that_no_trial_has_is_one_line(array, capsys):
         ({}, ["--worker", "2"], "'--worker': expected key=value"),
         ({}, ["sead=1"], "sead"),
         ({"method": "random"}, [], "run_cap: missing; a random search needs it, or --runs N"),
-        ({"method": "bayes"}, ["--array", "--runs", "3"], "make no array"),
+        ({"method": "bayes"}, ["--array", "--runs", "3"], "cannot be an array"),
         ({"command": ["python", "-m", "kedrec.fit", "nowhere.yaml", "${args}"]}, [], "nowhere.yaml: no such file"),
     ],
 )

@@ -42,9 +42,9 @@ def test_an_unfinished_run_is_left_out_of_a_folder_and_refused_by_name(tmp_path)
         ("provenance.json", "null", "damaged"),
         ("provenance.json", '{"data": null}', "provenance.json: damaged"),
         ("config.yaml", "{model: {}, data: {}, trainer: {}, seed: null}", "seed: None"),
-        ("config.yaml", "a: [", "not YAML"),
-        ("config.yaml", "- a", "says nothing of 'model'"),
-        ("config.yaml", "model: {}", "says nothing of 'data'"),
+        ("config.yaml", "a: [", "not valid YAML"),
+        ("config.yaml", "- a", "model: missing"),
+        ("config.yaml", "model: {}", "data: missing"),
     ],
 )
 def test_a_damaged_file_is_one_message(tmp_path, file, content, told):

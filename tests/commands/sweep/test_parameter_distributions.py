@@ -87,7 +87,7 @@ def test_a_grid_of_steps_is_that_of_wandb():
         ({}, "expected value, values, or min and max"),
         ({"values": []}, "x.values: []"),
         ({"values": [1], "probability": [1]}, "did you mean 'probabilities'"),
-        ({"values": [1, 2], "probabilities": [0.5, 0.6]}, "together 1"),
+        ({"values": [1, 2], "probabilities": [0.5, 0.6]}, "with the sum 1"),
         ({"values": ["a", None]}, 'write "null"'),
         ({"value": {"deep": [None]}}, 'write "null"'),
         ({"min": 1, "max": 1}, "min 1 is not below max 1"),
