@@ -84,7 +84,9 @@ def test_the_table_that_closes_a_run_is_explained(student_names):
     closing = summary_metrics({f"test/{name}": 0.5 for name in student_names if not name.startswith("heuristic_emb")})
     listed = names("The table at the end of a student's run")
     assert len(listed) == 8
-    assert [re.fullmatch(one.replace("NAME", r"\w+"), name) is not None for one, name in zip(listed, closing, strict=True)]
+    assert [
+        re.fullmatch(one.replace("NAME", r"\w+"), name) is not None for one, name in zip(listed, closing, strict=True)
+    ]
     assert [one for one in listed if "NAME" not in one] == [*closing[:2], *closing[3:]]
 
 
