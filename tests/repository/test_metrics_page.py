@@ -11,7 +11,7 @@ from kedrec.commands.report.student_tables import AUDIT_LABELS
 from kedrec.evaluation import citation_support
 from kedrec.evaluation.audit_metrics import unknown_to_base
 from kedrec.evaluation.citation_support import citation_support_metrics
-from kedrec.evaluation.student_metrics import student_metrics
+from kedrec.evaluation.student_metrics import student_metrics, summary_metrics
 from kedrec.mimic.drug_set_metrics import DrugSets, drug_set_metrics, heuristic_metrics, prescribed_metrics
 from tests.support.command_process import REPOSITORY
 from tests.support.untrained_graph_model import untrained_graph_model
@@ -78,6 +78,16 @@ def test_each_metric_of_a_student_is_on_the_page_and_no_other(student_names):
     page = [name for part in STUDENT_PARTS for name in names(part)]
     assert len(page) == len(set(page))
     assert set(page) == student_names
+
+
+def test_the_table_that_closes_a_run_is_explained(student_names):
+    closing = summary_metrics({f"test/{name}": 0.5 for name in student_names if not name.startswith("heuristic_emb")})
+    listed = names("The table at the end of a student's run")
+    assert len(listed) == 8
+    assert [
+        re.fullmatch(one.replace("NAME", r"\w+"), name) is not None for one, name in zip(listed, closing, strict=True)
+    ]
+    assert [one for one in listed if "NAME" not in one] == [*closing[:2], *closing[3:]]
 
 
 def graph_page_names():
