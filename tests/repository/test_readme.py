@@ -1,5 +1,6 @@
 """README's commands are real: each is run, as far as it can be without training."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from kedrec.commands.sweep.sweep_file import read_sweep
 from kedrec.config import compose
+from kedrec.evaluation.student_metrics import summary_metrics
 from kedrec.training.base_classes import ExperimentData
 from kedrec.training.experiment_objects import build
 
@@ -86,3 +88,22 @@ def test_it_is_short():
 )
 def test_paths_exist(path):
     assert (REPOSITORY / path).exists()
+
+
+def test_the_closing_table_has_the_numbers_of_the_recorded_run():
+    metrics = json.loads((REPOSITORY / "results" / "both_sources" / "0.json").read_text(encoding="utf-8"))["metrics"]
+    rows = re.findall(r"│ (\w+) +│ ([^│]*?) *│ ([^│]*?) *│", README)
+    assert len(rows) == 8
+    for name, *cells in rows:
+        for part, cell in zip(("base", "test"), cells, strict=True):
+            key = f"{part}/{name}"
+            bounds = [f"{metrics[key + end]:.3f}" for end in ("_low", "_high") if key in metrics]
+            shown = f"{metrics[key]:.3f} ({'-'.join(bounds)})" if key in metrics else ""
+            assert cell == shown, key
+
+
+def test_the_closing_table_has_the_metrics_that_close_a_run():
+    metrics = json.loads((REPOSITORY / "results" / "both_sources" / "0.json").read_text(encoding="utf-8"))["metrics"]
+    shown = re.findall(r"│ (\w+) +│ [^│]*│ [^│]*│", README)
+    assert shown == summary_metrics(metrics)
+    assert [name for name in re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE) if name in shown] == shown
