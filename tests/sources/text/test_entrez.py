@@ -259,7 +259,7 @@ def test_recorded_exchanges_are_read(real_data, service):
             ((one,),) = fetch_abstracts(service(server), found)
             assert one.pmid == pmid and (one.document is None) == (name == "test_efetch")
         server.answer = lambda _: recorded(folder, "test_einfo_dblist")
-        with pytest.raises(KedrecError, match=r"<eInfoResult> in place of a PubmedArticleSet"):
+        with pytest.raises(KedrecError, match=r"<eInfoResult> instead of <PubmedArticleSet>"):
             list(fetch_abstracts(service(server), found))
 
 
