@@ -165,13 +165,13 @@ def _write(job: _Job, folder: Path) -> "tuple[Logits, Choices]":
     logits = fidelity.compare_logits(ours, fidelity.last_logits(net, batches), kind)
     if not logits.close:
         raise KedrecError(
-            f"it answers differently from the run: logits differ by {logits.largest:.3g} at most and {logits.mean:.3g} "
-            f"on average; allowed are {logits.allowed[0]:.3g} and {logits.allowed[1]:.3g}"
+            f"the exported model answers differently from the run: logits differ by {logits.largest:.3g} at most and "
+            f"{logits.mean:.3g} on average; allowed are {logits.allowed[0]:.3g} and {logits.allowed[1]:.3g}"
         )
     if not choices.close:
         raise KedrecError(
-            f"it chooses differently from the run on {len(choices.other)} of {choices.questions} test questions, and "
-            "rounding does not explain it"
+            f"the exported model chooses differently from the run on {len(choices.other)} of {choices.questions} test "
+            "questions, by more than rounding can explain"
         )
     return logits, choices
 

@@ -104,7 +104,10 @@ def read_options(arguments: Sequence[str]) -> Options:
         extra = (diseases if len(diseases) > 1 else graphs)[1]
         raise KedrecError(f"command line: {extra!r}: expected one disease, in quotes, and one graph=PATH")
     if given.diseases and diseases:
-        raise KedrecError(f"command line: {diseases[0]!r}: --diseases lists diseases; leave out the one or the other")
+        raise KedrecError(
+            f"command line: {diseases[0]!r} and --diseases were given together; --diseases only lists the diseases; "
+            "leave out one of them"
+        )
     if given.top < 1 or given.explain < 0:
         raise KedrecError("command line: expected --top=N with N of 1 or more, --explain=N with N of 0 or more")
     return Options(

@@ -63,7 +63,7 @@ class Draws:
 def draw(
     scores: Tensor, batch: RankingBatch, *, seed: int, repetitions: int = REPETITIONS, memory: int = MEMORY
 ) -> dict[Variant, Draws]:
-    """Draw rivals of each true answer from the entities of its type, without replacement.
+    """Sample 49 negative entities for each true answer from the entities of its type, without replacement.
 
     A row of random places in ``batch.candidates``, by seed, repetition, side and triple alone, is read until it has
     given 49 entities that may be drawn. Where it does not, every candidate gets a random key, and the smallest keys of

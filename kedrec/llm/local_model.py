@@ -49,8 +49,9 @@ class LocalModel:
         devices: int | None = None,
         store: str | Path | None = None,
     ) -> None:
-        if batch_size < 1 or (devices is not None and devices < 1):
-            raise KedrecError(f"batch_size: {batch_size}, devices: {devices}; expected 1 or more of each")
+        for name, number in (("batch_size", batch_size), ("devices", devices)):
+            if number is not None and number < 1:
+                raise KedrecError(f"{name}: {number}; expected 1 or more")
         if precision not in _DTYPES:
             raise KedrecError(f"precision: {precision!r}; expected one of {', '.join(_DTYPES)}")
         self.model = model

@@ -39,7 +39,10 @@ def chunk(documents: Iterable[Document], count_tokens: TokenCounter, size: int =
             for number, text in enumerate(_pack(sized, count_tokens, size), start=1):
                 passage = _passage(document, text, number)
                 if passage.id in seen:
-                    raise KedrecError(f"two passages have the id {passage.id!r}; rename the document {document.id!r}")
+                    raise KedrecError(
+                        f"two passages have the id {passage.id!r}, the second from the document {document.id!r}; give "
+                        "this document an id that no other has (passage ids are ID, ID#2, ...)"
+                    )
                 seen.add(passage.id)
                 yield passage
 

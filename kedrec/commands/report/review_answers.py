@@ -105,7 +105,8 @@ def _check_new(filled: Filled, seen: dict[tuple[str, ...], str]) -> None:
         if len(once) > 1 and seen.setdefault(once, filled.location) is not filled.location:
             raise KedrecError(
                 f"{filled.location}: {filled.reviewer} answered item {filled.item} already, in {seen[once]}; "
-                "give each reviewer's file once; the files of two reviewers need different names"
+                "give each file once; the file's name identifies the reviewer, so the files of two reviewers need "
+                "different names"
             )
 
 

@@ -27,10 +27,10 @@ class Filled:
     """The unchecked answers to one item in a file.
 
     Attributes:
-        location: file and row or task, for messages.
-        reviewer: the file's name without its ending; in Label Studio with the annotator.
+        location: file, and row of a sheet or task of Label Studio, for error messages.
+        reviewer: the file's name without its extension; for a Label Studio export, followed by the annotator.
         item: id of the item.
-        written: name of the answer -> its text.
+        written: name of each answer -> its text.
         annotation: id and time of Label Studio's annotation; empty for a sheet.
     """
 

@@ -107,7 +107,8 @@ def _article(web: Web, pmcid: str, versions: list[int], url: str) -> Document | 
     address = urlsplit(str(best["xml_url"]))
     if not re.fullmatch(rf"/{pmcid}\.\d+/[\w.-]+\.xml", address.path):
         raise KedrecError(
-            f"{shown(url)}/metadata: unexpected address of the XML of {pmcid}: {best['xml_url']!r:.200}; not fetched"
+            f"{shown(url)}/metadata: the XML of {pmcid} has the address {best['xml_url']!r:.200}; expected a path such "
+            f"as /{pmcid}.1/NAME.xml; the article was not fetched; leave {pmcid} out, or start again later"
         )
     expected = parse_qs(address.query).get("md5", [""])[0]
     body = web.get(f"{url}{address.path}", lambda body: _whole(body, expected))

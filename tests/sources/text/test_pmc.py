@@ -178,7 +178,7 @@ def test_a_description_that_points_elsewhere_is_not_followed(tmp_path, elsewhere
     bucket.add(5, xml_url=elsewhere)
     with (
         Loopback(bucket) as server,
-        pytest.raises(KedrecError, match=r"unexpected address of the XML of PMC5: .* not fetched"),
+        pytest.raises(KedrecError, match=r"the XML of PMC5 has the address .*; expected a path .* not fetched"),
     ):
         fetch(web, ["PMC5"], tmp_path, url=server.url)
 
