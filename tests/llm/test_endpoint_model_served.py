@@ -105,7 +105,7 @@ def test_rationales_come_with_a_verdict_each(served, folder, tmp_path):
         report = write_rationales(
             EndpointModel(str(folder), served), [case], tmp_path, log, RationaleSettings(max_tokens=24)
         )
-    assert report.asked == report.kept + sum(report.reasons.values()) == 1
+    assert report.cases == report.accepted + sum(report.reasons.values()) == 1
 
 
 def test_the_made_up_server_of_the_other_tests_answers_in_the_real_ones_form(served, folder, tmp_path):

@@ -178,7 +178,7 @@ def test_bayes_compares_by_validation_and_goes_on_with_what_it_would_have_tried(
     )
     out = tmp_path / "out"
     assert main([str(path), "--out", str(out)]) == 0
-    assert "early_terminate is left to W&B" in capfd.readouterr().err
+    assert "early_terminate works at W&B only" in capfd.readouterr().err
     first = {path.parent.name: path.read_text() for path in _trials(out)}
     known = []
     for record in sorted(map(json.loads, first.values()), key=lambda record: record["number"]):
