@@ -165,7 +165,7 @@ def test_the_students_run_says_what_to_read_and_other_texts_can_be_named(ranker,
         (["diabetes"], ["Disease::MESH:D003924", "type 2 diabetes"]),
         (["xyzzy"], ["no disease", "'xyzzy'", "--diseases lists them"]),
         (["asthm"], ["nearest", "--diseases=WORD"]),
-        (["asthma", "--diseases"], ["'asthma'", "--diseases lists diseases"]),
+        (["asthma", "--diseases"], ["'asthma'", "--diseases only lists the diseases"]),
         (["--diseases="], ["without a value"]),
     ],
 )
