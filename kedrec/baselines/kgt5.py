@@ -61,7 +61,7 @@ class KGT5(Ranker):
         optimizer: Adafactor.
         label_smoothing: share of a token's probability that is spread over all tokens in training.
         ranking_memory: bytes that the scores of tokens may take while entities are ranked.
-        seed: of first values and of the candidates that LLaDR's protocol draws.
+        seed: of the initialisation and of the candidates that LLaDR's protocol draws.
     """
 
     title = "KGT5"

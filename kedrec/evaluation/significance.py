@@ -32,8 +32,8 @@ class Comparison:
         second_only: likewise of the second.
         mcnemar: exact two-sided p of McNemar's test (Psychometrika 12, 1947): that the ``first_only + second_only``
             examples on which the runs differ fall to either side by tossing a coin. It takes these for independent,
-            which both orders of a pair, and the pairs of a disease, are not: their p is too small as a rule. Where both
-            are told, ``p`` is the one to go by.
+            which both orders of a pair, and the pairs of a disease, are not: their p is usually too small. If both p
+            values are given, use ``p``.
         left_out: how many examples of the first run, and of the second, the other was not asked.
     """
 

@@ -44,7 +44,7 @@ class TeacherSettings:
             extractive teacher, which quotes and needs no model.
         file: JSONL of recorded rationales.
         settings: how a language model is prompted.
-        max_cost: bound of what the answers of a language model may cost together, US dollars.
+        max_cost: upper bound of the cost of all answers of a language model, US dollars.
     """
 
     teacher: EndpointModel | LocalModel | Teacher | None = None

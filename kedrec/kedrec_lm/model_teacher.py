@@ -23,7 +23,7 @@ class ModelTeacher(Teacher):
     Args:
         model: the language model.
         settings: how it is prompted.
-        max_cost: bound of what all answers of this model may cost together, US dollars; ``None`` for no bound.
+        max_cost: upper bound of the cost of all answers of this model together, US dollars; ``None`` for no bound.
     """
 
     def __init__(self, model: Ask, settings: RationaleSettings, max_cost: float | None = None) -> None:

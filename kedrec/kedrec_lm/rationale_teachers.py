@@ -152,7 +152,7 @@ class RecordedTeacher(DirectTeacher):
 
     @property
     def name(self) -> str:
-        """Names the teacher on a data card, with a hash of what it has recorded."""
+        """Names the teacher on a data card, with a hash of its records."""
         content = json.dumps(sorted((*key, text) for key, text in self.answers.items()))
         return f"{type(self).__name__} {hashlib.sha256(content.encode()).hexdigest()[:12]}"
 

@@ -9,7 +9,7 @@ class Stage:
     """One stage.
 
     Attributes:
-        name: of what the stage makes.
+        name: of the artefact that the stage makes.
         there: whether the store holds it already.
         work: amount of work if not, by unit: ``{"bytes to download": 217_000_000}``; upper bounds or estimates where
             the amount cannot be known.

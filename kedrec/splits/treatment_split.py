@@ -35,7 +35,7 @@ class TreatmentSplit:
     The last two attributes are not written to the file.
 
     Attributes:
-        by: what was split: ``pair``, ``disease``, ``drug``, ``date``, or a description of what else decided.
+        by: what was split: ``pair``, ``disease``, ``drug``, ``date``, or a description of another rule.
         seed: of the split; ``None`` where none was used.
         graph: SHA-256 of the graph.
         names: SHA-256 of the file of entity names, which decide which ids are merged; ``None`` without one.

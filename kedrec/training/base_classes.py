@@ -42,7 +42,7 @@ class TrainableModule(LightningModule):
         predictions: rows of the last test, one an example; written to ``predictions.jsonl``.
         records: further rows of the last test.
         metrics: metrics from outside the package, computed from ``predictions``.
-        added_metrics: names of what ``metrics`` computed in the last test.
+        added_metrics: names of the metrics that ``metrics`` computed in the last test.
     """
 
     task: ClassVar[str] = "other"
@@ -174,7 +174,7 @@ class ExperimentData(LightningDataModule):
         return ""
 
     def plan(self, store: "Store") -> "list[Stage] | None":
-        """Return the stages of the preparation, building nothing that stays; ``None`` where none can be told."""
+        """Return the stages of the preparation, building nothing that stays; ``None`` where they are unknown."""
         return None
 
     def write_dataset(self, folder: Path, name: str) -> None:

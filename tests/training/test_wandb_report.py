@@ -33,6 +33,7 @@ def test_without_a_key_there_is_one_line_with_the_remedy(no_key, tmp_path):
 
 def test_other_loggers_need_nothing(no_key, tmp_path):
     start_wandb(CSVLogger(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
@@ -40,4 +41,6 @@ def test_offline_needs_no_key(no_key, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     logger = WandbLogger(project="kedrec", save_dir=tmp_path)
     start_wandb(logger)
+    assert logger.experiment.offline
+    assert list(tmp_path.glob("wandb/offline-run-*"))
     logger.experiment.finish()

@@ -20,8 +20,8 @@ class Matrix:
 
     Attributes:
         name: ``q_proj`` and so on.
-        inputs: width of what it reads.
-        outputs: width of what it writes.
+        inputs: width of its input.
+        outputs: width of its output.
         trained: whether it is trained itself.
         rank: of its LoRA adapter; 0 without.
     """
@@ -205,7 +205,7 @@ class Flops:
 def flops(decoder: Decoder, work: Work) -> Flops:
     """Return the operations of a forward and a backward pass (PaLM, appendix B).
 
-    PaLM's 6 a token and parameter are 2 forward, 2 for the gradient of what a matrix reads and 2 for its own gradient:
+    PaLM's 6 a token and parameter are 2 forward, 2 for the gradient of a matrix's input and 2 for its own gradient:
     the last only where it is trained, the second only from the lowest layer that learns upwards. Attention counts all
     pairs of positions, as in the paper. The projection to the vocabulary counts where logits are wanted.
     """

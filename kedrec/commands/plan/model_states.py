@@ -26,7 +26,7 @@ class States:
 
     Attributes:
         weights: frozen and trained.
-        gradients: of what is trained.
+        gradients: of the trained parameters.
         optimizer: its states, and the float32 copy of the weights where there is one.
         buffers: what is reduced or gathered at a time.
         step: temporaries of the optimizer's step, when no activations are left.
@@ -48,7 +48,7 @@ class States:
 def states(
     stage: Stage, processes: int, frozen: int, trained: int, frozen_bytes: int, trained_bytes: int, foreach: bool = True
 ) -> States:
-    """Return the states under AdamW (ZeRO, sections 3.1 and 5); of what is frozen there are the weights alone.
+    """Return the states under AdamW (ZeRO, sections 3.1 and 5); frozen parameters have weights only.
 
     Without ZeRO there are torch's two moments, of the weights' own type; with it, as DeepSpeed has it, a float32 copy
     of the weights and two float32 moments: the paper's K = 12 bytes.
